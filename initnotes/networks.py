@@ -122,23 +122,28 @@ class Gradients:
     biases : list of Tensor, shape (R, n_l)
     pre_activations : list of Tensor, shape (R, batch, n_l)
         ∂loss/∂z_l, the back-propagated gradient.
+    parameters : Tensor, shape (R · P,)
+        In the layout of `Ensemble.parameters`; `weights` and `biases` are views of it.
     """
 
     weights: list[Tensor]
     biases: list[Tensor]
     pre_activations: list[Tensor]
-
-    def flat(self) -> Tensor:
-        """Return the parameters' gradients in the layout of `Ensemble.parameters`, shape (R, P)."""
-        pairs = zip(self.weights, self.biases, strict=True)
-        return torch.cat([part.flatten(1) for pair in pairs for part in pair], dim=1)
+    parameters: Tensor
 
 
 class Ensemble:
     """R independent multilayer perceptrons with the same widths, z_l = W_l h_{l-1} + b_l and h_l = φ(z_l).
 
-    The last layer is linear. All parameters of a replica lie in one row of `parameters`; `weights` and `biases` are
-    views of it, so that an optimizer sees one matrix.
+    The last layer is linear.
+
+    Attributes
+    ----------
+    weights : list of L Tensors, shape (R, n_l, n_{l-1})
+    biases : list of L Tensors, shape (R, n_l)
+    parameters : Tensor, shape (R · P,)
+        All of them in one vector, W_1 of all replicas, b_1 of all replicas, W_2, …, so that an optimizer sees one
+        tensor and a batched product one block; `weights` and `biases` are views of it.
 
     Parameters
     ----------
@@ -201,11 +206,11 @@ class Ensemble:
         _checks.generator(rng)
         self.product, device = product, _device(device)
         drawn = [s.sample(shape, rng, replicas=self.replicas) for s, shape in zip(by_layer, self.shapes, strict=True)]
-        rows = []
+        parts = []
         for weight, start in zip(drawn, starts, strict=True):
             noise = rng.standard_normal(weight.shape[:2]) if sigma_b else 0.0
-            rows += [weight.reshape(self.replicas, -1), np.full(weight.shape[:2], start) + sigma_b * noise]
-        self.parameters = torch.from_numpy(np.concatenate(rows, axis=1)).to(device, self.dtype)
+            parts += [weight, np.full(weight.shape[:2], start) + sigma_b * noise]
+        self._hold(torch.from_numpy(np.concatenate([part.ravel() for part in parts])).to(device, self.dtype))
 
     @property
     def depth(self) -> int:
@@ -217,22 +222,16 @@ class Ensemble:
         """(fan_out, fan_in) of each weight matrix."""
         return list(zip(self.widths[1:], self.widths[:-1], strict=True))
 
-    @property
-    def weights(self) -> list[Tensor]:
-        """Views W_1 … W_L, shapes (R, n_l, n_{l-1})."""
-        return self.split(self.parameters)[0]
+    def split(self, parameters: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Cut a tensor in the layout of `parameters` into views of weights and biases, layer by layer."""
+        sizes = [self.replicas * size for out, n in self.shapes for size in (out * n, out)]
+        parts = parameters.split(sizes)
+        weights = [part.view(self.replicas, *shape) for part, shape in zip(parts[::2], self.shapes, strict=True)]
+        return weights, [part.view(self.replicas, -1) for part in parts[1::2]]
 
-    @property
-    def biases(self) -> list[Tensor]:
-        """Views b_1 … b_L, shapes (R, n_l)."""
-        return self.split(self.parameters)[1]
-
-    def split(self, rows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Cut rows of parameters, shape (R, P), into views of weights and biases, layer by layer."""
-        sizes = [size for out, n in self.shapes for size in (out * n, out)]
-        parts = rows.split(sizes, dim=1)
-        weights = [part.unflatten(1, shape) for part, shape in zip(parts[::2], self.shapes, strict=True)]
-        return weights, list(parts[1::2])
+    def _hold(self, parameters: Tensor) -> None:
+        self.parameters = parameters
+        self.weights, self.biases = self.split(parameters)
 
     def forward(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward and keep every layer.
@@ -255,7 +254,7 @@ class Ensemble:
         h = self._inputs(inputs)
         self._check_masks(masks, h.shape[1])
         signals = Signals([], [h], masks)
-        for layer, (weight, bias) in enumerate(zip(*self.split(self.parameters), strict=True)):
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             z = self._affine(h, weight.mT, bias)
             signals.pre_activations.append(z)
             if layer < self.depth - 1:
@@ -287,20 +286,28 @@ class Ensemble:
         ----------
         Rumelhart, Hinton & Williams, Nature 323, 1986, equations 4 to 7.
         """
-        weights = self.weights
         delta, deltas = output_gradient, [output_gradient]
-        for layer in range(self.depth - 1, 0, -1):
-            delta, z = self.product(delta, weights[layer]), signals.pre_activations[layer - 1]
+        gradient = torch.empty_like(self.parameters)
+        weights, biases = self.split(gradient)
+        for layer in range(self.depth - 1, -1, -1):
+            self._product_into(weights[layer], delta.mT, signals.activations[layer])
+            biases[layer].copy_(self._over_batch(delta))
+            if not layer:
+                break
+            delta, z = self.product(delta, self.weights[layer]), signals.pre_activations[layer - 1]
             if signals.masks is None:
                 delta = self.activation.backward(delta, z, signals.activations[layer])
             else:
                 delta = delta * signals.masks[layer - 1] * self.activation.derivative(z)
             deltas.insert(0, delta)
-        return Gradients(
-            weights=[self.product(d.mT, h) for d, h in zip(deltas, signals.activations, strict=True)],
-            biases=[self._over_batch(d) for d in deltas],
-            pre_activations=deltas,
-        )
+        return Gradients(weights, biases, deltas, gradient)
+
+    def _product_into(self, out: Tensor, a: Tensor, b: Tensor) -> None:
+        """Write a · b to `out`; without a copy where the product is torch's."""
+        if self.product is torch.matmul:
+            torch.bmm(a, b, out=out)
+        else:
+            out.copy_(self.product(a, b))
 
     def _affine(self, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return h · weight + bias; in one call where the product is torch's."""
@@ -375,7 +382,9 @@ def join(ensembles: Sequence[Ensemble]) -> Ensemble:
     joined = object.__new__(Ensemble)
     joined.__dict__.update(first.__dict__)
     joined.replicas = sum(net.replicas for net in ensembles)
-    joined.parameters = torch.cat([net.parameters for net in ensembles])
+    layers = [[(net.weights[at], net.biases[at]) for net in ensembles] for at in range(first.depth)]
+    parts = [torch.cat(of_nets) for layer in layers for of_nets in zip(*layer, strict=True)]
+    joined._hold(torch.cat([part.flatten() for part in parts]))
     return joined
 
 

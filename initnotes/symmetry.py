@@ -119,12 +119,16 @@ def one_unit_losses(
     inputs, outputs = x.shape[1], int(y.max()) + 1
     scheme = [constant(start), constant(_checks.integer(width, "width") * start)]
     net = Ensemble((inputs, 1, outputs), "tanh", scheme, rng=rng, replicas=replicas)
-    factor = torch.tensor([1 / width] * (inputs + 1) + [width] * outputs + [1.0] * outputs, dtype=net.dtype)
+    factor = torch.empty_like(net.parameters)
+    for part, value in zip(
+        [*net.split(factor)[0], *net.split(factor)[1]], [1 / width, width, 1 / width, 1.0], strict=True
+    ):
+        part.fill_(value)
     losses = []
     for batch in batch_order(len(x), batch_size, steps, replicas, rng=rng):
         signals = net.forward(torch.from_numpy(x[batch]))
         loss, output_gradient = cross_entropy(signals.output, torch.from_numpy(y[batch]))
-        net.parameters -= lr * factor * net.backward(signals, output_gradient).flat()
+        net.parameters -= lr * factor * net.backward(signals, output_gradient).parameters
         losses.append(loss.numpy())
     return np.stack(losses, axis=1)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import _checks
-from .networks import Ensemble, join
+from .networks import Ensemble, Gradients, join
 
 __all__ = ["LOSSES", "OPTIMIZERS", "History", "batch_order", "cross_entropy", "mean_squared_error", "train"]
 
@@ -91,8 +91,10 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """
     _fit(targets, outputs.shape[:-1])
     log_p = outputs.log_softmax(-1)
-    hot = torch.zeros_like(log_p).scatter_(-1, targets[..., None], 1.0)
-    return -(log_p * hot).sum(-1).mean(-1), (log_p.exp() - hot) / outputs.shape[-2]
+    at = targets[..., None]
+    minus_one = torch.full(at.shape, -1.0, dtype=log_p.dtype, device=log_p.device)
+    gradient = log_p.exp().scatter_add_(-1, at, minus_one).div_(outputs.shape[-2])
+    return -log_p.gather(-1, at)[..., 0].mean(-1), gradient
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,6 +209,7 @@ def train(
     batch_size: int | None = None,
     loss: str = "cross_entropy",
     dropout: float = 0.0,
+    clip: float | None = None,
     watch: Mapping[str, Measure] | None = None,
     every: int = 1,
     rng: np.random.Generator,
@@ -235,6 +238,9 @@ def train(
     loss : {"cross_entropy", "mse"}
     dropout : float
         Probability in [0, 1) that a hidden activation is set to 0; the others are divided by 1 - dropout.
+    clip : float, optional
+        A gradient (of all parameters of a replica) longer than this is scaled down to this length before the optimizer
+        sees it (Pascanu, Mikolov & Bengio 2013, algorithm 1).
     watch : mapping of str to callable, optional
         Each takes an Ensemble and returns an array or tensor whose first axis is the replica's; each is tried once
         before training.
@@ -267,6 +273,8 @@ def train(
     dropout = _checks.real(dropout, "dropout", low=0.0)
     if dropout >= 1:
         raise ValueError(f"dropout must be less than 1, got {dropout:g}")
+    if clip is not None and _checks.real(clip, "clip", low=0.0) == 0:
+        raise ValueError("clip must be greater than 0, got 0; leave it out for no clipping")
     loss_of = LOSSES[_checks.one_of(loss, "loss", LOSSES)]
     step = OPTIMIZERS[_checks.one_of(optimizer, "optimizer", OPTIMIZERS)](lr)
     _checks.generator(rng)
@@ -282,16 +290,35 @@ def train(
         batch = full if order is None else torch.from_numpy(np.tile(next(order), (len(named), 1)))
         batch = batch.to(inputs.device)
         masks = _masks(whole, size, dropout, len(named), rng) if dropout else None
-        signals = whole.forward(inputs if order is None else inputs[batch], masks)
-        losses, output_gradient = loss_of(signals.output, targets[batch])
+        signals = whole.forward(inputs if order is None else _rows(inputs, batch), masks)
+        losses, output_gradient = loss_of(signals.output, _rows(targets, batch))
         if count % every == 0 or count == steps:
             recorder.record(count, losses, whole)
         if count < steps:
-            step(whole.parameters, whole.backward(signals, output_gradient).flat())
-    for net, part in zip(named.values(), whole.parameters.split(replicas), strict=True):
-        net.parameters.copy_(part)
+            gradients = whole.backward(signals, output_gradient)
+            if clip is not None:
+                _clip(gradients, clip)
+            step(whole.parameters, gradients.parameters)
+    for at, net in enumerate(named.values()):
+        rows = slice(at * replicas, (at + 1) * replicas)
+        for own, trained in zip([*net.weights, *net.biases], [*whole.weights, *whole.biases], strict=True):
+            own.copy_(trained[rows])
     histories = recorder.histories()
     return histories if isinstance(nets, Mapping) else histories[""]
+
+
+def _clip(gradients: Gradients, length: float) -> None:
+    """Scale each replica's gradient down to `length`, where it is longer."""
+    parts = [part.flatten(1) for part in (*gradients.weights, *gradients.biases)]
+    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
+    factor = (length / torch.linalg.vector_norm(norms, dim=0)).clamp(max=1.0)
+    for part in parts:
+        part *= factor[:, None]
+
+
+def _rows(data: Tensor, batch: Tensor) -> Tensor:
+    """Return data[batch], several times as fast."""
+    return data.index_select(0, batch.flatten()).unflatten(0, batch.shape)
 
 
 def _joined(named: dict[str, Ensemble]) -> tuple[Ensemble, int]:

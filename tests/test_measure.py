@@ -134,7 +134,9 @@ def test_spread_of_known_layers(units, value, dtype):
 def test_equal_units_have_no_spread_at_all(size):
     """To the last bit, whatever the number of units that a mean divides by."""
     net = Ensemble((5, size, 2), "tanh", "zeros", rng=rng(), replicas=6)
-    net.parameters.copy_(torch.from_numpy(rng().standard_normal((6, 1))).expand_as(net.parameters) * 0.1)
+    values = torch.from_numpy(rng().standard_normal((6, 1))) * 0.1
+    for part in [*net.weights, *net.biases]:
+        part.flatten(1)[:] = values
     assert (spread(net) == 0).all()
     assert spread(net).shape == (6, 1)
 

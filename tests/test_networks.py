@@ -121,13 +121,13 @@ def test_dropout_masks_act_forward_and_backward():
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_weights_and_biases_are_views(dtype):
     net = ensemble(3, dtype=dtype)
-    assert net.parameters.shape == (REPLICAS, 4 * 6 + 6 + 6 * 5 + 5 + 5 * 3 + 3)
+    assert net.parameters.shape == (REPLICAS * (4 * 6 + 6 + 6 * 5 + 5 + 5 * 3 + 3),)
     assert net.parameters.dtype == getattr(torch, dtype)
     for number, part in enumerate([*net.weights, *net.biases]):
         part.fill_(number)
     counts = {0: 24, 3: 6, 1: 30, 4: 5, 2: 15, 5: 3}
-    expected = torch.cat([torch.full((count,), float(number)) for number, count in counts.items()])
-    torch.testing.assert_close(net.parameters, expected.to(net.dtype).expand(REPLICAS, -1), rtol=0, atol=0)
+    expected = torch.cat([torch.full((REPLICAS * count,), float(number)) for number, count in counts.items()])
+    torch.testing.assert_close(net.parameters, expected.to(net.dtype), rtol=0, atol=0)
     assert net.forward(normal(BATCH, 4)).output.dtype == net.dtype
 
 

@@ -58,6 +58,15 @@ def torch_row(model):
     return torch.cat([part.detach().flatten() for part in model.parameters()])
 
 
+def parts(net, replica):
+    """Views of one replica's parameters, in the order of torch's."""
+    return [part[replica] for pair in zip(net.weights, net.biases, strict=True) for part in pair]
+
+
+def row(net, replica):
+    return torch.cat([part.flatten() for part in parts(net, replica)])
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Losses and optimizers
 
@@ -103,8 +112,24 @@ def test_every_replica_trains_as_torch_does(optimizer, loss):
                 stepper.zero_grad()
                 value.backward()
                 stepper.step()
-        torch.testing.assert_close(net.parameters[r], torch_row(model), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(row(net, r), torch_row(model), rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(history.loss[r], losses, rtol=1e-10)
+
+
+@pytest.mark.parametrize("length", [1e-3, 0.3, 1e3])
+def test_clipping_is_that_of_torch_replica_by_replica(length):
+    x, y = clouds()
+    net = ensemble()
+    models = [sequential(net, r) for r in range(REPLICAS)]
+    train(net, x, y, optimizer="momentum", lr=0.1, steps=5, clip=length, rng=rng())
+    for r, model in enumerate(models):
+        stepper = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(5):
+            stepper.zero_grad()
+            nn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), length)
+            stepper.step()
+        torch.testing.assert_close(row(net, r), torch_row(model), rtol=1e-4, atol=1e-7)  # torch adds 1e-6 to the norm
 
 
 def test_without_a_batch_size_every_update_uses_all_samples():
@@ -119,7 +144,7 @@ def test_without_a_batch_size_every_update_uses_all_samples():
     generator = rng()
     before = generator.bit_generator.state
     train(net, x, y, lr=0.1, steps=5, rng=generator)
-    torch.testing.assert_close(net.parameters[0], torch_row(model), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(row(net, 0), torch_row(model), rtol=1e-10, atol=1e-12)
     assert generator.bit_generator.state == before
 
 
@@ -246,11 +271,12 @@ def test_ensembles_share_masks():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_equal_replicas_of_two_ensembles_stay_equal(optimizer):
     first, second = ensemble(), ensemble(1)
-    second.parameters[1] = first.parameters[1]
+    for own, other in zip(parts(second, 1), parts(first, 1), strict=True):
+        own.copy_(other)
     run = {"optimizer": optimizer, "lr": 0.05, "steps": STEPS, "batch_size": BATCH, "dropout": 0.3}
     histories = train({"a": first, "b": second}, *clouds(), **run, rng=rng())
     np.testing.assert_allclose(histories["a"].loss[1], histories["b"].loss[1], rtol=1e-10)
-    torch.testing.assert_close(first.parameters[1], second.parameters[1], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(row(first, 1), row(second, 1), rtol=1e-9, atol=1e-12)
     assert np.abs(histories["a"].loss[0] - histories["b"].loss[0]).max() > 0.01
 
 
@@ -275,12 +301,13 @@ def test_training_together_equals_training_alone(optimizer):
 def test_a_replica_that_diverges_leaves_the_others_alone(optimizer, product):
     run = {"optimizer": optimizer, "lr": 0.05, "steps": STEPS, "loss": "mse"}
     healthy, sick = (Ensemble((4, 6, 5), "relu", "he_normal", rng=rng(), product=product, replicas=5) for _ in "ab")
-    sick.parameters[2] = 1e200 if optimizer == "adam" else 1e40
+    for part in parts(sick, 2):
+        part.fill_(1e200 if optimizer == "adam" else 1e40)
     expected = train(healthy, clouds().x, targets(), **run, rng=rng(2))
     history = train(sick, clouds().x, targets(), **run, rng=rng(2))
     others = [0, 1, 3, 4]
     assert history.loss[others].tobytes() == expected.loss[others].tobytes()
-    assert torch.equal(sick.parameters[others], healthy.parameters[others])
+    assert all(torch.equal(row(sick, r), row(healthy, r)) for r in others)
     assert history.diverged.tolist() == [False, False, True, False, False]
     first = np.isinf(history.loss[2]).argmax()
     assert np.isinf(history.loss[2, first:]).all()
@@ -298,15 +325,15 @@ def test_a_replica_that_diverges_leaves_the_others_alone(optimizer, product):
     [(0, 1, [0]), (3, 1, [0, 1, 2, 3]), (6, 3, [0, 3, 6]), (7, 3, [0, 3, 6, 7]), (2, 10, [0, 2])],
 )
 def test_first_and_last_are_recorded(steps, every, recorded):
-    watch = {"row": lambda net: net.parameters[:, 0], "matrix": lambda net: net.weights[1].numpy()}
+    watch = {"row": lambda net: net.biases[0][:, 0], "matrix": lambda net: net.weights[1].numpy()}
     net = ensemble()
-    start = net.parameters.clone()
+    start, bias = net.parameters.clone(), net.biases[0][:, 0].clone()
     history = train(net, *clouds(), lr=0.1, steps=steps, every=every, watch=watch, rng=rng())
     assert history.steps.tolist() == recorded
     assert history.loss.shape == history.measures["row"].shape == (REPLICAS, len(recorded))
     assert history.measures["matrix"].shape == (REPLICAS, len(recorded), 5, 6)
-    np.testing.assert_array_equal(history.measures["row"][:, 0], start[:, 0])
-    np.testing.assert_array_equal(history.measures["row"][:, -1], net.parameters[:, 0])
+    np.testing.assert_array_equal(history.measures["row"][:, 0], bias)
+    np.testing.assert_array_equal(history.measures["row"][:, -1], net.biases[0][:, 0])
     assert torch.equal(start, net.parameters) == (steps == 0)
 
 
@@ -354,6 +381,9 @@ BAD = [
     ({"batch_size": 8.0}, TypeError, "batch_size must be an integer"),
     ({"dropout": 1.0}, ValueError, "dropout must be less than 1, got 1"),
     ({"dropout": -0.1}, ValueError, "dropout must be at least 0"),
+    ({"clip": 0}, ValueError, "clip must be greater than 0, got 0; leave it out"),
+    ({"clip": -1.0}, ValueError, "clip must be at least 0"),
+    ({"clip": "1"}, TypeError, "clip must be a real number"),
     ({"loss": "cross_entrpy"}, ValueError, "did you mean 'cross_entropy'?"),
     ({"optimizer": "Adam"}, ValueError, "did you mean 'adam'?"),
     ({"rng": 0}, TypeError, "must be a numpy.random.Generator"),
