@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -386,7 +386,8 @@ def probe(model: Any, inputs: Any, *, loss: Any = None) -> Probe:
     -----
     Weights, buffers, ``.grad`` fields, modes, ``requires_grad`` flags, hooks and the states of the random number
     generators (torch, CUDA, NumPy, Python) are as before, even after an error. Frozen parameters are measured as if
-    they were not. A copy of the parameters is kept meanwhile, to undo what a forward pass does to them.
+    they were not. A copy of the parameters is kept meanwhile, to undo what a forward pass does to them. Plain Python
+    attributes that ``forward()`` changes on the module, such as a counter of calls, stay changed.
 
     Examples
     --------
@@ -424,31 +425,59 @@ def _random_states_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-Sums = tuple[Tensor, int]
 _CHUNK = 2**15  # numbers that are converted at a time, so that they stay in the cache
+_SMALL = 2**13  # so few numbers take less time than the calls that measure them: those of one shape are joined
+Statistic = Callable[[Tensor], Tensor]  # of x, shape (R, ...), to one with a row for each replica
+Found = Tensor | tuple[Statistic, Tensor]
 
 
-def _sums(x: Tensor) -> Sums:
-    """Return a row of shifts a, of Σ(x − a) and of Σ(x − a)², shape (3, R), and the number of terms.
+def _measured(statistic: Statistic, x: Tensor) -> Found:
+    """Return the statistic of `x`, shape (R, ...); of a small one, what `_joined` needs: a copy, as it may change."""
+    x = x.detach()
+    return (statistic, x.clone()) if x.numel() <= _SMALL else statistic(x)
 
-    The shift is the first number: then the deviation of equal numbers is exactly 0. All in float64.
+
+def _joined(found: Sequence[Found]) -> np.ndarray:
+    """Return the statistics of all that was found, shape (R, columns, found), each of one shape in one call."""
+    rows: dict[int, Tensor] = {}
+    pending: dict[Any, dict[int, Tensor]] = {}
+    for at, one in enumerate(found):
+        if isinstance(one, Tensor):
+            rows[at] = one
+        else:
+            pending.setdefault((one[0], one[1].shape), {})[at] = one[1]
+    for (statistic, shape), same in pending.items():
+        together = statistic(torch.cat(list(same.values())))
+        rows.update(zip(same, together.split(shape[0]), strict=True))
+    return torch.stack([rows[at] for at in range(len(found))], dim=-1).cpu().numpy()
+
+
+def _sums(x: Tensor) -> Tensor:
+    """Return a shift a, Σ(x − a), √Σ(x − a)² and the number of terms of each row of `x`, shape (R, 4).
+
+    The shift is 0, or the first number where the variance is less than 1 % of the second moment: then little of it
+    cancels, and the deviation of equal numbers is exactly 0. All in float64.
     """
-    x = x.detach().flatten(1)
-    shift = x[:, :1].double()
-    rows = [_shifted_sums(part, shift) for part in x.split(max(1, _CHUNK // len(x)), dim=1)]
-    return torch.cat([shift.mT, rows[0] if len(rows) == 1 else torch.stack(rows).sum(0)]), x.shape[1]
+    x = x.flatten(1)
+    sums, norms = x.sum(1, dtype=torch.float64), torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    shift = torch.zeros_like(sums)
+    if not (sums**2 < norms**2 * (0.99 * x.shape[1])).all():
+        shift = x[:, 0].double()
+        parts = [_shifted_sums(part, shift[:, None]) for part in x.split(max(1, _CHUNK // len(x)), dim=1)]
+        sums, norms = (torch.stack(one) for one in zip(*parts, strict=True))
+        sums, norms = sums.sum(0), torch.linalg.vector_norm(norms, dim=0)
+    return torch.stack([shift, sums, norms, torch.full_like(sums, x.shape[1])], dim=1)
 
 
-def _shifted_sums(x: Tensor, shift: Tensor) -> Tensor:
-    apart = x - shift  # of the wider type
-    return torch.stack([apart.sum(1), apart.mul_(apart).sum(1)])
+def _shifted_sums(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    apart = x - shift if x.dtype == shift.dtype else x.double().sub_(shift)  # mixed types are slow
+    return apart.sum(1), torch.linalg.vector_norm(apart, dim=1)
 
 
-def _moments(sums: Sequence[Sums]) -> np.ndarray:
-    """Return mean, standard deviation and second moment, shape (3, L, R); inf where a number was infinite."""
-    raw, counts = torch.stack([one for one, _ in sums]).cpu().numpy(), np.array([n for _, n in sums])[:, None]
+def _moments(sums: np.ndarray) -> np.ndarray:
+    """Return mean, standard deviation and second moment, along the first axis; inf where a number was infinite."""
     with np.errstate(all="ignore"):
-        shift, apart, square = raw[:, 0], raw[:, 1] / counts, raw[:, 2] / counts
+        shift, apart, square = sums[:, 0], sums[:, 1] / sums[:, 3], sums[:, 2] ** 2 / sums[:, 3]
         variance, infinite = np.maximum(square - apart**2, 0.0), np.isinf(square) | np.isinf(shift)
         mean = np.where(np.isinf(shift), shift, shift + apart)
         second = np.where(infinite, np.inf, variance + mean**2)
@@ -457,7 +486,7 @@ def _moments(sums: Sequence[Sums]) -> np.ndarray:
 
 _SLOPES = {  # φ′(z) from φ(z): much faster than autograd
     "tanh": lambda h: 1 - h * h,
-    "relu": lambda h: torch.heaviside(h, h.new_zeros(())),
+    "relu": torch.sign,
 }
 
 
@@ -467,51 +496,63 @@ def _from_output(activation: Activation) -> Any:
     return _SLOPES[activation.name] if known else None
 
 
-def _slope_fractions(slope: Tensor, axis: int) -> dict[str, Tensor]:
-    """Return the fractions saturated and dead, shape (R,) each, of φ′ with units along `axis`."""
+def _slope_fractions(slope: Tensor) -> Tensor:
+    """Return the fractions saturated and dead, shape (R, 2), of φ′, shape (R, inputs, units)."""
     size = slope.abs()
-    others = [at for at in range(1, size.dim()) if at != axis % size.dim()]
-    largest = size.amax(others) if others else size
-    saturated = (size < SATURATED).flatten(1).mean(1, dtype=torch.float64)
-    return {"saturated": saturated, "dead": (largest == 0).mean(1, dtype=torch.float64)}
+    dead = size.amax(1) == 0
+    return torch.stack([_share(size.lt_(SATURATED)), _share(dead)], dim=1)
 
 
 def _active_fraction(h: Tensor) -> Tensor:
-    return (h.detach() != 0).flatten(1).mean(1, dtype=torch.float64)
+    return _share(h.clone().ne_(0))[:, None]
 
 
-_ODD = 2 * torch.arange(1, 9) * 0x1E3779B97F4A7C15 + 1
+def _share(where: Tensor) -> Tensor:
+    """Return the mean of zeros and ones, shape (R,). A comparison in place, which writes such numbers, is fast."""
+    where = where.flatten(1)
+    return where.sum(1, dtype=torch.promote_types(where.dtype, torch.float32)).double() / where.shape[1]
 
 
-def _count_distinct(weights: Tensor, biases: Tensor | None) -> Tensor:
+_ODD = 2 * np.arange(1, 9) * 0x1E3779B97F4A7C15 + 1
+
+
+def _count_distinct(weights: Tensor, biases: Tensor | None) -> np.ndarray:
     """Count the different rows of each matrix, shape (R, n, k), as `distinct_units` does.
 
     Rows that differ in their first number, or in a sum over the bits of their first eight, are different; only where
     some agree in both are they compared in full.
     """
-    first = weights[..., 0].sort(-1).values
-    counts = (first[:, 1:] != first[:, :-1]).sum(1) + 1
+    counts = _count_values(weights[..., 0].double().cpu().numpy())
     if (counts == weights.shape[1]).all():
-        return counts.double()
-    head = (weights[..., :8].double() + 0.0).contiguous().view(torch.int64)
-    keys = (head * _ODD[: head.shape[-1]].to(head.device)).sum(-1).sort(-1).values
-    counts = (keys[:, 1:] != keys[:, :-1]).sum(1) + 1
-    for replica in torch.nonzero(counts < weights.shape[1])[:, 0].tolist():
+        return counts
+    head = (weights[..., :8].double() + 0.0).contiguous().cpu().numpy().view(np.int64)
+    counts = _count_values((head * _ODD[: head.shape[-1]]).sum(-1))
+    for replica in np.flatnonzero(counts < weights.shape[1]):
         parts = [weights[replica]] if biases is None else [weights[replica], biases[replica][:, None]]
         counts[replica] = len(torch.unique(torch.cat(parts, dim=1), dim=0))
-    return counts.double()
+    return counts
 
 
-def _as_probe(layers: Sequence[dict[str, Any]], mean_field: MeanField | None = None) -> Probe:
+def _count_values(rows: np.ndarray) -> np.ndarray:
+    """Count the different numbers in each row."""
+    ordered = np.sort(rows, axis=1)
+    return (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1
+
+
+def _as_probe(layers: Sequence[dict[str, Any]], replicas: int = 1, mean_field: MeanField | None = None) -> Probe:
     """Join the measurements of all layers; what a layer lacks is NaN."""
     names, kinds, followed = (tuple(layer[key] for layer in layers) for key in ("name", "kind", "activation"))
-    lacking = torch.full_like(layers[0]["z"][0][0], NAN)
+    lacking = torch.full((replicas, 4), NAN, dtype=torch.float64, device=layers[0]["device"])
+    sums = _joined([layer.get(key, lacking) for key in _OF_SUMS for layer in layers])
+    by_key = _moments(sums).reshape(3, replicas, len(_OF_SUMS), len(layers)).transpose(2, 0, 1, 3)
     arrays: dict[str, np.ndarray] = {}
-    for key, statistics in _OF_SUMS.items():
-        moments = _moments([layer.get(key, (lacking.expand(3, -1), 1)) for layer in layers])
-        arrays |= {name: moment.T for name, moment in zip(statistics, moments, strict=True) if name}
-    for name in ("saturated", "dead", "active", "distinct_units"):
-        arrays[name] = torch.stack([layer.get(name, lacking) for layer in layers]).T.cpu().numpy()
+    for statistics, own in zip(_OF_SUMS.values(), by_key, strict=True):
+        arrays |= {name: moment for name, moment in zip(statistics, own, strict=True) if name}
+    slopes = _joined([layer.get("slopes", lacking[:, :2]) for layer in layers])
+    arrays |= {"saturated": slopes[:, 0], "dead": slopes[:, 1]}
+    arrays["active"] = _joined([layer.get("active", lacking[:, :1]) for layer in layers])[:, 0]
+    unknown = np.full(replicas, NAN)
+    arrays["distinct_units"] = np.array([layer.get("distinct_units", unknown) for layer in layers], dtype=float).T
     widths = np.array([layer["width"] for layer in layers])
     return Probe(names, kinds, followed, widths, mean_field=mean_field, **arrays)
 
@@ -536,7 +577,7 @@ def _of_ensemble(net: Ensemble, inputs: Tensor, loss: Any) -> Probe:
     with torch.no_grad():
         if delta is not None:
             _add_gradients(layers, net, signals, slopes, delta)
-        return _as_probe(layers, _mean_field(net, signals, delta))
+        return _as_probe(layers, net.replicas, _mean_field(net, signals, delta))
 
 
 def _forward_layers(net: Ensemble, signals: Signals) -> tuple[list[dict[str, Any]], list[Tensor]]:
@@ -547,11 +588,11 @@ def _forward_layers(net: Ensemble, signals: Signals) -> tuple[list[dict[str, Any
     slopes = slopes or [of_h(h) for h in signals.activations[1:]]
     for at, (z, weight, bias) in enumerate(zip(signals.pre_activations, net.weights, net.biases, strict=True)):
         layer: dict[str, Any] = {"name": str(at + 1), "kind": "Linear", "activation": None, "width": z.shape[-1]}
-        layer |= {"z": _sums(z), "distinct_units": _count_distinct(weight, bias)}
+        layer |= {"device": z.device, "z": _measured(_sums, z), "distinct_units": _count_distinct(weight, bias)}
         if at < len(slopes):
             h = signals.activations[at + 1]
-            layer |= {"activation": net.activation.name, "h": _sums(h), "active": _active_fraction(h)}
-            layer |= _slope_fractions(slopes[at], -1)
+            layer |= {"activation": net.activation.name, "slopes": _measured(_slope_fractions, slopes[at])}
+            layer |= {"h": _measured(_sums, h), "active": _measured(_active_fraction, h)}
         layers.append(layer)
     return layers, slopes
 
@@ -588,43 +629,53 @@ def _add_gradients(
 ) -> None:
     """Pass `delta` back as `Ensemble.backward` does, with the φ′ that are known, and measure on the way."""
     for at in range(net.depth - 1, -1, -1):
-        layers[at]["∂z"] = _sums(delta)
-        layers[at]["∂W"] = _sums(net.product(delta.mT, signals.activations[at]))
+        layers[at]["∂z"] = _measured(_sums, delta)
+        layers[at]["∂W"] = _measured(_sums, net.product(delta.mT, signals.activations[at]))
         if at:
             back = net.product(delta, net.weights[at])
-            layers[at - 1]["∂h"] = _sums(back)
+            layers[at - 1]["∂h"] = _measured(_sums, back)
             delta = back * slopes[at - 1]
 
 
 def _mean_field(net: Ensemble, signals: Signals, delta: Tensor | None) -> MeanField | None:
     """Return what theory starts from, or None if it has no case or a number is not finite."""
-    if not all(map(_looks_random, net.weights)):
+    squares = _squares_if_random(net)
+    if squares is None:
         return None
-    sizes = (signals.activations[0].double() ** 2).mean((0, 2))
-    last = torch.full_like(sizes, NAN) if delta is None else (delta.double() ** 2).mean((0, 2))
-    if not sizes.isfinite().all() or not (delta is None or last.isfinite().all()):
+    sizes = _mean_squares(signals.activations[0])
+    last = np.full_like(sizes, NAN) if delta is None else _mean_squares(delta)
+    if not np.isfinite(sizes).all() or not (delta is None or np.isfinite(last).all()):
         return None
-    order = np.array_split(np.argsort(sizes.cpu().numpy(), kind="stable"), min(_POINTS, len(sizes)))
-    groups = [np.array([one.cpu().numpy()[part].mean() for part in order]) for one in (sizes, last)]
-    squares = [np.array([float((one.double() ** 2).mean()) for one in part]) for part in (net.weights, net.biases)]
-    return MeanField(net.activation, np.array(net.widths), *squares, *groups)
+    parts = np.array_split(np.argsort(sizes, kind="stable"), min(_POINTS, len(sizes)))
+    order, starts = np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
+    groups = [np.add.reduceat(one[order], starts) / [len(part) for part in parts] for one in (sizes, last)]
+    biases = [torch.linalg.vector_norm(one, dtype=torch.float64) / one.numel() ** 0.5 for one in net.biases]
+    return MeanField(net.activation, np.array(net.widths), squares, torch.stack(biases).cpu().numpy() ** 2, *groups)
 
 
-def _looks_random(weight: Tensor) -> bool:
-    """Whether the entries' mean and the sums of rows and columns are those of independent draws with mean 0.
+def _mean_squares(x: Tensor) -> np.ndarray:
+    """Return the mean square over replicas and units, for each input of a batch."""
+    norms = torch.linalg.vector_norm(x, dim=(0, 2), dtype=torch.float64).cpu().numpy()
+    return norms**2 / (x.shape[0] * x.shape[2])
 
-    The mean square of such sums of n entries is n times that of an entry, up to √(2/N) of it for N sums; equal entries
-    make it n² times. With 5 standard deviations, random weights fail once in a million layers or less.
+
+def _squares_if_random(net: Ensemble) -> np.ndarray | None:
+    """Return the mean square of each layer's weights; None unless all look like independent draws with mean 0.
+
+    The sum of N such entries is 0 up to √N of their size. The sums over rows (or columns) have the same sum of squares
+    as the entries, up to √(2/n) of it for n sums; equal entries make it many times that. With 5 standard deviations,
+    random weights fail once in a million layers or less.
     """
-    weight = weight.double()
-    square = (weight**2).mean()
-    if not (square > 0 and square.isfinite()):
-        return False
-    if weight.mean() ** 2 > 25 * square / weight.numel():
-        return False
-    sums = [weight.sum(axis) for axis in (1, 2)]
-    ratios = [(one**2).mean() / (square * weight.numel() / one.numel()) for one in sums]
-    return all(ratio <= 1 + 5 * (2 / one.numel()) ** 0.5 for ratio, one in zip(ratios, sums, strict=True))
+    found = []
+    for weight in net.weights:
+        rows, columns = weight.sum(2, dtype=torch.float64), weight.sum(1, dtype=torch.float64)
+        norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in (weight, rows, columns)]
+        found.append(torch.stack([rows.sum(), *norms]))
+    total, size, *sums = torch.stack(found).T.cpu().numpy()
+    units = np.array(net.shapes).T
+    with np.errstate(all="ignore"):
+        fits = (np.square(sums / size) <= 1 + 5 * np.sqrt(2 / (net.replicas * units))).all(axis=0)
+        return size**2 / (net.replicas * units.prod(axis=0)) if (fits & (abs(total) <= 5 * size)).all() else None
 
 
 # A module
@@ -648,8 +699,8 @@ def _role(module: nn.Module) -> str:
 
 
 def _of_module(model: nn.Module, inputs: Tensor, loss: Any) -> Probe:
-    _check_parameters(model)
-    with _untouched(model, backward=loss is not None), _fast_path_off(), _Recorder(model) as recorder:
+    parameters = _checked_parameters(model)
+    with _untouched(model, parameters, backward=loss is not None), _fast_path_off(), _Recorder(model) as recorder:
         outputs = model(inputs)
         recorder.stop()
         if not recorder.layers:
@@ -662,12 +713,13 @@ def _of_module(model: nn.Module, inputs: Tensor, loss: Any) -> Probe:
         return _as_probe(recorder.layers)
 
 
-def _check_parameters(model: nn.Module) -> None:
+def _checked_parameters(model: nn.Module) -> list[nn.Parameter]:
     parameters = list(model.parameters())
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters; pass a model with at least one layer with weights")
     if any(map(nn.parameter.is_lazy, parameters)):
         raise ValueError(f"{type(model).__name__} has lazy parameters without a shape; call it once on inputs first")
+    return parameters
 
 
 @contextmanager
@@ -682,10 +734,9 @@ def _fast_path_off() -> Iterator[None]:
 
 
 @contextmanager
-def _untouched(model: nn.Module, *, backward: bool) -> Iterator[None]:
+def _untouched(model: nn.Module, parameters: Sequence[nn.Parameter], *, backward: bool) -> Iterator[None]:
     """Put back whatever a pass changes; meanwhile every real parameter has a gradient, if `backward`."""
     owned = [(one, dict(one._parameters), dict(one._buffers), one.training) for one in model.modules()]
-    parameters = list(model.parameters())
     saved = [(one, one.detach(), one.detach().clone(), one.grad, one.requires_grad) for one in parameters]
     try:
         _stand_in([one for one, *_ in owned])
@@ -727,12 +778,17 @@ def _restore(parameter: Tensor, data: Tensor, values: Tensor, grad: Tensor | Non
     if not parameter.is_inference():
         if parameter.data_ptr() != data.data_ptr() or parameter.stride() != data.stride():
             parameter.data = data
-        if not torch.equal(data, values) and not torch.allclose(data, values, rtol=0, atol=0, equal_nan=True):
+        if not _equal(data, values) and not torch.allclose(data, values, rtol=0, atol=0, equal_nan=True):
             data.copy_(values)
         if parameter.requires_grad != requires_grad:
             parameter.requires_grad_(requires_grad)
     if parameter.grad is not grad:
         parameter.grad = grad
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether all numbers are equal; ``torch.equal`` takes twice the time. False also where one is not finite."""
+    return bool(torch.linalg.vector_norm(a - b, 1) == 0) if a.is_floating_point() else torch.equal(a, b)
 
 
 class _Recorder:
@@ -788,7 +844,7 @@ class _Recorder:
         for layer, weight in zip(self.layers, self.weights, strict=True):
             gradient = by_weight.get(id(weight))
             if gradient is not None:
-                layer["∂W"] = _sums(gradient.to_dense()[None])
+                layer["∂W"] = _measured(_sums, gradient.to_dense()[None])
 
     def _after_layer(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
         z = _first_tensor(output)
@@ -797,7 +853,8 @@ class _Recorder:
         calls = sum(layer["module"] is module for layer in self.layers)
         axis = _unit_axis(module, z)
         layer: dict[str, Any] = {"module": module, "name": f"{name} (call {calls + 1})" if calls else name}
-        layer |= {"kind": type(module).__name__, "activation": None, "width": z.shape[axis], "z": _sums(z[None])}
+        layer |= {"kind": type(module).__name__, "activation": None, "width": z.shape[axis], "device": z.device}
+        layer["z"] = _measured(_sums, z[None])
         units = _units_of(module)
         if units is not None:
             layer["distinct_units"] = _count_distinct(*units)
@@ -822,13 +879,14 @@ class _Recorder:
         of_z, of_h = self.slopes[module]
         if of_z is not None and of_h is None:
             with torch.no_grad():
-                measured |= self._fractions(of_z(x), owner)
+                measured["slopes"] = self._fractions(of_z(x), owner)
         self.pending = owner, measured
 
-    def _fractions(self, slope: Tensor, owner: int) -> dict[str, Tensor]:
+    def _fractions(self, slope: Tensor, owner: int) -> Found:
         axis = self.axes[owner]
         fits = slope.dim() >= -axis and slope.shape[axis] == self.layers[owner]["width"]
-        return _slope_fractions(slope[None], axis if fits else -1)
+        by_unit = slope.movedim(axis if fits else -1, -1)
+        return _measured(_slope_fractions, by_unit.reshape(1, -1, by_unit.shape[-1]))
 
     def _owner(self, x: Tensor) -> int:
         """Return the layer that an activation of `x` belongs to, -1 for none or one that has an activation."""
@@ -843,15 +901,15 @@ class _Recorder:
         layer, of_h = self.layers[owner], self.slopes[module][1]
         if of_h is not None:
             with torch.no_grad():
-                measured |= self._fractions(of_h(h), owner)
-        layer |= measured | {"h": _sums(h[None]), "active": _active_fraction(h[None])}
+                measured["slopes"] = self._fractions(of_h(h), owner)
+        layer |= measured | {"h": _measured(_sums, h[None]), "active": _measured(_active_fraction, h[None])}
         self._watch(h, layer, "∂h")
 
     def _watch(self, tensor: Tensor, layer: dict[str, Any], key: str) -> None:
         """Let the backward pass measure the gradient of `tensor`, as it is now and before it changes in place."""
 
         def measure(gradient: Tensor) -> None:
-            layer[key] = _sums(gradient[None])
+            layer[key] = _measured(_sums, gradient[None])
 
         if tensor.requires_grad:
             self.tensor_handles.append(tensor.register_hook(measure))

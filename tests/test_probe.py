@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -144,10 +145,25 @@ def test_large_values_keep_a_second_moment_and_infinite_ones_are_inf(dtype):
     net = ensemble(activation="linear", dtype=dtype)
     net.parameters *= 1e12
     assert np.isfinite(probe(net, data(9, 5)).second_moment).all()
-    net.parameters[0] = math.inf
+    net.weights[0][0] = math.inf
     seen = probe(net, data(9, 5).abs())
     assert seen.second_moment[0, 0] == seen.std[0, 0] == math.inf
     assert np.isfinite(seen.second_moment[1:]).all()
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize("inputs", [9, 3000], ids=["small", "large"])
+@pytest.mark.parametrize(("mean", "size"), [(0.0, 1.0), (0.0, 1e-25), (3.0, 1.0), (100.0, 1.0), (1.0, 0.0), (0.1, 0.0)])
+def test_moments_are_exact_at_any_offset_and_size(dtype, rtol, inputs, mean, size):
+    """Against NumPy's two passes in longdouble; equal numbers have no deviation at all."""
+    x = (mean + size * data(2, inputs, 10)).to(dtype)
+    found = measure._moments(measure._joined([measure._measured(measure._sums, x)] * 2))
+    exact = x.numpy().reshape(2, -1).astype(np.longdouble)
+    expected = [exact.mean(1), exact.std(1), (exact**2).mean(1)]
+    for at in range(2):
+        for own, value in zip(found[:, :, at], expected, strict=True):
+            np.testing.assert_allclose(own, value.astype(float), rtol=rtol, atol=1e-15 * size)
+        assert size or (found[1, :, at] == 0).all()
 
 
 def test_typical_and_average():
@@ -164,30 +180,59 @@ def test_typical_and_average():
 # Theory
 
 
-def standard_errors(net, x):
-    """Return how far the means over replicas are from theory, in standard errors widened by 3 % for finite width."""
-    seen = probe(net, x, loss=losses)
+WIDE, SAMPLES, REPLICAS = (40, 128, 160, 128, 10), 24, 48
+CASES = [("tanh", "lecun_normal"), ("relu", "he_normal")]
+MOST = stats.t.isf(1e-4 / 2 / 16, REPLICAS - 1)  # 16 numbers, two-sided: a false failure in 10 000 fresh seeds
+FINITE = 1 / 128
+SIGNS = torch.from_numpy(rng(5).choice([-1.0, 1.0], (SAMPLES, WIDE[-1])))
+
+
+def deviations(activation, scheme):
+    """Return how far the means over replicas are from theory, shape (2, L), as a fraction of what is allowed.
+
+    That is `MOST` standard errors plus `FINITE`, 1/n of the theory. At width n, a moment q fluctuates by a few 1/n of
+    q² and the curvature of a layer's map turns that into a bias of order 1/n: 1200 replicas show -0.7 % for tanh and
+    -1.8 ± 0.9 % for ReLU in the last layer's E z², and less elsewhere. The loss is linear, with signs as its gradient:
+    of a square loss, ∂loss/∂z_L depends on the weights that pass it back, which theory does not cover (40 % at the
+    first ReLU layer).
+    """
+    net = ensemble(WIDE, activation, scheme, replicas=REPLICAS, sigma_b=0.2)
+    seen = probe(net, data(SAMPLES, WIDE[0]), loss=lambda outputs: (SIGNS * outputs).sum((1, 2)))
     moments, gradients = seen.theory()
-    measured = [seen.second_moment, seen.gradient_std**2]
-    z = []
-    for values, predicted in zip(measured, (moments, gradients**2), strict=True):
-        error = values.std(axis=0, ddof=1) / math.sqrt(len(values)) + 0.03 * predicted
-        z.append(np.abs(values.mean(axis=0) - predicted) / error)
-    return np.array(z)
+    measured, predicted = np.array([seen.second_moment, seen.gradient_std**2]), np.array([moments, gradients**2])
+    error = measured.std(axis=1, ddof=1) / math.sqrt(REPLICAS)
+    return np.abs(measured.mean(axis=1) - predicted) / (MOST * error + FINITE * predicted)
 
 
-@pytest.mark.parametrize(("activation", "scheme"), [("tanh", "lecun_normal"), ("relu", "he_normal")])
+@pytest.mark.parametrize(("activation", "scheme"), CASES)
 def test_theory_is_what_is_measured(activation, scheme):
-    """5 standard errors of 16 numbers, two-sided normal: a false failure in 1e5 runs at most; this seed is fixed."""
-    net = ensemble((40, 128, 160, 128, 10), activation, scheme, replicas=48, sigma_b=0.2)
-    assert (standard_errors(net, data(24, 40)) < 5).all()
+    """A false failure in 10 000 fresh seeds, of normal averages; this seed is fixed."""
+    assert (deviations(activation, scheme) < 1).all()
 
 
 def test_theory_of_another_variance_would_fail(monkeypatch):
-    wrong = measure.MeanField.second_moments
-    monkeypatch.setattr(measure.MeanField, "second_moments", lambda self: 1.3 * wrong(self))
-    net = ensemble((40, 128, 160, 128, 10), "tanh", "lecun_normal", replicas=48)
-    assert (standard_errors(net, data(24, 40))[0] > 5).all()
+    right = measure.MeanField.second_moments
+    monkeypatch.setattr(measure.MeanField, "second_moments", lambda self: 1.3 * right(self))
+    assert (deviations(*CASES[0])[0] > 1).all()
+
+
+def slope_not_squared(activation, q):
+    """Return E φ′ instead of E φ′²."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    return activation.derivative(np.sqrt(q)[:, None] * nodes) @ weights / weights.sum()
+
+
+def test_gradient_theory_with_the_slope_not_squared_would_fail(monkeypatch):
+    monkeypatch.setattr(measure.theory, "derivative_second_moment", slope_not_squared)
+    assert (deviations(*CASES[0])[1, :-1] > 1).all()
+
+
+@pytest.mark.parametrize(("activation", "scheme"), CASES)
+def test_gradient_theory_with_fan_in_for_fan_out_would_fail(monkeypatch, activation, scheme):
+    right = measure.MeanField.gradient_moments
+    swapped = np.array(WIDE[1:])[:, None] / WIDE[-1]  # Π fan_in / fan_out of the layers above
+    monkeypatch.setattr(measure.MeanField, "gradient_moments", lambda self: swapped * right(self))
+    assert (deviations(activation, scheme)[1, :-1] > 1).all()
 
 
 @pytest.mark.parametrize("scheme", ["zeros", ini.constant(0.1)])
@@ -553,7 +598,7 @@ def test_the_plot_has_theory_where_it_applies():
 def test_the_plot_of_zeros_and_of_what_diverged():
     net = ensemble(scheme="zeros")
     assert plots.profile(probe(net, data(9, 5), loss=losses)).axes[0].get_yscale() == "linear"
-    net.parameters[0] = math.nan
+    net.weights[0][0] = math.nan
     assert len(plots.profile(probe(net, data(9, 5), loss=losses)).axes) == 2
 
 

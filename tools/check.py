@@ -13,12 +13,13 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 
 _PYTEST = ("-m", "pytest")
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
+_A_CHAPTER_A_CORE = ("-n", "auto", "--dist", "loadscope")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", "--cov=initnotes", "--cov-report=term-missing"),
-    "nbval": (*_PYTEST, "book", *_NBVAL),
+    "nbval": (*_PYTEST, "book", *_NBVAL, *_A_CHAPTER_A_CORE),
 }
 
 
