@@ -299,7 +299,8 @@ def mean(what: str, values: Any, *, digits: int = 2, **demand: Any) -> Evidence:
     center, error = float(sample.mean()), float(sample.std(ddof=1) / math.sqrt(n))
     reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1))
     margins = [m for m in (center - low, high - center) if math.isfinite(m)]
-    rate = _rate(sum(nct.cdf(reach, n - 1, m / error) if error else m < 0 for m in margins))
+    chances = [float(nct.cdf(reach, n - 1, m / error)) if error else float(m < 0) for m in margins]
+    rate = _rate(sum(0.0 if math.isnan(chance) else chance for chance in chances))  # SciPy's is NaN where it underflows
     interval = center - reach * error, center + reach * error
     return Evidence(what, "mean", center, interval, (low, high), theory, n, rate, digits)
 

@@ -554,3 +554,14 @@ def test_a_demand_names_the_theory():
     assert median("x", values, theory=1.0, at_least=0.5).demand() == "≥ 0.5 (theory 1)"
     assert median("x", values, theory=1.0, tolerance=0.25, at_least=0.8).demand() == "0.8 to 1.25 (theory 1)"
     assert median("x", values, at_most=2.0).demand() == "≤ 2"
+
+
+@pytest.mark.parametrize("distance", [5.0, 39.0, 44.9, 45.5, 46.0, 60.0, 1e9])
+def test_a_mean_has_a_rate_at_any_distance_from_its_demand(distance):
+    """SciPy's noncentral t is NaN where it underflows, between 45 and 47."""
+    values = np.linspace(-1, 1, DRAWS)
+    error = values.std(ddof=1) / math.sqrt(DRAWS)
+    evidence = mean("x", values, at_most=distance * error)
+    assert 0 <= evidence.false_failure_rate <= 1
+    assert evidence.supports == (distance >= 5.0)
+    assert (evidence.false_failure_rate < 1e-3) == (distance > 10)
