@@ -53,6 +53,12 @@ def test_claims_rarely_fail_by_chance() -> None:
     assert guards.false_failures(rates) == []
 
 
+def test_introductions_tell_what_chapters_settled() -> None:
+    settled = [(int(path.stem[:2]), claim) for path in BOOK for claim in claims.collect(notebooks.load(path))]
+    page = (notebooks.ROOT / "book" / "introductions.md").read_text(encoding="utf-8")
+    assert guards.told_verdicts(page, settled) == []
+
+
 @pytest.mark.parametrize(
     "guard", [guards.cover, guards.table_of_contents, guards.links, guards.pins], ids=lambda guard: guard.__name__
 )
@@ -513,3 +519,26 @@ def requirements() -> list[str]:
         for path in notebooks.ROOT.glob("requirements*.txt")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
+
+
+TOLD = '- "Zeros." Claim 3: **holds when**. {ref}`Chapter 2 <zero>`\n'
+
+
+@pytest.mark.parametrize(
+    ("page", "settled", "fault"),
+    [
+        (TOLD, [(2, 3, "fails")], "settled as"),
+        (TOLD, [(1, 3, "holds when")], "told as"),
+        (TOLD, [], "told as"),
+        ("", [(2, 3, "holds when")], "not told"),
+        (TOLD * 2, [(2, 3, "holds when")], "told twice"),
+        (TOLD, [(2, 3, "holds when")] * 2, "settled twice"),
+    ],
+)
+def test_a_wrong_tale_is_caught(page: str, settled: list[tuple[int, int, str]], fault: str) -> None:
+    claims_of = [(chapter, {"number": number, "verdict": verdict}) for chapter, number, verdict in settled]
+    assert any(fault in one for one in guards.told_verdicts(page, claims_of))
+
+
+def test_a_right_tale_passes() -> None:
+    assert guards.told_verdicts(TOLD, [(2, {"number": 3, "verdict": "holds when"})]) == []

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import NotebookNode
+from PIL import Image
 
 from tools import check, drift, notebooks, reprove, run, show, site, system_parts
 
@@ -151,6 +153,21 @@ def test_missing_cell_ids_come_from_the_position(tmp_path: Path) -> None:
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}))
     (cell,) = notebooks.load(path).cells
     assert (cell.id, cell.source) == ("cell-01", "a\nb")
+
+
+def test_a_picture_keeps_its_look_with_few_colors() -> None:
+    across, down = np.meshgrid(np.linspace(0, 255, 300), np.linspace(0, 255, 200))
+    full = np.stack([across, down, 255 - across], axis=-1).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(full).save(buffer, format="PNG")
+    small = notebooks.few_colors(buffer.getvalue())
+    shown = np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int)
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) <= 128
+    assert np.abs(shown - full).mean() < 12
+    assert notebooks.few_colors(small) == small
+    glass = io.BytesIO()
+    Image.fromarray(np.dstack([full, full[..., :1]])).save(glass, format="PNG")
+    assert notebooks.few_colors(glass.getvalue()) == glass.getvalue()
 
 
 def test_strip_png_refuses_other_files() -> None:

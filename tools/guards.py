@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import yaml
@@ -499,6 +500,28 @@ def machine_paths(files: Iterable[Path], root: Path) -> list[str]:
             if match:
                 faults.append(f"{path.relative_to(root).as_posix()}:{number}: names {match.group()!r}")
     return faults
+
+
+_TOLD = re.compile(r"Claim (\d+): \*\*([a-z ]+)\*\*\. \{ref\}`Chapter (\d+) <")
+
+
+def _twice(claims: Iterable[tuple[int, str, int]]) -> list[int]:
+    return [number for number, times in Counter(number for number, *_ in claims).items() if times > 1]
+
+
+def told_verdicts(page: str, settled: Iterable[tuple[int, dict[str, Any]]]) -> list[str]:
+    """Compare the page of introductions, which tells claim, verdict and chapter, with what chapters settled.
+
+    `settled` holds pairs of a chapter's number and a claim.
+    """
+    told = [(int(number), verdict, int(chapter)) for number, verdict, chapter in _TOLD.findall(page)]
+    found = [(claim["number"], claim["verdict"], chapter) for chapter, claim in settled]
+    return [
+        *(f"claim {one[0]} is told as {one[1:]}, but no chapter settles it so" for one in set(told) - set(found)),
+        *(f"claim {one[0]} is settled as {one[1:]} and not told" for one in set(found) - set(told)),
+        *(f"claim {number} is told twice" for number in _twice(told)),
+        *(f"claim {number} is settled twice" for number in _twice(found)),
+    ]
 
 
 def claim_numbers(root: Path = ROOT) -> list[int]:
