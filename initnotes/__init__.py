@@ -24,7 +24,20 @@ from .schemes import (
 )
 
 if TYPE_CHECKING:
-    from . import activations, claims, data, layers, measure, networks, plots, schemes, symmetry, theory, training
+    from . import (
+        activations,
+        claims,
+        data,
+        layers,
+        measure,
+        networks,
+        plots,
+        recurrent,
+        schemes,
+        symmetry,
+        theory,
+        training,
+    )
     from .layers import initialize_
     from .measure import probe
 
@@ -46,6 +59,7 @@ __all__ = [
     "orthogonal",
     "plots",
     "probe",
+    "recurrent",
     "scheme",
     "schemes",
     "small_random",
@@ -65,6 +79,7 @@ _ROOMS = (
     "measure",
     "networks",
     "plots",
+    "recurrent",
     "schemes",
     "symmetry",
     "theory",

@@ -16,6 +16,7 @@ FLOORS = {
     "layers": 2,
     "theory": 2,
     "data": 2,
+    "recurrent": 2,
     "measure": 3,
     "training": 3,
     "plots": 4,
