@@ -425,16 +425,21 @@ def _random_states_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-_CHUNK = 2**15  # numbers that are converted at a time, so that they stay in the cache
+_CHUNK = 2**19  # numbers that are converted at a time, so that they stay in the cache
 _SMALL = 2**13  # so few numbers take less time than the calls that measure them: those of one shape are joined
 Statistic = Callable[[Tensor], Tensor]  # of x, shape (R, ...), to one with a row for each replica
 Found = Tensor | tuple[Statistic, Tensor]
 
 
 def _measured(statistic: Statistic, x: Tensor) -> Found:
-    """Return the statistic of `x`, shape (R, ...); of a small one, what `_joined` needs: a copy, as it may change."""
-    x = x.detach()
-    return (statistic, x.clone()) if x.numel() <= _SMALL else statistic(x)
+    """Return the statistic of `x`, shape (R, ...); of a small one, what `_joined` needs."""
+    return (statistic, x) if x.numel() <= _SMALL else statistic(x)
+
+
+def _kept(x: Tensor) -> Tensor:
+    """Return `x` as that of one replica; of a small one, which is measured later, a copy, as it may change."""
+    x = x.detach()[None]
+    return x.clone() if x.numel() <= _SMALL else x
 
 
 def _joined(found: Sequence[Found]) -> np.ndarray:
@@ -459,19 +464,24 @@ def _sums(x: Tensor) -> Tensor:
     cancels, and the deviation of equal numbers is exactly 0. All in float64.
     """
     x = x.flatten(1)
-    sums, norms = x.sum(1, dtype=torch.float64), torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    sums, norms = _shifted_sums(x)
     shift = torch.zeros_like(sums)
-    if not (sums**2 < norms**2 * (0.99 * x.shape[1])).all():
+    if not (sums.abs() < norms * (0.99 * x.shape[1]) ** 0.5).all():
         shift = x[:, 0].double()
-        parts = [_shifted_sums(part, shift[:, None]) for part in x.split(max(1, _CHUNK // len(x)), dim=1)]
-        sums, norms = (torch.stack(one) for one in zip(*parts, strict=True))
-        sums, norms = sums.sum(0), torch.linalg.vector_norm(norms, dim=0)
+        sums, norms = _shifted_sums(x, shift[:, None])
     return torch.stack([shift, sums, norms, torch.full_like(sums, x.shape[1])], dim=1)
 
 
-def _shifted_sums(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    apart = x - shift if x.dtype == shift.dtype else x.double().sub_(shift)  # mixed types are slow
-    return apart.sum(1), torch.linalg.vector_norm(apart, dim=1)
+def _shifted_sums(x: Tensor, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    parts = []
+    for part in x.split(max(1, _CHUNK // len(x)), dim=1):
+        apart = part.double()  # first, once: sums and differences of mixed types are slow
+        apart = apart if shift is None else apart - shift
+        parts.append((apart.sum(1), torch.linalg.vector_norm(apart, dim=1)))
+    if len(parts) == 1:
+        return parts[0]
+    sums, norms = (torch.stack(one) for one in zip(*parts, strict=True))
+    return sums.sum(0), torch.linalg.vector_norm(norms, dim=0)
 
 
 def _moments(sums: np.ndarray) -> np.ndarray:
@@ -655,8 +665,8 @@ def _mean_field(net: Ensemble, signals: Signals, delta: Tensor | None) -> MeanFi
 
 def _mean_squares(x: Tensor) -> np.ndarray:
     """Return the mean square over replicas and units, for each input of a batch."""
-    norms = torch.linalg.vector_norm(x, dim=(0, 2), dtype=torch.float64).cpu().numpy()
-    return norms**2 / (x.shape[0] * x.shape[2])
+    by_replica = torch.linalg.vector_norm(x, dim=2, dtype=torch.float64)  # over both at once is slow
+    return torch.linalg.vector_norm(by_replica, dim=0).cpu().numpy() ** 2 / (x.shape[0] * x.shape[2])
 
 
 def _squares_if_random(net: Ensemble) -> np.ndarray | None:
@@ -668,8 +678,9 @@ def _squares_if_random(net: Ensemble) -> np.ndarray | None:
     """
     found = []
     for weight in net.weights:
-        rows, columns = weight.sum(2, dtype=torch.float64), weight.sum(1, dtype=torch.float64)
-        norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in (weight, rows, columns)]
+        entries = weight.double()
+        rows, columns = entries.sum(2), entries.sum(1)
+        norms = [torch.linalg.vector_norm(one) for one in (entries, rows, columns)]
         found.append(torch.stack([rows.sum(), *norms]))
     total, size, *sums = torch.stack(found).T.cpu().numpy()
     units = np.array(net.shapes).T
@@ -700,7 +711,8 @@ def _role(module: nn.Module) -> str:
 
 def _of_module(model: nn.Module, inputs: Tensor, loss: Any) -> Probe:
     parameters = _checked_parameters(model)
-    with _untouched(model, parameters, backward=loss is not None), _fast_path_off(), _Recorder(model) as recorder:
+    untouched = _untouched(model, parameters, backward=loss is not None)
+    with untouched as parameters, _fast_path_off(), _Recorder(model, parameters) as recorder:
         outputs = model(inputs)
         recorder.stop()
         if not recorder.layers:
@@ -734,17 +746,18 @@ def _fast_path_off() -> Iterator[None]:
 
 
 @contextmanager
-def _untouched(model: nn.Module, parameters: Sequence[nn.Parameter], *, backward: bool) -> Iterator[None]:
-    """Put back whatever a pass changes; meanwhile every real parameter has a gradient, if `backward`."""
+def _untouched(model: nn.Module, parameters: list[nn.Parameter], *, backward: bool) -> Iterator[list[nn.Parameter]]:
+    """Put back whatever a pass changes; yield the parameters meanwhile, which all have gradients if `backward`."""
     owned = [(one, dict(one._parameters), dict(one._buffers), one.training) for one in model.modules()]
     saved = [(one, one.detach(), one.detach().clone(), one.grad, one.requires_grad) for one in parameters]
     try:
         _stand_in([one for one, *_ in owned])
-        for parameter in model.parameters():
+        parameters = list(model.parameters())
+        for parameter in parameters:
             parameter.grad = None
             if backward and parameter.is_floating_point():
                 parameter.requires_grad_()
-        yield
+        yield parameters
     finally:
         for module, own, buffers, training in owned:
             _refill(module._parameters, own)
@@ -778,17 +791,12 @@ def _restore(parameter: Tensor, data: Tensor, values: Tensor, grad: Tensor | Non
     if not parameter.is_inference():
         if parameter.data_ptr() != data.data_ptr() or parameter.stride() != data.stride():
             parameter.data = data
-        if not _equal(data, values) and not torch.allclose(data, values, rtol=0, atol=0, equal_nan=True):
+        if not torch.equal(data, values) and not torch.allclose(data, values, rtol=0, atol=0, equal_nan=True):
             data.copy_(values)
         if parameter.requires_grad != requires_grad:
             parameter.requires_grad_(requires_grad)
     if parameter.grad is not grad:
         parameter.grad = grad
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """Whether all numbers are equal; ``torch.equal`` takes twice the time. False also where one is not finite."""
-    return bool(torch.linalg.vector_norm(a - b, 1) == 0) if a.is_floating_point() else torch.equal(a, b)
 
 
 class _Recorder:
@@ -798,11 +806,11 @@ class _Recorder:
     belongs to that layer.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, parameters: Sequence[nn.Parameter]) -> None:
         self.layers: list[dict[str, Any]] = []
         self.weights: list[Any] = []
         self.axes: list[int] = []
-        self.parameters = [one for one in model.parameters() if one.is_floating_point()]
+        self.parameters = [one for one in parameters if one.is_floating_point()]
         self.owners = WeakTensorKeyDictionary()
         self.pending: tuple[int, dict[str, Any]] | None = None
         self.module_handles: list[Any] = []
@@ -832,8 +840,8 @@ class _Recorder:
 
     def stop(self) -> None:
         """Remove the hooks on modules: what runs again in the backward pass (checkpoints) is not measured again."""
-        for handle in self.module_handles:
-            handle.remove()
+        while self.module_handles:
+            self.module_handles.pop().remove()
 
     def backward(self, value: Tensor) -> None:
         """Measure the gradients of `value`; those of z and h come through hooks."""
@@ -854,7 +862,7 @@ class _Recorder:
         axis = _unit_axis(module, z)
         layer: dict[str, Any] = {"module": module, "name": f"{name} (call {calls + 1})" if calls else name}
         layer |= {"kind": type(module).__name__, "activation": None, "width": z.shape[axis], "device": z.device}
-        layer["z"] = _measured(_sums, z[None])
+        layer["z"] = _measured(_sums, _kept(z))
         units = _units_of(module)
         if units is not None:
             layer["distinct_units"] = _count_distinct(*units)
@@ -902,14 +910,15 @@ class _Recorder:
         if of_h is not None:
             with torch.no_grad():
                 measured["slopes"] = self._fractions(of_h(h), owner)
-        layer |= measured | {"h": _measured(_sums, h[None]), "active": _measured(_active_fraction, h[None])}
+        values = _kept(h)
+        layer |= measured | {"h": _measured(_sums, values), "active": _measured(_active_fraction, values)}
         self._watch(h, layer, "∂h")
 
     def _watch(self, tensor: Tensor, layer: dict[str, Any], key: str) -> None:
         """Let the backward pass measure the gradient of `tensor`, as it is now and before it changes in place."""
 
         def measure(gradient: Tensor) -> None:
-            layer[key] = _measured(_sums, gradient[None])
+            layer[key] = _measured(_sums, _kept(gradient))
 
         if tensor.requires_grad:
             self.tensor_handles.append(tensor.register_hook(measure))
@@ -942,10 +951,11 @@ def _units_of(module: Any) -> tuple[Tensor, Tensor | None] | None:
     """Return incoming weights (1, n, k) and bias (1, n) of each unit; None for a layer whose units are not known."""
     if isinstance(module, nn.Embedding):
         return module.weight.detach().T[None], None
-    if not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+    convolution = isinstance(module, nn.modules.conv._ConvNd)
+    if not convolution and not isinstance(module, nn.Linear):
         return None
-    weight, groups = module.weight.detach(), getattr(module, "groups", 1)
-    if getattr(module, "transposed", False):  # (groups · in, out, *kernel), the groups' inputs one after another
+    weight, groups = module.weight.detach(), module.groups if convolution else 1
+    if convolution and module.transposed:  # (groups · in, out, *kernel), the groups' inputs one after another
         weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
     own, bias = weight.flatten(1), module.bias
     if groups > 1:  # units of different groups see different inputs
@@ -975,7 +985,7 @@ def _prelu_slope(module: nn.PReLU, x: Tensor) -> Tensor:
 def _check_fits(name: str, module: Any, inputs: Any) -> None:
     """Raise, in words, if what a linear layer or a convolution gets has the wrong width or type."""
     x = _first_tensor(inputs)
-    width = getattr(module, "in_features", getattr(module, "in_channels", None))
+    width = getattr(module, "in_features", None) or getattr(module, "in_channels", None)
     if x is None or width is None:
         return
     axis = _unit_axis(module, x)
