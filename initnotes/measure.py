@@ -526,21 +526,27 @@ def _share(where: Tensor) -> Tensor:
 _ODD = 2 * np.arange(1, 9) * 0x1E3779B97F4A7C15 + 1
 
 
-def _count_distinct(weights: Tensor, biases: Tensor | None) -> np.ndarray:
-    """Count the different rows of each matrix, shape (R, n, k), as `distinct_units` does.
+def _distinct(weights: Tensor, biases: Tensor | None) -> Found:
+    """Return the count of different units, as `distinct_units` does; of small ones a copy, to be counted later."""
+    if weights.numel() > _SMALL:
+        return _count_distinct(weights, biases)
+    return _count_distinct, weights.clone() if biases is None else torch.cat([weights, biases[..., None]], dim=2)
+
+
+def _count_distinct(weights: Tensor, biases: Tensor | None = None) -> Tensor:
+    """Count the different rows of each matrix, shape (R, n, k), to shape (R, 1).
 
     Rows that differ in their first number, or in a sum over the bits of their first eight, are different; only where
     some agree in both are they compared in full.
     """
     counts = _count_values(weights[..., 0].double().cpu().numpy())
-    if (counts == weights.shape[1]).all():
-        return counts
-    head = (weights[..., :8].double() + 0.0).contiguous().cpu().numpy().view(np.int64)
-    counts = _count_values((head * _ODD[: head.shape[-1]]).sum(-1))
+    if (counts < weights.shape[1]).any():
+        head = (weights[..., :8].double() + 0.0).contiguous().cpu().numpy().view(np.int64)
+        counts = _count_values((head * _ODD[: head.shape[-1]]).sum(-1))
     for replica in np.flatnonzero(counts < weights.shape[1]):
         parts = [weights[replica]] if biases is None else [weights[replica], biases[replica][:, None]]
         counts[replica] = len(torch.unique(torch.cat(parts, dim=1), dim=0))
-    return counts
+    return torch.from_numpy(counts).to(weights.device, torch.float64)[:, None]
 
 
 def _count_values(rows: np.ndarray) -> np.ndarray:
@@ -560,9 +566,8 @@ def _as_probe(layers: Sequence[dict[str, Any]], replicas: int = 1, mean_field: M
         arrays |= {name: moment for name, moment in zip(statistics, own, strict=True) if name}
     slopes = _joined([layer.get("slopes", lacking[:, :2]) for layer in layers])
     arrays |= {"saturated": slopes[:, 0], "dead": slopes[:, 1]}
-    arrays["active"] = _joined([layer.get("active", lacking[:, :1]) for layer in layers])[:, 0]
-    unknown = np.full(replicas, NAN)
-    arrays["distinct_units"] = np.array([layer.get("distinct_units", unknown) for layer in layers], dtype=float).T
+    for one in ("active", "distinct_units"):
+        arrays[one] = _joined([layer.get(one, lacking[:, :1]) for layer in layers])[:, 0]
     widths = np.array([layer["width"] for layer in layers])
     return Probe(names, kinds, followed, widths, mean_field=mean_field, **arrays)
 
@@ -598,7 +603,7 @@ def _forward_layers(net: Ensemble, signals: Signals) -> tuple[list[dict[str, Any
     slopes = slopes or [of_h(h) for h in signals.activations[1:]]
     for at, (z, weight, bias) in enumerate(zip(signals.pre_activations, net.weights, net.biases, strict=True)):
         layer: dict[str, Any] = {"name": str(at + 1), "kind": "Linear", "activation": None, "width": z.shape[-1]}
-        layer |= {"device": z.device, "z": _measured(_sums, z), "distinct_units": _count_distinct(weight, bias)}
+        layer |= {"device": z.device, "z": _measured(_sums, z), "distinct_units": _distinct(weight, bias)}
         if at < len(slopes):
             h = signals.activations[at + 1]
             layer |= {"activation": net.activation.name, "slopes": _measured(_slope_fractions, slopes[at])}
@@ -865,7 +870,7 @@ class _Recorder:
         layer["z"] = _measured(_sums, _kept(z))
         units = _units_of(module)
         if units is not None:
-            layer["distinct_units"] = _count_distinct(*units)
+            layer["distinct_units"] = _distinct(*units)
         self._watch(z, layer, "∂z")
         self.owners[z] = len(self.layers)
         self.layers.append(layer)
