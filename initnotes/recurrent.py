@@ -24,14 +24,13 @@ class Memory:
 
     Attributes
     ----------
-    cells, forget_gates : list of T Tensors, shape (A, R, batch, width)
-        c_t and f_t at each time step.
+    cells : list of T Tensors, shape (A, R, batch, width)
+        c_t at each time step.
     output : Tensor, shape (A, R, batch, outputs)
         What the readout makes of the last hidden state h_T.
     """
 
     cells: list[Tensor]
-    forget_gates: list[Tensor]
     output: Tensor
 
 
@@ -132,7 +131,7 @@ class LSTM:
             )
         n = self.width
         h = c = torch.zeros(*weight.shape[:2], x.shape[1], n, dtype=weight.dtype)
-        cells, forget_gates = [], []
+        cells = []
         from_inputs = (x.flatten(1, 2) @ weight + bias).unflatten(2, x.shape[1:3])
         for now in from_inputs.unbind(3):
             both, g, o = (now + h @ recurrent).split([2 * n, n, n], dim=-1)
@@ -140,8 +139,7 @@ class LSTM:
             c = f * c + i * g.tanh()
             h = o.sigmoid() * c.tanh()
             cells.append(c)
-            forget_gates.append(f)
-        return Memory(cells, forget_gates, h @ readout + offset)
+        return Memory(cells, h @ readout + offset)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the outputs, shape (A, R, batch, outputs), for `x` as `forward` takes it."""

@@ -120,9 +120,8 @@ def one_unit_losses(
     scheme = [constant(start), constant(_checks.integer(width, "width") * start)]
     net = Ensemble((inputs, 1, outputs), "tanh", scheme, rng=rng, replicas=replicas)
     factor = torch.empty_like(net.parameters)
-    for part, value in zip(
-        [*net.split(factor)[0], *net.split(factor)[1]], [1 / width, width, 1 / width, 1.0], strict=True
-    ):
+    (into, out_of), (hidden, output) = net.split(factor)
+    for part, value in ((into, 1 / width), (out_of, width), (hidden, 1 / width), (output, 1.0)):
         part.fill_(value)
     losses = []
     for batch in batch_order(len(x), batch_size, steps, replicas, rng=rng):
