@@ -4,8 +4,8 @@ All sides are measured in one run, warm, in turns; a figure is the median of the
 its aim.
 
 Against the loop every thread of the machine may help. Against the bare products one thread has to do: they gain from
-two, and an elementwise operation on the 32 768 numbers of a layer of width 32 does not. In a tanh network of width 32 in
-float32 ``torch.tanh`` alone takes about as long as all products of the step, so that its share stays below the aim.
+two, and an elementwise operation on the 32 768 numbers of a layer of width 32 does not. In a tanh network of that width
+in float32 ``torch.tanh`` alone takes about as long as all products of the step, and the share stays below the aim.
 """
 
 import sys
@@ -91,8 +91,8 @@ def measure(width: int, batch: int, dtype: str, activation: str) -> tuple[float,
         1e3 * time / STEPS for time in (many["ensemble"], many["loop"], one["ensemble"], one["bare"])
     )
     print(
-        f"{DEPTH} x {width}, {activation}, batch {batch}, {dtype}: a step takes {whole:.1f} ms, in the loop {looped:.1f} "
-        f"ms; with one thread {alone:.1f} ms, its bare products {products:.1f} ms"
+        f"{DEPTH} x {width}, {activation}, batch {batch}, {dtype}: a step takes {whole:.1f} ms, in the loop "
+        f"{looped:.1f} ms; with one thread {alone:.1f} ms, its bare products {products:.1f} ms"
     )
     return many["loop"] / many["ensemble"], one["bare"] / one["ensemble"]
 
