@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -425,7 +426,7 @@ def _random_states_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-_CHUNK = 2**19  # numbers that are converted at a time, so that they stay in the cache
+_CHUNK = 2**17  # numbers that are converted at a time, so that they stay in the cache
 _SMALL = 2**13  # so few numbers take less time than the calls that measure them: those of one shape are joined
 Statistic = Callable[[Tensor], Tensor]  # of x, shape (R, ...), to one with a row for each replica
 Found = Tensor | tuple[Statistic, Tensor]
@@ -475,13 +476,26 @@ def _sums(x: Tensor) -> Tensor:
 def _shifted_sums(x: Tensor, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
     parts = []
     for part in x.split(max(1, _CHUNK // len(x)), dim=1):
-        apart = part.double()  # first, once: sums and differences of mixed types are slow
+        apart = _in_double(part)  # first, once: sums and differences of mixed types are slow
         apart = apart if shift is None else apart - shift
         parts.append((apart.sum(1), torch.linalg.vector_norm(apart, dim=1)))
     if len(parts) == 1:
         return parts[0]
     sums, norms = (torch.stack(one) for one in zip(*parts, strict=True))
     return sums.sum(0), torch.linalg.vector_norm(norms, dim=0)
+
+
+_scratch = threading.local()
+
+
+def _in_double(part: Tensor) -> Tensor:
+    """Return `part` in float64, valid until the next call: one place is used again, as fresh memory is slow."""
+    if part.dtype == torch.float64 or part.device.type != "cpu" or part.numel() > _CHUNK:
+        return part.double()
+    if not hasattr(_scratch, "place"):
+        with torch.inference_mode(False):
+            _scratch.place = torch.empty(_CHUNK, dtype=torch.float64)
+    return _scratch.place[: part.numel()].view(part.shape).copy_(part.detach())
 
 
 def _moments(sums: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         If the shapes do not fit.
     """
     _fit(targets, outputs.shape[:-1])
-    log_p = outputs.log_softmax(-1)
+    log_p = outputs.mT.log_softmax(1).mT  # several times as fast as over a short last axis
     at = targets[..., None]
     minus_one = torch.full(at.shape, -1.0, dtype=log_p.dtype, device=log_p.device)
     gradient = log_p.exp().scatter_add_(-1, at, minus_one).div_(outputs.shape[-2])
