@@ -969,7 +969,7 @@ function define() {
       const top = topSigmaW(activation), high = LIMITS.sigmaB[1], canvas = this.$(".plane canvas");
       paint(canvas, 48, 40, this.colors[this.theme], (x, y) => {
         const size = log10(max(1e-9, chi(activation, ((x + 0.5) / 48) * top, (1 - (y + 0.5) / 40) * high)));
-        return 0.65 * tanh(1.6 * size);
+        return (this.theme === "dark" ? 0.5 : 0.65) * tanh(1.6 * size);
       });
       const line = criticalLine(activation), middle = line[12][0] / top, points = line.map(([w, b]) => `${((w / top) * width).toFixed(1)} ${((1 - b / high) * height).toFixed(1)}`);
       let out = `<path class="critical" d="M${points.join("L")}"/>`;
