@@ -37,7 +37,7 @@ drift: .venv/.testing ## compare the stored outputs under settings that change f
 	$(PY) -m tools.drift
 
 bench: .venv/.reading ## measure ratios and times that the book promises
-	@missed=0; for one in import_time training probe sampling; do \
+	@missed=0; for one in import_time training probe sampling lab; do \
 	echo "benchmarks.$$one"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$one || missed=1; done; exit $$missed
 
 serve: book ## serve the built site on this machine; PORT=8000
