@@ -34,6 +34,7 @@ _BASE = """
 @font-face{font-family:Icons;font-weight:900;font-display:block;src:url(../icons.woff) format("woff")}
 :root{--fa-font-solid:normal 900 1em/1 Icons}
 .fa-solid,.fas{font:var(--fa-font-solid);display:inline-block;-webkit-font-smoothing:antialiased}
+.bd-search .fa-solid.fa-magnifying-glass{position:static}
 .fa-lg{font-size:1.25em;line-height:.05em;vertical-align:-.075em}
 """
 
