@@ -1,4 +1,4 @@
-"""``make offline``: pack the built site into one file that reads without a network. The same pages give the same bytes."""
+"""``make offline``: pack the built site into one file that reads without a network; the same pages, the same bytes."""
 
 import sys
 import zipfile
@@ -28,9 +28,9 @@ def main() -> int:
         return 1
     pack(site.HTML, ZIP)
     print(
-        f"\n{ZIP.relative_to(ROOT).as_posix()} has {ZIP.stat().st_size / 1e6:.1f} MB. Unzip it and open index.html, or serve it:"
+        f"\n{ZIP.relative_to(ROOT).as_posix()} has {ZIP.stat().st_size / 1e6:.1f} MB. Unzip it and open its index.html,"
     )
-    print(f"python -m http.server --bind 127.0.0.1 --directory {NAME}")
+    print(f"or serve it: python -m http.server --bind 127.0.0.1 --directory {NAME}")
     return 0
 
 
