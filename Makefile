@@ -43,7 +43,8 @@ bench: .venv/.reading ## measure ratios and times that the book promises
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network
 	$(PY) -m tools.offline
 
-audit: .venv/.reading ## score the pages with Lighthouse in Chromium; needs npm
+audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
+	$(PY) -m tools.system_parts install
 	$(PY) -m tools.audit
 
 serve: book ## serve the built site on this machine; PORT=8000

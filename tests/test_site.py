@@ -102,6 +102,7 @@ def faults(page: Page, url: str) -> list[str]:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(url, wait_until="load")
+        page.evaluate("document.documentElement.dataset.whole = ''")  # lays out what is far below, too
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
             found.append(f"{overflow} px too wide at {width} px: {page.evaluate(WIDEST)}")
@@ -238,7 +239,7 @@ def test_planted_broken_link_is_caught(tmp_path: Path, link: str) -> None:
 
 
 def unfit_files(folder: Path) -> list[str]:
-    """Return what must not be published: source maps, files of no page, files of other hosts, pages without a policy."""
+    """Return what must not be published: source maps, files of no page or another host, pages without a policy."""
     kept = pages.reachable(folder.resolve())
     found = []
     for path in sorted(path for path in folder.resolve().rglob("*") if path.is_file() and path.name[0] != "."):
@@ -279,7 +280,7 @@ def test_planted_unfit_file_is_caught(tmp_path: Path, file: str, text: str, faul
 
 def test_formulas_have_the_renderers_style(built_site: Path) -> None:
     script = (notebooks.ROOT / "tools" / "katex" / "katex.min.js").read_text(encoding="utf-8")
-    style = (built_site / "_static" / "katex" / "katex.css").read_text(encoding="utf-8")
+    style = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
     version = re.search(r'katex-version:+after\{content:"([\d.]+)"', style).group(1)
     assert f'"{version}"' in script
     for page in (built_site / "book").glob("0*.html"):

@@ -27,10 +27,8 @@ def main() -> int:
     if site.main():
         return 1
     pack(site.HTML, ZIP)
-    print(
-        f"\n{ZIP.relative_to(ROOT).as_posix()} has {ZIP.stat().st_size / 1e6:.1f} MB. Unzip it and open its index.html,"
-    )
-    print(f"or serve it: python -m http.server --bind 127.0.0.1 --directory {NAME}")
+    print(f"\n{ZIP.relative_to(ROOT).as_posix()} has {ZIP.stat().st_size / 1e6:.1f} MB. Unzip it, and open its")
+    print(f"index.html or serve it: python -m http.server --bind 127.0.0.1 --directory {NAME}")
     return 0
 
 

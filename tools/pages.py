@@ -7,6 +7,7 @@ import base64
 import hashlib
 import html
 import json
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -29,28 +30,43 @@ _LAST = 900
 
 # ------------------------------------------------------------------------------------------------- what a page loads
 
-# A file that only pages with this text need.
+# A script that only pages with this text need. Style sheets become one for all pages: one request, and then none.
 ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
-    "copybutton.css": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
-    "sphinx-design.min.css": 'class="sd-',
-    "exercise.css": "exercise",
-    "proof.css": 'class="proof',
-    "katex/katex.css": 'class="katex',
 }
 
 
-def needed(files: Iterable[Any], body: str, *, marks: dict[str, str] = ONLY_WITH) -> list[Any]:
-    """Return the scripts or style sheets that a page with this `body` needs."""
-    kept = []
-    for file in files:
-        name = str(file.filename or "").removeprefix("_static/").split("?")[0]
-        inline = str(file.attributes.get("body", ""))
-        if marks.get(name, "") in body and not inline.startswith("DOCUMENTATION_OPTIONS."):
-            kept.append(file)
-    return kept
+SHEET = "site.css"
+
+
+def _name(file: Any) -> str:
+    """Return the name of a script or style sheet inside of ``_static``."""
+    return str(file.filename or "").removeprefix("_static/").split("?")[0]
+
+
+def needed(scripts: Iterable[Any], body: str) -> list[Any]:
+    """Return the scripts that a page with this `body` needs; the theme's notes on each page serve nothing here."""
+    notes = [
+        script for script in scripts if str(script.attributes.get("body", "")).startswith("DOCUMENTATION_OPTIONS.")
+    ]
+    return [one for one in scripts if one not in notes and ONLY_WITH.get(_name(one), "") in body]
+
+
+def one_sheet(folder: Path, names: Iterable[str]) -> str:
+    """Return the style sheets `names` of `folder` as one that lies in `folder`."""
+
+    def rebased(name: str) -> str:
+        def link(match: re.Match[str]) -> str:
+            if re.match("data:|#|/|https?:", match.group(1)):
+                return match.group()
+            return f"url({posixpath.normpath(posixpath.join(posixpath.dirname(name), match.group(1)))})"
+
+        text = (folder / name).read_text(encoding="utf-8").removeprefix('@charset "UTF-8";')
+        return re.sub(r"""url\(["']?([^"')]+)["']?\)""", link, text)
+
+    return "\n".join(map(rebased, names))
 
 
 def description(doctree: nodes.document) -> str:
@@ -69,7 +85,9 @@ def description(doctree: nodes.document) -> str:
 
 def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     body = context.get("body", "")
-    context["css_files"] = needed(context["css_files"], body)
+    sheets = ["basic.css", assets.STYLE, *map(_name, sorted(context["css_files"], key=lambda sheet: sheet.priority))]
+    app.sheets = sheets  # type: ignore[attr-defined]
+    context["css_files"] = []
     context["script_files"] = needed(context["script_files"], body)
     for script in context["script_files"]:
         if script.filename:
@@ -218,6 +236,8 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     if first != "index.html":
         title = html.escape(app.env.titles[app.config.root_doc].astext())
         (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
+    static = folder / "_static"
+    (static / SHEET).write_text(one_sheet(static, dict.fromkeys(app.sheets)), encoding="utf-8")  # type: ignore[attr-defined]
     _without_lost_words(folder / "searchindex.js")
     for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
         page = path.read_text(encoding="utf-8")
