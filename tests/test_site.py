@@ -178,7 +178,7 @@ def test_search_finds(page: Page, address: str, term: str, page_of_it: str) -> N
     link.wait_for()
     link.click()
     page.wait_for_url(re.compile(re.escape(page_of_it)))
-    assert term in page.locator("article").inner_text().lower()
+    assert term in (page.locator("article").text_content() or "").lower()
 
 
 def test_extracts_of_a_search_show_a_formula_once(page: Page, address: str) -> None:
