@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from . import guards
+from .files import replace_file
 from .notebooks import (
     CellError,
     chapters,
@@ -24,7 +25,6 @@ from .notebooks import (
     name_of,
     normalize,
     own_folders,
-    replace_file,
 )
 
 
