@@ -383,7 +383,7 @@ def _by_size(sizes: np.ndarray, gradients: np.ndarray, depth: int) -> tuple[str,
 
 # ------------------------------------------------------------------------------------------------ the picture in HTML
 
-_WIDE, _HIGH, _LEFT, _BELOW = 440, 270, 46, 24  # of the picture, and its margins for the labels
+_WIDE, _HIGH, _LEFT, _BELOW = 436, 270, 46, 24  # of the picture, and its margins for the labels
 _ENDS = (3, 6, 9, 12, 18, 24, 36, 48, 72, 96, 150, 200, 300)
 _ASLEEP = (
     "This picture stands for a live figure. It answers to its controls on the served pages (<code>make serve</code>) "
@@ -466,7 +466,7 @@ def _picture(settings: Settings, measured: Measured) -> list[str]:
     title = f"Size of activations and gradients by layer: {settings}"
     every = max(1, math.ceil(depth / 30))
     return [
-        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" fill="none" stroke-linejoin="round" stroke-linecap="round" '
+        f'<svg viewBox="0 0 {_WIDE + 8} {_HIGH}" role="img" fill="none" stroke-linejoin="round" stroke-linecap="round" '
         'style="max-width:36rem;margin:0 auto;display:block">',
         f"<title>{html.escape(title)}</title>",
         f"<desc>{html.escape(_described(measured, settings))}</desc>",

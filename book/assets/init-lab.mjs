@@ -80,7 +80,7 @@ export const PRESETS = {
   orthogonal: { label: "Orthogonal, linear", scheme: "orthogonal", activation: "linear" },
   "critical-bias": { label: "Biases, critical", scheme: "free", sigmaW: 1.4, sigmaB: 0.3, activation: "tanh" },
   "order-bias": { label: "Biases, order", scheme: "xavier_normal", sigmaB: 1, activation: "tanh" },
-  dead: { label: "Narrow ReLU", scheme: "he_normal", activation: "relu", depth: 60, width: 8, seed: 7 },
+  dead: { label: "Narrow ReLU", scheme: "he_normal", activation: "relu", depth: 60, width: 8, seed: 1 },
 };
 
 export const LIMITS = { depth: [1, 60], width: [8, 256], sigmaB: [0, 2], seed: [0, 2 ** 32 - 1] };
@@ -108,33 +108,50 @@ export function sane(given) {
 
 /** sfc32, seeded with three words: a function that returns the next integer below 2^32. */
 export function rng(a, b, c) {
-  let counter = 1;
-  const next = () => {
-    const out = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + out | 0;
-    return out >>> 0;
+  const words = new Uint32Array(512);
+  let counter = 1, at = words.length;
+  const refill = (count) => {
+    let x = a, y = b, z = c, n = counter;
+    for (let i = 0; i < count; i++) {
+      const out = (((x + y) | 0) + n) | 0;
+      n = (n + 1) | 0;
+      x = y ^ (y >>> 9);
+      y = (z + (z << 3)) | 0;
+      z = (((z << 21) | (z >>> 11)) + out) | 0;
+      words[i] = out;
+    }
+    [a, b, c, counter] = [x, y, z, n];
+    at = 0;
   };
-  for (let i = 0; i < 16; i++) next();
-  return next;
+  refill(16); // what is still like the seed
+  at = words.length;
+  return () => {
+    if (at === words.length) refill(at);
+    return words[at++];
+  };
 }
 
 const even = (next) => (next() + 0.5) / 2 ** 31 - 1; // uniform in (-1, 1)
 
-/** Fill `out` with N(0, 1) by Marsaglia's polar method. */
-function fillNormal(out, next, from = 0, to = out.length) {
-  for (let i = from; i < to; i += 2) {
-    let x, y, r;
-    do {
-      x = even(next);
-      y = even(next);
-      r = x * x + y * y;
-    } while (r >= 1 || r === 0);
-    const scale = sqrt((-2 * log(r)) / r);
-    out[i] = x * scale;
-    if (i + 1 < to) out[i + 1] = y * scale;
+// The ziggurat of Marsaglia & Tsang (2000) in the form of Doornik (2005): 128 layers of one area under the normal density.
+const TAIL = 3.442619855899, AREA = 9.91256303526217e-3, EDGE = new Float64Array(129), RATIO = new Float64Array(128);
+EDGE[0] = AREA / exp((-TAIL * TAIL) / 2);
+EDGE[1] = TAIL;
+for (let i = 2; i < 128; i++) EDGE[i] = sqrt(-2 * log(AREA / EDGE[i - 1] + exp(-(EDGE[i - 1] ** 2) / 2)));
+for (let i = 0; i < 128; i++) RATIO[i] = EDGE[i + 1] / EDGE[i];
+
+function normal(next) {
+  for (;;) {
+    const word = next(), layer = word & 127, u = ((word >>> 7) + 0.5) / 2 ** 24 - 1;
+    if (abs(u) < RATIO[layer]) return u * EDGE[layer];
+    if (layer === 0) {
+      for (;;) {
+        const x = log((next() + 0.5) / 2 ** 32) / TAIL, y = log((next() + 0.5) / 2 ** 32);
+        if (-2 * y > x * x) return u < 0 ? x - TAIL : TAIL - x;
+      }
+    }
+    const x = u * EDGE[layer], low = exp((x * x - EDGE[layer] ** 2) / 2), high = exp((x * x - EDGE[layer + 1] ** 2) / 2);
+    if (high + ((next() + 0.5) / 2 ** 32) * (low - high) < 1) return x;
   }
 }
 
@@ -143,14 +160,10 @@ const CUT = 2, CUT_STD = 0.8796256610342398; // what truncation at 2 leaves of a
 /** Draw `count` values of mean 0 and variance 1; for "orthogonal", sqrt(n) times a matrix with orthonormal rows. */
 export function draw(law, count, next) {
   const out = new Float64Array(count);
-  if (law === "uniform") for (let i = 0; i < count; i++) out[i] = sqrt(3) * even(next);
-  else fillNormal(out, next);
-  if (law === "truncated_normal") {
-    const one = new Float64Array(1);
-    for (let i = 0; i < count; i++) {
-      while (abs(out[i]) > CUT) fillNormal(one, next), (out[i] = one[0]);
-      out[i] /= CUT_STD;
-    }
+  for (let i = 0; i < count; i++) {
+    if (law === "uniform") out[i] = sqrt(3) * even(next);
+    else do out[i] = normal(next); while (law === "truncated_normal" && abs(out[i]) > CUT);
+    if (law === "truncated_normal") out[i] /= CUT_STD;
   }
   if (law === "orthogonal") orthonormalize(out, sqrt(count));
   return out;
@@ -355,7 +368,7 @@ export function parameters(given) {
 // E f(xi) for xi ~ N(0, 1): Gauss-Legendre sums over panels that shrink towards 0, where saturated functions change.
 const POINTS = [0.1834346424956498, 0.525532409916329, 0.7966664774136267, 0.9602898564975363];
 const SHARES = [0.362683783378362, 0.3137066458778873, 0.2223810344533745, 0.1012285362903763];
-const EDGES = [0, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 1.5, 2, 3, 4, 5, 6.5, 9];
+const EDGES = [0, 1 / 4096, 1 / 1024, 1 / 256, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 1.5, 2, 3, 4, 5, 6.5, 9];
 const XI = [], SHARE = [];
 for (let k = 1; k < EDGES.length; k++) {
   const half = (EDGES[k] - EDGES[k - 1]) / 2, middle = EDGES[k] - half;
