@@ -1,66 +1,26 @@
 """The built site in a real browser, at phone and desktop width; and the sandbox that later parts rely on."""
 
-import functools
 import http.server
 import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from tools import notebooks, site, system_parts
 
+Serve = Callable[[Path], AbstractContextManager[str]]
+
 WIDTHS = (390, 1280)
 PAGES = notebooks.toc_files()
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 # The theme fetches MathJax from this host. Nothing else may leave the machine.
 THIRD_PARTY = re.compile(r"https://cdn\.jsdelivr\.net/npm/mathjax@3/")
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing about requests."""
-
-
-@pytest.fixture(scope="module")
-def address(built_site: Path) -> Iterator[str]:
-    """Serve the built pages and return their address."""
-    handler = functools.partial(_Quiet, directory=str(built_site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Return a browser that reaches this machine only."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**system_parts.browser(), args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page, in a browser that starts only where there is one."""
-    with request.getfixturevalue("chromium").new_context() as context:
-        yield context.new_page()
 
 
 def faults(page: Page, url: str) -> list[str]:
@@ -117,15 +77,10 @@ def test_page(page: Page, address: str, name: str) -> None:
         ("<script src='https://example.org/x.js'></script>", "request to another host"),
     ],
 )
-def test_planted_fault_is_caught(page: Page, tmp_path: Path, body: str, fault: str) -> None:
+def test_planted_fault_is_caught(page: Page, tmp_path: Path, serve: Serve, body: str, fault: str) -> None:
     (tmp_path / "index.html").write_text(f"<!doctype html><title>x</title><link rel=icon href=data:,>{body}")
-    handler = functools.partial(_Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        found = faults(page, f"http://127.0.0.1:{server.server_address[1]}/")
-        server.shutdown()
-        thread.join()
+    with serve(tmp_path) as address:
+        found = faults(page, f"{address}/")
     assert any(fault in line for line in found)
 
 
@@ -170,7 +125,7 @@ def test_sandbox_starts(sandbox: list[str]) -> None:
 
 
 def test_sandbox_has_no_network(sandbox: list[str]) -> None:
-    with http.server.HTTPServer(("127.0.0.1", 0), _Quiet) as server:
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
         reach = f"import socket; socket.create_connection(('127.0.0.1', {server.server_address[1]}), timeout=5).close()"
         assert subprocess.run([sys.executable, "-c", reach]).returncode == 0
         refused = subprocess.run([*sandbox, sys.executable, "-c", reach], capture_output=True, text=True)
