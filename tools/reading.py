@@ -56,8 +56,8 @@ def fold_answers(doctree: nodes.document) -> None:
     """Turn each admonition of the class ``dropdown`` into a `fold`: a keyboard opens it, with or without a script."""
     for box in [node for node in doctree.findall(nodes.Element) if _is_folded_box(node)]:
         title = box.children[0]
-        line = summary("", "", nodes.inline(text=" ".join(title.astext().split())), classes=["admonition-title"])
-        kinds = ["admonition", *(kind for kind in box["classes"] if kind not in ("dropdown", "admonition"))]
+        line = summary("", "", nodes.inline(text=" ".join(title.astext().split())))
+        kinds = ["fold", *(kind for kind in box["classes"] if kind not in ("dropdown", "admonition"))]
         folded = fold("", line, *box.children[1:], ids=box["ids"], names=box["names"], classes=kinds)
         box.replace_self(folded)
     for section in [node for node in doctree.findall(nodes.section) if node["ids"][:1] in _CONTENT]:

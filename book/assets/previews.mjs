@@ -38,7 +38,7 @@ function excerpt(from, hash) {
   if (!target || (from === document && target.closest(".preview"))) return [];
   if (target.matches("dt")) return [target, target.nextElementSibling];
   if (target.matches(".citation")) return [...target.querySelectorAll("p")];
-  const whole = target.closest("div.math, figure, .admonition, .claim, table");
+  const whole = target.closest("div.math, figure, .admonition, .fold, .claim, table");
   if (whole) return [whole];
   if (target.matches("section")) return start(target);
   return target.matches("span") && target.closest("section") ? start(target.closest("section")) : [target];
