@@ -1,18 +1,52 @@
 """What tests share: system parts that may be missing, small notebooks, and the built site."""
 
+import functools
+import http.server
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools import notebooks, site, system_parts
 
 notebooks.own_folders()
+
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing about requests."""
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _needs(part: str, request: pytest.FixtureRequest) -> None:
@@ -46,6 +80,35 @@ def built_site() -> Path:
     """Build the site, if it is not up to date, and return the folder of its pages."""
     assert site.build() == 0, "the site does not build without warnings: make book"
     return site.HTML
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[Path], AbstractContextManager[str]]:
+    """Return what serves a folder on this machine, as a context with its address."""
+    return _served
+
+
+@pytest.fixture(scope="session")
+def address(built_site: Path) -> Iterator[str]:
+    """Serve the built pages and return their address."""
+    with _served(built_site) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Return a browser that reaches this machine only."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**system_parts.browser(), args=BROWSER_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return a new page, in a browser that starts only where there is one."""
+    with request.getfixturevalue("chromium").new_context() as context:
+        yield context.new_page()
 
 
 @pytest.fixture

@@ -1,81 +1,31 @@
 """The built site in a real browser, at phone and desktop width; and the sandbox that later parts rely on."""
 
-import contextlib
-import functools
 import gzip
 import http.server
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from tools import notebooks, offline, pages, site, system_parts
+
+Serve = Callable[[Path], AbstractContextManager[str]]
 
 WIDTHS = (390, 1280)
 PAGES = notebooks.toc_files()
 OTHERS = ["genindex", "search"]
 PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a chapter, without its pictures
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 VIOLATION = """document.addEventListener("securitypolicyviolation",
     (event) => console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing about requests."""
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder and return its address."""
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture(scope="module")
-def address(built_site: Path) -> Iterator[str]:
-    """Serve the built pages and return their address."""
-    with served(built_site) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Return a browser that reaches this machine only."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**system_parts.browser(), args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page, in a browser that starts only where there is one."""
-    with request.getfixturevalue("chromium").new_context() as context:
-        yield context.new_page()
 
 
 def faults(page: Page, url: str) -> list[str]:
@@ -136,9 +86,9 @@ META = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none
         ("<script src='https://example.org/x.js'></script>", "request to another host"),
     ],
 )
-def test_planted_fault_is_caught(page: Page, tmp_path: Path, body: str, fault: str) -> None:
+def test_planted_fault_is_caught(page: Page, tmp_path: Path, serve: Serve, body: str, fault: str) -> None:
     (tmp_path / "index.html").write_text(f"<!doctype html><title>x</title><link rel=icon href=data:,>{body}")
-    with served(tmp_path) as url:
+    with serve(tmp_path) as url:
         found = faults(page, url)
     assert any(fault in line for line in found)
 
@@ -159,12 +109,12 @@ def test_chapter_is_light(page: Page, address: str, name: str) -> None:
     assert size <= PAGE_BYTES
 
 
-def test_weight_counts_what_is_loaded(page: Page, tmp_path: Path) -> None:
+def test_weight_counts_what_is_loaded(page: Page, tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "x.js").write_bytes(bytes(PAGE_BYTES) + b"//" + repr([hash((n,)) for n in range(40_000)]).encode())
     (tmp_path / "index.html").write_text(
         "<!doctype html><title>x</title><link rel=icon href=data:,><script src=x.js></script>"
     )
-    with served(tmp_path) as url:
+    with serve(tmp_path) as url:
         assert weight(page, url)[0] > PAGE_BYTES
 
 
@@ -292,7 +242,7 @@ def test_formulas_have_the_renderers_style(built_site: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- offline
 
 
-def test_zip_reads_without_a_network(built_site: Path, tmp_path: Path, page: Page) -> None:
+def test_zip_reads_without_a_network(built_site: Path, tmp_path: Path, page: Page, serve: Serve) -> None:
     first, second = tmp_path / "site.zip", tmp_path / "again" / "site.zip"
     second.parent.mkdir()
     offline.pack(built_site, first)
@@ -300,7 +250,7 @@ def test_zip_reads_without_a_network(built_site: Path, tmp_path: Path, page: Pag
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as archive:
         archive.extractall(tmp_path)
-    with served(tmp_path) as url:
+    with serve(tmp_path) as url:
         page.goto(f"{url}/site/")
         page.wait_for_url("**/site/book/index.html")
         assert faults(page, f"{url}/site/book/06_he.html") == []
@@ -404,7 +354,7 @@ def test_sandbox_starts(sandbox: list[str]) -> None:
 
 
 def test_sandbox_has_no_network(sandbox: list[str]) -> None:
-    with http.server.HTTPServer(("127.0.0.1", 0), _Quiet) as server:
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
         reach = f"import socket; socket.create_connection(('127.0.0.1', {server.server_address[1]}), timeout=5).close()"
         assert subprocess.run([sys.executable, "-c", reach]).returncode == 0
         refused = subprocess.run([*sandbox, sys.executable, "-c", reach], capture_output=True, text=True)

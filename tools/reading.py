@@ -1,0 +1,234 @@
+"""How a page reads: what the build adds to a chapter's text or says better in HTML than the theme does.
+
+The cells hold plain MyST. Here a folded answer becomes a `<details>` that needs no script, a picture and the paragraph
+under it become a figure with its caption, the list of what one learns gets its box, and a chapter says at its top how
+long it takes. It touches no words. Style is in ``book/assets/book.css``, what moves in ``book/assets/*.mjs``.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docutils import nodes
+from sphinx.application import Sphinx
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+TIMES = "times.yml"  # beside the chapters; `make run` keeps it
+MODULES = ("reading.mjs", "previews.mjs")
+
+WORDS_A_MINUTE = 200
+SECONDS = {"formula": 1.5, "display": 12.0, "code line": 3.0, "figure": 20.0}  # what one looks at while reading
+
+
+class fold(nodes.General, nodes.Element):  # noqa: N801 # docutils looks a node's visitor up by its class
+    """What is folded until a reader opens it; its first child is a `summary`."""
+
+
+class summary(nodes.General, nodes.TextElement):  # noqa: N801
+    """The line that stays visible."""
+
+
+class picture(nodes.General, nodes.Element):  # noqa: N801
+    """A picture that a cell drew, with a `finding` that is the paragraph under it."""
+
+
+class finding(nodes.General, nodes.TextElement):  # noqa: N801
+    """The caption of a `picture`."""
+
+
+_TAGS = {fold: "details", summary: "summary", picture: "figure", finding: "figcaption"}
+
+
+def _visit(translator: Any, node: nodes.Element) -> None:
+    translator.body.append(translator.starttag(node, _TAGS[type(node)], ""))
+
+
+def _depart(translator: Any, node: nodes.Element) -> None:
+    translator.body.append(f"</{_TAGS[type(node)]}>\n")
+
+
+# ---------------------------------------------------------------------------------------------------- what is folded
+
+
+def fold_answers(doctree: nodes.document) -> None:
+    """Turn each admonition of the class ``dropdown`` into a `fold`: a keyboard opens it, with or without a script."""
+    for box in [node for node in doctree.findall(nodes.Element) if _is_folded_box(node)]:
+        title = box.children[0]
+        line = summary("", "", nodes.inline(text=" ".join(title.astext().split())))
+        kinds = ["fold", *(kind for kind in box["classes"] if kind not in ("dropdown", "admonition"))]
+        folded = fold("", line, *box.children[1:], ids=box["ids"], names=box["names"], classes=kinds)
+        box.replace_self(folded)
+    for section in [node for node in doctree.findall(nodes.section) if node["ids"][:1] in _CONTENT]:
+        section.replace_self(section.children)
+
+
+_CONTENT = (["exercise-content"], ["solution-content"])  # sections without a heading, all under the same id
+
+
+def _is_folded_box(node: nodes.Element) -> bool:
+    boxes = isinstance(node, nodes.Admonition) and "dropdown" in node.get("classes", [])
+    return boxes and isinstance(node.children[0], nodes.title)
+
+
+# ------------------------------------------------------------------------------------- figures, objectives, summaries
+
+
+def caption_pictures(doctree: nodes.document) -> None:
+    """Make a figure of each picture that a cell drew and the paragraph in bold under it, so that nothing parts them."""
+    for image in [node for node in doctree.findall(nodes.image) if _is_output(node)]:
+        cell = next(parent for parent in _ancestors(image) if "cell" in parent["classes"])
+        after = cell.next_node(descend=False, siblings=True)
+        figure = picture(classes=["cell-figure"])
+        if isinstance(after, nodes.paragraph) and _begins_in_bold(after):
+            figure += finding("", "", *after.children, ids=after["ids"])
+            after.parent.remove(after)
+        image.replace_self(figure)
+        figure.insert(0, image)
+
+
+def _begins_in_bold(paragraph: nodes.paragraph) -> bool:
+    first = next((child for child in paragraph.children if child.astext()), None)
+    return isinstance(first, nodes.strong)
+
+
+def _is_output(image: nodes.image) -> bool:
+    return any("cell_output" in parent.get("classes", []) for parent in _ancestors(image))
+
+
+def _ancestors(node: nodes.Node) -> list[nodes.Element]:
+    found = []
+    while node.parent is not None:
+        node = node.parent
+        found.append(node)
+    return found
+
+
+def box_objectives(doctree: nodes.document) -> None:
+    """Put the list of what one can do after a chapter, and the line that leads to it, in a box."""
+    for line in list(doctree.findall(nodes.paragraph)):
+        goals = line.next_node(descend=False, siblings=True)
+        if line.astext().strip() == "After this chapter you can" and isinstance(goals, nodes.bullet_list):
+            box = nodes.container(classes=["objectives"])
+            line.replace_self(box)
+            goals.parent.remove(goals)
+            box += [line, goals]
+
+
+def mark_sections(doctree: nodes.document, *, start: bool) -> None:
+    """Name what the style sheet treats in its own way: summaries, and the page that a reader sees first."""
+    for section in doctree.findall(nodes.section):
+        if section["names"] and section["names"][0] == "summary":
+            section["classes"].append("summary")
+    first = next(iter(doctree.findall(nodes.section)), None)
+    if start and first is not None:
+        first["classes"].append("landing")
+
+
+# ------------------------------------------------------------------------------------------------ how long it takes
+
+
+def reading_minutes(doctree: nodes.document) -> int:
+    """Return how long a page takes to read, in minutes rounded up to 5: its words, formulas, code and figures.
+
+    What is folded does not count: it is for those who do the exercises.
+    """
+    unfolded = doctree.deepcopy()
+    for hidden in list(unfolded.findall(fold)):
+        hidden.parent.remove(hidden)
+    seconds = {
+        "formula": len(list(unfolded.findall(nodes.math))),
+        "display": len(list(unfolded.findall(nodes.math_block))),
+        "code line": sum(len(block.astext().splitlines()) for block in unfolded.findall(nodes.literal_block)),
+        "figure": len(list(unfolded.findall(nodes.image))),
+    }
+    skipped = (nodes.math, nodes.math_block, nodes.literal_block)
+    for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
+        node.parent.remove(node)
+    words = len(re.findall(r"\w+", unfolded.astext()))
+    minutes = words / WORDS_A_MINUTE + sum(SECONDS[kind] * count for kind, count in seconds.items()) / 60
+    return 5 * math.ceil(minutes / 5)
+
+
+def spoken(seconds: int) -> str:
+    """Return a time as one says it.
+
+    Examples
+    --------
+    >>> spoken(35), spoken(90), spoken(400)
+    ('35 seconds', '1½ minutes', '7 minutes')
+    """
+    if seconds < 60:
+        return f"{seconds} seconds"
+    halves = math.ceil(seconds / 30)
+    whole, half = divmod(halves, 2) if halves < 6 else (math.ceil(seconds / 60), 0)
+    return f"{whole}{'½' if half else ''} minute{'s' if halves > 2 else ''}"
+
+
+def facts(doctree: nodes.document, name: str, seconds: int | None) -> nodes.paragraph:
+    """Return the line at a chapter's top: how long it takes to read and to run, and its notebook."""
+    source = f"{'../' * name.count('/')}_sources/{name}.ipynb"
+    running = [f"{spoken(seconds)} to run"] if seconds else []
+    parts = [f"About {reading_minutes(doctree)} minutes to read", *running]
+    link = f'<a class="notebook-link" href="{source}" download>Download the notebook</a>'
+    inside = [nodes.inline(text=part) for part in parts] + [nodes.raw("", link, format="html")]
+    return nodes.paragraph("", "", *inside, classes=["chapter-facts"])
+
+
+def _times_file(app: Sphinx, name: str) -> Path:
+    return Path(app.srcdir, name).parent / TIMES
+
+
+def _depend(app: Sphinx, doctree: nodes.document) -> None:
+    if _is_chapter(app, app.env.docname):
+        app.env.note_dependency(str(_times_file(app, app.env.docname)))
+
+
+def _is_chapter(app: Sphinx, name: str) -> bool:
+    return str(app.env.doc2path(name)).endswith(".ipynb")
+
+
+# ------------------------------------------------------------------------------------------------------- the whole
+
+
+def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    fold_answers(doctree)
+    caption_pictures(doctree)
+    box_objectives(doctree)
+    mark_sections(doctree, start=name == app.config.root_doc)
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if title is None:
+        return
+    if name == app.config.root_doc:
+        topic = str(app.config.html_title).partition(": ")[2]
+        title.parent.insert(1, nodes.paragraph("", topic, classes=["topic"]))
+    elif _is_chapter(app, name):
+        file = _times_file(app, name)
+        times = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+        title.parent.insert(1, facts(doctree, name, times.get(Path(name).name)))
+
+
+def _mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say in roles that screen readers know what the bibliography says in one that they gave up."""
+    body = context.get("body", "")
+    if 'role="doc-biblioentry"' in body:
+        context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def _configure(app: Sphinx, config: Any) -> None:
+    if str(TEMPLATES) not in config.templates_path:
+        config.templates_path.insert(0, str(TEMPLATES))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the design of the pages."""
+    for node in _TAGS:
+        app.add_node(node, html=(_visit, _depart))
+    for module in MODULES:
+        app.add_js_file(module, type="module")
+    app.connect("config-inited", _configure)
+    app.connect("doctree-read", _depend)
+    app.connect("doctree-resolved", _shape)
+    app.connect("html-page-context", _mend)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
