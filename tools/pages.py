@@ -313,6 +313,8 @@ def _all_if_needed(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def _configure(app: Sphinx, config: Any) -> None:
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
     config.templates_path.insert(0, str(TEMPLATES))
     folder = Path(app.outdir).parent / "assets"
     assets.prepare(folder)

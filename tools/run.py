@@ -12,7 +12,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from . import guards
+from . import guards, launch
 from .files import replace_file
 from .notebooks import (
     CellError,
@@ -44,7 +44,7 @@ def unfit(notebook: NotebookNode) -> list[str]:
 
 def run(path: Path) -> list[str]:
     """Execute and store one chapter; return what kept it from being stored."""
-    notebook = load(path)
+    notebook = launch.prepared(load(path), launch.configuration())
     with tqdm(total=len(code_cells(notebook)), desc=path.stem, unit="cell") as progress:
         try:
             fresh = normalize(execute(notebook, path.parent, on_cell=progress.update))
