@@ -832,7 +832,7 @@ function define() {
         }[event.key];
         if (!to) return;
         event.preventDefault();
-        this.free(...to, true);
+        this.free(...to, false);
       });
     }
 
@@ -849,7 +849,7 @@ function define() {
       if (!same) this.ghosts = [];
       else if (before.seed !== after.seed && this.result) this.ghosts = [...this.ghosts, this.result].slice(-6);
       this.now = after;
-      this.live = live;
+      this.live = this.dragging = live;
       this.byReader ||= byReader;
       this.showSettings();
       this.request();
@@ -908,7 +908,7 @@ function define() {
 
     settle() {
       this.describe();
-      if (!this.byReader) return;
+      if (!this.byReader || this.dragging) return;
       this.byReader = false;
       const [kind, why] = this.judged;
       this.$(".sr").textContent = `${capital(kind)}. ${why}`;
