@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test lab run reprove drift bench serve clean interpreter
+.PHONY: help book test lab run reprove drift bench offline audit serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -37,8 +37,15 @@ drift: .venv/.testing ## compare the stored outputs under settings that change f
 	$(PY) -m tools.drift
 
 bench: .venv/.reading ## measure ratios and times that the book promises
-	@missed=0; for one in import_time training probe sampling; do \
+	@missed=0; for one in import_time training probe sampling lab; do \
 	echo "benchmarks.$$one"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$one || missed=1; done; exit $$missed
+
+offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network
+	$(PY) -m tools.offline
+
+audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
+	$(PY) -m tools.system_parts install
+	$(PY) -m tools.audit
 
 serve: book ## serve the built site on this machine; PORT=8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
         symmetry,
         theory,
         training,
+        widgets,
     )
     from .layers import initialize_
     from .measure import probe
+    from .widgets import lab
 
 __all__ = [
     "Scheme",
@@ -51,6 +53,7 @@ __all__ = [
     "he_normal",
     "he_uniform",
     "initialize_",
+    "lab",
     "layers",
     "lecun_normal",
     "lecun_uniform",
@@ -66,6 +69,7 @@ __all__ = [
     "symmetry",
     "theory",
     "training",
+    "widgets",
     "xavier_normal",
     "xavier_uniform",
     "zeros",
@@ -84,8 +88,9 @@ _ROOMS = (
     "symmetry",
     "theory",
     "training",
+    "widgets",
 )
-_FUNCTIONS = {"initialize_": "layers", "probe": "measure"}  # public here, but their rooms are heavy
+_FUNCTIONS = {"initialize_": "layers", "lab": "widgets", "probe": "measure"}  # public here, but their rooms are heavy
 
 
 def __getattr__(name: str) -> Any:

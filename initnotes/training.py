@@ -76,13 +76,13 @@ class History:
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy in nats, shape (R,), and its gradient with respect to the outputs.
+    """Return the mean cross-entropy in nats, shape (..., R), and its gradient with respect to the outputs.
 
     Parameters
     ----------
-    outputs : Tensor, shape (R, batch, classes)
+    outputs : Tensor, shape (..., R, batch, classes)
         Logits.
-    targets : Tensor of int64, shape (R, batch)
+    targets : Tensor of int64, shape (..., R, batch)
 
     Raises
     ------
@@ -90,7 +90,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         If the shapes do not fit.
     """
     _fit(targets, outputs.shape[:-1])
-    log_p = outputs.mT.log_softmax(1).mT  # several times as fast as over a short last axis
+    log_p = outputs.mT.log_softmax(-2).mT  # several times as fast as over a short last axis
     at = targets[..., None]
     minus_one = torch.full(at.shape, -1.0, dtype=log_p.dtype, device=log_p.device)
     gradient = log_p.exp().scatter_add_(-1, at, minus_one).div_(outputs.shape[-2])

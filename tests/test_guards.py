@@ -15,8 +15,8 @@ import yaml
 from nbformat import NotebookNode
 from PIL import Image
 
-from initnotes import claims
-from tools import guards, notebooks
+from initnotes import claims, widgets
+from tools import guards, notebooks, run
 
 Maker = Callable[..., NotebookNode]
 
@@ -60,7 +60,9 @@ def test_introductions_tell_what_chapters_settled() -> None:
 
 
 @pytest.mark.parametrize(
-    "guard", [guards.cover, guards.table_of_contents, guards.links, guards.pins], ids=lambda guard: guard.__name__
+    "guard",
+    [guards.cover, guards.landing_figure, guards.table_of_contents, guards.links, guards.pins],
+    ids=lambda guard: guard.__name__,
 )
 def test_tree(guard: Callable[[Path], list[str]]) -> None:
     assert guard(notebooks.ROOT) == []
@@ -171,6 +173,9 @@ def test_output_that_no_page_shows_is_caught(good: NotebookNode, mime: str) -> N
     [
         "<b>x</b><script>run()</script>",
         "<SVG width='1'></SVG>",
+        "<init-lab><svg><path d='M0 0'/></svg></init-lab>",
+        "<init-lab><svg><title>x</title></svg></init-lab><svg></svg>",
+        "<init-lab><svg><title>x</title></svg><script>run()</script></init-lab>",
         "<p><img src='data:image/png;base64,x' alt='x'></p>",
         "<iframe src='x'></iframe>",
         "<td onclick='run()'>x</td>",
@@ -180,6 +185,21 @@ def test_output_that_no_page_shows_is_caught(good: NotebookNode, mime: str) -> N
 def test_active_html_is_caught(good: NotebookNode, text: str) -> None:
     for mime in ("text/html", "text/markdown"):
         assert guards.active_html(change(good, outputs=[nbformat.v4.new_output("display_data", {mime: text})]))
+
+
+def test_live_figure_passes(good: NotebookNode) -> None:
+    figure = {"text/html": widgets.to_html(**widgets.LANDING)}
+    notebook = change(good, outputs=[nbformat.v4.new_output("display_data", figure)])
+    assert [fault for guard in guards.NOTEBOOK_GUARDS for fault in guard(notebook)] == []
+
+
+def test_stale_figure_of_the_landing_page_is_caught(tmp_path: Path) -> None:
+    assert guards.landing_figure(tmp_path)
+    run.landing_figure(tmp_path / "book")
+    assert guards.landing_figure(tmp_path) == []
+    file = tmp_path / "book" / "assets" / "lab-landing.html"
+    file.write_text(file.read_text(encoding="utf-8").replace('depth="30"', 'depth="31"'), encoding="utf-8")
+    assert guards.landing_figure(tmp_path)
 
 
 def test_table_passes(good: NotebookNode) -> None:

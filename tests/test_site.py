@@ -1,26 +1,31 @@
 """The built site in a real browser, at phone and desktop width; and the sandbox that later parts rely on."""
 
+import gzip
 import http.server
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Page
 
-from tools import notebooks, site, system_parts
+from tools import notebooks, offline, pages, site, system_parts
 
 Serve = Callable[[Path], AbstractContextManager[str]]
 
 WIDTHS = (390, 1280)
 PAGES = notebooks.toc_files()
-# The theme fetches MathJax from this host. Nothing else may leave the machine.
-THIRD_PARTY = re.compile(r"https://cdn\.jsdelivr\.net/npm/mathjax@3/")
+OTHERS = ["genindex", "search"]
+PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a chapter, without its pictures
+VIOLATION = """document.addEventListener("securitypolicyviolation",
+    (event) => console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
 
 
 def faults(page: Page, url: str) -> list[str]:
@@ -28,19 +33,18 @@ def faults(page: Page, url: str) -> list[str]:
     found: list[str] = []
 
     def console(message: object) -> None:
-        where = message.location.get("url", "")
-        if message.type == "error" and not THIRD_PARTY.match(where):
-            found.append(f"console error: {message.text} ({where})")
+        if message.type == "error":
+            found.append(f"console error: {message.text} ({message.location.get('url', '')})")
 
     def request(sent: object) -> None:
-        foreign = urlsplit(sent.url).scheme in ("http", "https") and urlsplit(sent.url).hostname != "127.0.0.1"
-        if foreign and not THIRD_PARTY.match(sent.url):
+        if urlsplit(sent.url).scheme in ("http", "https") and urlsplit(sent.url).hostname != "127.0.0.1":
             found.append(f"request to another host: {sent.url}")
 
     def response(answer: object) -> None:
         if answer.status >= 400:
             found.append(f"status {answer.status}: {answer.url}")
 
+    page.add_init_script(VIOLATION)
     page.on("console", console)
     page.on("request", request)
     page.on("response", response)
@@ -48,6 +52,7 @@ def faults(page: Page, url: str) -> list[str]:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(url, wait_until="load")
+        page.evaluate("document.documentElement.dataset.whole = ''")  # lays out what is far below, too
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
             found.append(f"{overflow} px too wide at {width} px: {page.evaluate(WIDEST)}")
@@ -61,9 +66,12 @@ WIDEST = """[...document.querySelectorAll('body *')]
     .slice(0, 3).map(e => e.tagName + '.' + e.className).join(', ')"""
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *OTHERS])
 def test_page(page: Page, address: str, name: str) -> None:
     assert faults(page, f"{address}/{name}.html") == []
+
+
+META = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'self'\">"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,7 @@ def test_page(page: Page, address: str, name: str) -> None:
     [
         ("<script>throw new Error('planted')</script>", "page error"),
         ("<script>console.error('planted')</script>", "console error"),
+        (f"{META}<script>'planted'</script>", "policy violation: script-src-elem inline"),
         ("<img src='/favicon.svg'>", "image without alt text"),
         ("<img src='/gone.png' alt='gone'>", "status 404"),
         ("<div style='width: 500px'>wide</div>", "too wide at 390 px"),
@@ -79,31 +88,251 @@ def test_page(page: Page, address: str, name: str) -> None:
 )
 def test_planted_fault_is_caught(page: Page, tmp_path: Path, serve: Serve, body: str, fault: str) -> None:
     (tmp_path / "index.html").write_text(f"<!doctype html><title>x</title><link rel=icon href=data:,>{body}")
-    with serve(tmp_path) as address:
-        found = faults(page, f"{address}/")
+    with serve(tmp_path) as url:
+        found = faults(page, url)
     assert any(fault in line for line in found)
 
 
-def test_warning_fails_the_build_each_time(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def weight(page: Page, url: str) -> tuple[int, int]:
+    """Return the bytes of a page and what it loads but pictures, gzipped, and how many files these are."""
+    answers = []
+    page.on("response", lambda answer: answer.request.resource_type != "image" and answers.append(answer))
+    page.goto(url, wait_until="networkidle")
+    page.evaluate("document.fonts.ready.then(() => true)")
+    return sum(len(gzip.compress(answer.body())) for answer in answers), len(answers)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if "/0" in name])
+def test_chapter_is_light(page: Page, address: str, name: str) -> None:
+    size, files = weight(page, f"{address}/{name}.html")
+    assert files > 10
+    assert size <= PAGE_BYTES
+
+
+def test_weight_counts_what_is_loaded(page: Page, tmp_path: Path, serve: Serve) -> None:
+    (tmp_path / "x.js").write_bytes(bytes(PAGE_BYTES) + b"//" + repr([hash((n,)) for n in range(40_000)]).encode())
+    (tmp_path / "index.html").write_text(
+        "<!doctype html><title>x</title><link rel=icon href=data:,><script src=x.js></script>"
+    )
+    with serve(tmp_path) as url:
+        assert weight(page, url)[0] > PAGE_BYTES
+
+
+@pytest.mark.parametrize(("term", "page_of_it"), [("saturated", "book/glossary.html"), ("pytorch", "book/06_he.html")])
+def test_search_finds(page: Page, address: str, term: str, page_of_it: str) -> None:
+    assert faults(page, f"{address}/book/index.html") == []
+    page.keyboard.press("Control+k")
+    page.keyboard.type(term)
+    page.keyboard.press("Enter")
+    link = page.locator(f"#search-results a[href*='{page_of_it}']").first
+    link.wait_for()
+    link.click()
+    page.wait_for_url(re.compile(re.escape(page_of_it)))
+    assert term in (page.locator("article").text_content() or "").lower()
+
+
+def test_extracts_of_a_search_show_a_formula_once(page: Page, address: str) -> None:
+    page.goto(f"{address}/search.html?q=assumptions+independent")
+    page.locator("#search-results .context").first.wait_for()
+    extracts = " ".join(page.locator("#search-results .context").all_inner_texts())
+    assert "\\" not in extracts  # TeX, which the MathML quotes
+
+
+# ------------------------------------------------------------------------------------------------------------ links
+
+
+class _Ends(HTMLParser):
+    """Collects the anchors of a page and where its links and files lead."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.targets: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" or (tag == "a" and name == "name"):
+                self.anchors.add(value or "")
+            elif name in ("href", "src"):
+                self.targets.add(value or "")
+
+
+def broken_links(folder: Path) -> list[str]:
+    """Return every link of a page in `folder` whose file or anchor is not there, and every file of another host."""
+    ends = {path.resolve(): _Ends(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
+    found = []
+    for path, page in ends.items():
+        for target in page.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            missing = file in ends and parts.fragment and unquote(parts.fragment) not in ends[file].anchors
+            if not file.is_file() or missing:
+                found.append(f"{path.name}: {target}")
+    return sorted(found)
+
+
+def test_every_link_and_anchor_is_there(built_site: Path) -> None:
+    assert broken_links(built_site) == []
+
+
+@pytest.mark.parametrize("link", ["other.html#gone", "gone.html", "#gone", "sub/x.png"])
+def test_planted_broken_link_is_caught(tmp_path: Path, link: str) -> None:
+    (tmp_path / "other.html").write_text("<p id='there'><a href='index.html'>back</a>")
+    (tmp_path / "index.html").write_text(f"<a href='other.html#there'>x</a><a href='{link}'>y</a>")
+    assert broken_links(tmp_path) == [f"index.html: {link}"]
+
+
+# ------------------------------------------------------------------------------------------------ what is published
+
+
+def unfit_files(folder: Path) -> list[str]:
+    """Return what must not be published: source maps, files of no page or another host, pages without a policy."""
+    kept = pages.reachable(folder.resolve())
+    found = []
+    for path in sorted(path for path in folder.resolve().rglob("*") if path.is_file() and path.name[0] != "."):
+        name = path.relative_to(folder.resolve()).as_posix()
+        text = path.read_text(encoding="utf-8") if path.suffix in (".html", ".css", ".js") else ""
+        if path.suffix == ".map" or "sourceMappingURL" in text:
+            found.append(f"{name}: a source map")
+        if path not in kept and name != "objects.inv":
+            found.append(f"{name}: no page needs it")
+        if path.suffix == ".html" and "default-src 'none'" not in text:
+            found.append(f"{name}: no policy")
+        loads = r"<(?:script|img|source|iframe)\b[^>]*\bsrc=[\"']?(?:https?:)?//|<link\b[^>]*href=[\"']?(?:https?:)?//"
+        if re.search(loads, text) or re.search(r"(?:url\(|@import )[\"']?(?:https?:)?//", text):
+            found.append(f"{name}: loads from another host")
+    return found
+
+
+def test_only_what_is_needed_is_published(built_site: Path) -> None:
+    assert unfit_files(built_site) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("x.js.map", "", "a source map"),
+        ("x.js", "", "no page needs it"),
+        ("x.css", "a { background: url(//example.org/x.png) }", "loads from another host"),
+        ("y.html", "<p>default-src 'none'<script defer src='https://example.org/x.js'></script>", "another host"),
+        ("y.html", "<p>", "no policy"),
+    ],
+)
+def test_planted_unfit_file_is_caught(tmp_path: Path, file: str, text: str, fault: str) -> None:
+    (tmp_path / "index.html").write_text("<p>default-src 'none'")
+    assert unfit_files(tmp_path) == []
+    (tmp_path / file).write_text(text)
+    assert any(line.startswith(file) and fault in line for line in unfit_files(tmp_path))
+
+
+def test_formulas_have_the_renderers_style(built_site: Path) -> None:
+    script = (notebooks.ROOT / "tools" / "katex" / "katex.min.js").read_text(encoding="utf-8")
+    style = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
+    version = re.search(r'katex-version:+after\{content:"([\d.]+)"', style).group(1)
+    assert f'"{version}"' in script
+    for page in (built_site / "book").glob("0*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert text.count('class="katex"') == text.count("<math ") > 50
+        assert "katex-error" not in text
+
+
+# ---------------------------------------------------------------------------------------------------------- offline
+
+
+def test_zip_reads_without_a_network(built_site: Path, tmp_path: Path, page: Page, serve: Serve) -> None:
+    first, second = tmp_path / "site.zip", tmp_path / "again" / "site.zip"
+    second.parent.mkdir()
+    offline.pack(built_site, first)
+    offline.pack(built_site, second)
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        archive.extractall(tmp_path)
+    with serve(tmp_path) as url:
+        page.goto(f"{url}/site/")
+        page.wait_for_url("**/site/book/index.html")
+        assert faults(page, f"{url}/site/book/06_he.html") == []
+        assert reads(page)
+        page.goto(f"{url}/site/search.html?q=orthogonal")
+        page.locator("#search-results li a").first.wait_for()
+    assert page.goto((tmp_path / "site" / "book" / "06_he.html").as_uri())
+    assert reads(page)
+
+
+def reads(page: Page) -> bool:
+    """Whether formulas are typeset with the book's fonts, and every picture is there."""
+    page.evaluate("[...document.images].forEach(i => { i.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    pictures = page.evaluate("[...document.images].every(i => i.naturalWidth > 0) && document.images.length > 3")
+    fonts = page.evaluate("[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
+    formula = page.locator(".katex math").first
+    return pictures and "KaTeX_Main" in fonts and formula.count() == 1
+
+
+# ------------------------------------------------------------------------------------------------------- the builds
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """Return a book of two pages with the real configuration."""
     shutil.copy(notebooks.ROOT / "_config.yml", tmp_path)
     shutil.copytree(notebooks.ROOT / "book" / "assets", tmp_path / "book" / "assets")
     (tmp_path / "references.bib").write_text("")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
-    mine = tmp_path / "book" / "my"  # a learner's own copies, however broken, are no part of the site
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n  - file: book/other\n")
+    (tmp_path / "book" / "index.md").write_text("# Small\n\nSee {ref}`there`, and $x^2$.\n")
+    (tmp_path / "book" / "other.md").write_text("# Other\n\n(there)=\n## A place\n\nText.\n")
+    return tmp_path
+
+
+def test_warning_fails_the_build_each_time(book: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = book / "book" / "my"  # a learner's own copies, however broken, are no part of the site
     mine.mkdir()
     (mine / "01_small.md").write_text("See {ref}`elsewhere`.\n")
-    page = tmp_path / "book" / "index.md"
+    page = book / "book" / "index.md"
     page.write_text("# Small\n\nSee {ref}`nowhere`.\n")
     for _ in range(2):
-        assert site.build(tmp_path) != 0
+        assert site.build(book) != 0
         warnings = capfd.readouterr().err
         assert "undefined label: 'nowhere'" in warnings
         assert "book/my" not in warnings
     page.write_text("# Small\n\nSee nothing.\n")
-    assert site.build(tmp_path) == 0
+    assert site.build(book) == 0
     capfd.readouterr()
-    assert site.build(tmp_path) == 0
+    assert site.build(book) == 0
     assert "up to date" in capfd.readouterr().out
+
+
+def test_page_that_did_not_change_warns_when_its_target_goes(book: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = book / "book" / "other.md"
+    assert site.build(book) == 0
+    other.write_text(other.read_text().replace("(there)=\n", ""))
+    for _ in range(2):
+        assert site.build(book) != 0
+        assert "index.md:3: WARNING: undefined label: 'there'" in re.sub(r"\x1b\[\d+m", "", capfd.readouterr().err)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("old", "new"), [("Text.", "Words, and $y$."), ("## A place", "## Another place")])
+def test_change_of_a_page_gives_what_a_build_from_nothing_gives(book: Path, old: str, new: str) -> None:
+    other = book / "book" / "other.md"
+    assert site.build(book) == 0
+    other.write_text(other.read_text().replace(old, new))
+    assert site.build(book) == 0
+    after_change = contents(book / "_build" / "html")
+    shutil.rmtree(book / "_build")
+    assert site.build(book) == 0
+    assert after_change == contents(book / "_build" / "html")
+
+
+def test_formula_that_cannot_be_rendered_fails_the_build(book: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (book / "book" / "other.md").write_text("# Other\n\n(there)=\n## A place\n\n$\\nomacro$\n")
+    assert site.build(book) != 0
+    assert "other.md:6: WARNING: KaTeX cannot render" in re.sub(r"\x1b\[\d+m", "", capfd.readouterr().err)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for the browser")

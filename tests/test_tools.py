@@ -20,7 +20,7 @@ import pytest
 from nbformat import NotebookNode
 from PIL import Image
 
-from tools import check, drift, notebooks, reprove, run, show, site, system_parts
+from tools import check, drift, files, notebooks, reprove, run, show, site, system_parts
 
 Maker = Callable[..., NotebookNode]
 
@@ -35,7 +35,7 @@ def book(tmp_path: Path) -> Callable[..., Path]:
     def make(notebook: NotebookNode) -> Path:
         (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01_small\n", encoding="utf-8")
         path = tmp_path / "book" / "01_small.ipynb"
-        notebooks.replace_file(path, notebooks.dump(notebook).encode())
+        files.replace_file(path, notebooks.dump(notebook).encode())
         return path
 
     return make
@@ -402,7 +402,7 @@ def test_interrupted_check_shows_its_summary(
 
 def test_own_copies_are_not_compared(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("1"))
-    notebooks.replace_file(path.parent / "my" / "copy.ipynb", path.read_bytes())
+    files.replace_file(path.parent / "my" / "copy.ipynb", path.read_bytes())
     command = [sys.executable, *check.PARTS["nbval"], "--collect-only", "-q"]
     shown = subprocess.run(command, cwd=path.parent.parent, capture_output=True, text=True).stdout
     assert "01_small" in shown

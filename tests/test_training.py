@@ -89,6 +89,15 @@ def test_losses_and_their_gradients(loss, size):
     torch.testing.assert_close(gradient, slope, rtol=1e-12, atol=1e-15)
 
 
+def test_cross_entropy_takes_axes_in_front_of_the_replicas():
+    outputs = torch.from_numpy(rng().standard_normal((2, REPLICAS, BATCH, 5)))
+    labels = torch.from_numpy(rng(1).integers(0, 5, (2, REPLICAS, BATCH)))
+    together = cross_entropy(outputs, labels)
+    apart = zip(*(cross_entropy(*one) for one in zip(outputs, labels, strict=True)), strict=True)
+    for part, parts_of in zip(together, apart, strict=True):
+        torch.testing.assert_close(part, torch.stack(parts_of), rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_replica_trains_as_torch_does(optimizer, loss):

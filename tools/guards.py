@@ -140,20 +140,31 @@ def mime_types(notebook: Notebook) -> list[str]:
 
 
 class _Refused(HTMLParser):
-    """Collects what HTML in an output must not hold: what runs, loads, or is a picture without a description."""
+    """Collects what HTML in an output must not hold: what runs, loads, or is a picture without a description.
+
+    The live figure may: the picture that it holds for where it is not live has a title.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.in_lab, self.in_svg = False, False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "svg", "img", "iframe", "object", "embed"):
+        self.in_lab |= tag == "init-lab"
+        if self.in_svg and tag != "title":
+            self.found.append("<svg> without a title")
+        self.in_svg = tag == "svg" and self.in_lab
+        if tag in ("script", "svg", "img", "iframe", "object", "embed") and not self.in_svg:
             self.found.append(f"<{tag}>")
         for name, value in attrs:
             if name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
                 self.found.append(f"<{tag} {name}=...>")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_lab &= tag != "init-lab"
 
 
 def active_html(notebook: Notebook) -> list[str]:
@@ -357,6 +368,15 @@ def cover(root: Path) -> list[str]:
     file = root / "book" / "assets" / "cover.png"
     same = file.is_file() and file.read_bytes() == found[0]
     return [] if same else ["book/assets/cover.png is not the stored picture of the cell tagged cover: `make run`"]
+
+
+def landing_figure(root: Path) -> list[str]:
+    """book/assets/lab-landing.html is the live figure that the code makes for the landing page."""
+    from initnotes import widgets
+
+    file = root / "book" / "assets" / "lab-landing.html"
+    same = file.is_file() and file.read_text(encoding="utf-8") == widgets.to_html(**widgets.LANDING) + "\n"
+    return [] if same else ["book/assets/lab-landing.html is not what initnotes.widgets makes: `make run`"]
 
 
 def false_failures(rates: Iterable[float]) -> list[str]:

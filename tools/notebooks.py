@@ -26,7 +26,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+from .files import ROOT
+
 MINE = "book/my"  # a learner's own copies: git, the guards, the comparison and the site leave them out
 SEED_LINE = re.compile(r"^(SEED = )(\d+)(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
 CELL_TIMEOUT = 120  # seconds, the same for storing and for comparing
@@ -108,20 +109,6 @@ def load(path: Path) -> NotebookNode:
 def dump(notebook: NotebookNode) -> str:
     """Return the text of a notebook as it is stored: sorted keys, one trailing newline."""
     return nbformat.writes(notebook).rstrip("\n") + "\n"
-
-
-def replace_file(path: Path, content: bytes) -> bool:
-    """Write `content` in one step, so that an interrupt leaves the old file or the new one; True if it changed."""
-    if path.is_file() and path.read_bytes() == content:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -2,7 +2,8 @@
 
 Two runs give byte-identical files. A chapter with an error, with something on stderr, or with an output that could not
 be the same twice, keeps the file it had. The picture of the cell tagged ``cover`` is also written to
-``assets/cover.png`` beside the chapter, and how long each took to ``times.yml``, roughly, for its first page.
+``assets/cover.png`` beside the chapter, the landing page's live figure to ``assets/lab-landing.html``, and how long each
+chapter took, roughly, to ``times.yml``.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from . import guards
+from .files import replace_file
 from .notebooks import (
     CellError,
     chapters,
@@ -27,7 +29,6 @@ from .notebooks import (
     name_of,
     normalize,
     own_folders,
-    replace_file,
 )
 
 STEP = 5  # seconds
@@ -81,12 +82,20 @@ def run(path: Path) -> list[str]:
     return []
 
 
+def landing_figure(folder: Path) -> None:
+    """Write the live figure of the landing page, for the page to include."""
+    from initnotes import widgets
+
+    replace_file(folder / "assets" / "lab-landing.html", (widgets.to_html(**widgets.LANDING) + "\n").encode("utf-8"))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make run", description="Execute chapters and store them with their outputs.")
     parser.add_argument("chapter", nargs="?", default="", help="one chapter, for example 01_symmetry; default: all")
     own_folders()
-    failed = 0
-    for path in chapters(only=parser.parse_args(arguments).chapter):
+    failed, paths = 0, chapters(only=parser.parse_args(arguments).chapter)
+    landing_figure(paths[0].parent)
+    for path in paths:
         faults = run(path)
         if faults:
             failed += 1

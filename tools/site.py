@@ -1,48 +1,66 @@
 """``make book``: build the site from the stored outputs; every warning fails. Nothing is executed.
 
-A build starts from nothing, because an incremental one does not repeat the warnings of pages that did not change.
-What was built is recorded: while no file of the book changes, a second call builds nothing.
+What was built is recorded. While no file of the book changes, a second call builds nothing. After a build without a
+warning, where only the text of pages changed, those pages are read again. If what others take from them (titles,
+labels, numbers, citations) is another, all pages are written again, and so tell each of their warnings. Everything else
+builds from nothing.
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from .notebooks import ROOT
+from .files import ROOT
 
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 _APART = ("_build", "my", "tests", "benchmarks", "__pycache__")
+_PAGES = (".ipynb", ".md")
 
 
-def fingerprint(root: Path = ROOT) -> str:
-    """Return a hash of the names and bytes of everything that a page may depend on."""
-    digest = hashlib.sha256()
+def _files(root: Path) -> Iterator[Path]:
+    """Yield everything that a page may depend on, in order."""
     for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        if any(part.startswith(".") or part in _APART for part in inside.parts) or not path.is_file():
-            continue
-        content = path.read_bytes()
-        digest.update(f"{inside.as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+        parts = path.relative_to(root).parts
+        if not any(part.startswith(".") or part in _APART for part in parts) and path.is_file():
+            yield path
+
+
+def fingerprints(root: Path = ROOT) -> dict[str, str]:
+    """Return a hash for each page under its name without suffix, and under "" one for the rest and all names."""
+    pages, rest = {}, hashlib.sha256()
+    for path in _files(root):
+        inside, content = path.relative_to(root), path.read_bytes()
+        rest.update(f"{inside.as_posix()}\0".encode())
+        if inside.parts[0] == "book" and path.suffix in _PAGES:
+            pages[inside.with_suffix("").as_posix()] = hashlib.sha256(content).hexdigest()
+        else:
+            rest.update(f"{len(content)}\0".encode() + content)
+    return {"": rest.hexdigest(), **pages}
 
 
 def build(root: Path = ROOT) -> int:
-    """Build the pages unless they are up to date; return the exit code of jupyter-book."""
-    built, html = root / "_build" / "built.txt", root / "_build" / "html"
-    now = fingerprint(root)
-    if built.is_file() and html.is_dir() and built.read_text(encoding="utf-8") == now:
+    """Build the pages unless they are up to date; return 0 if there was no warning."""
+    folder = root / "_build"
+    record, html, trees = folder / "built.json", folder / "html", folder / ".doctrees"
+    now = fingerprints(root)
+    before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() and html.is_dir() else {}
+    if before == now:
         print("The pages are up to date.")
         return 0
-    for stale in (html, root / "_build" / ".doctrees"):
-        shutil.rmtree(stale, ignore_errors=True)
-    built.unlink(missing_ok=True)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going"]
-    code = subprocess.run(command, cwd=root).returncode
+    record.unlink(missing_ok=True)
+    changed = [name for name in now if name and now[name] != before.get(name)]
+    if before.get("") != now[""] or not trees.is_dir():
+        changed = []
+        for stale in (html, trees):
+            shutil.rmtree(stale, ignore_errors=True)
+    code = subprocess.run([sys.executable, "-m", "tools.sphinx_build", str(root), *changed], cwd=ROOT).returncode
     if code == 0:
-        built.write_text(now, encoding="utf-8")
+        record.write_text(json.dumps(now), encoding="utf-8")
     return code
 
 

