@@ -5,29 +5,27 @@ Statistical tests: each p-value falls below 1e-4 once in 10,000 fresh seeds; the
 
 import functools
 import gzip
-import http.server
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from scipy import stats
 from traitlets import TraitError
 
 import initnotes as ini
 from initnotes import networks, plots, widgets
-from tools import guards, notebooks, run, system_parts
+from tools import guards, notebooks, run
 
 ASSETS = notebooks.ROOT / "book" / "assets"
 MODULE = ASSETS / "init-lab.mjs"
-ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 LOW_P = 1e-4
 VERDICTS = {
@@ -50,11 +48,6 @@ VERDICTS = {
 }
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing about requests."""
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that is served: the figure's two files, and the pages that tests write."""
@@ -65,23 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
+def address(folder: Path, serve: Callable[[Path], AbstractContextManager[str]]) -> Iterator[str]:
     """Serve the folder and return its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Return a browser that reaches this machine only."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**system_parts.browser(), args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with serve(folder) as served:
+        yield served
 
 
 @pytest.fixture

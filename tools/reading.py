@@ -61,6 +61,7 @@ def fold_answers(doctree: nodes.document) -> None:
         folded = fold("", line, *box.children[1:], ids=box["ids"], names=box["names"], classes=kinds)
         box.replace_self(folded)
     for section in [node for node in doctree.findall(nodes.section) if node["ids"][:1] in _CONTENT]:
+        section["ids"] = []
         section.replace_self(section.children)
 
 

@@ -2,13 +2,17 @@
 
 Two runs give byte-identical files. A chapter with an error, with something on stderr, or with an output that could not
 be the same twice, keeps the file it had. The picture of the cell tagged ``cover`` is also written to
-``assets/cover.png`` beside the chapter, and the landing page's live figure to ``assets/lab-landing.html``.
+``assets/cover.png`` beside the chapter, the landing page's live figure to ``assets/lab-landing.html``, and how long a
+chapter took, roughly, to ``times.yml``.
 """
 
 import argparse
+import math
 import sys
+import time
 from pathlib import Path
 
+import yaml
 from nbformat import NotebookNode
 from tqdm import tqdm
 
@@ -27,6 +31,10 @@ from .notebooks import (
     own_folders,
 )
 
+STEP = 5  # seconds
+TIMES = "times.yml"  # tools/reading.py reads it
+TIMES_HEAD = "# Seconds that `make run` took for each chapter. Pages show them; nothing else depends on them.\n"
+
 
 def unfit(notebook: NotebookNode) -> list[str]:
     """Return why an executed notebook must not be stored."""
@@ -42,9 +50,22 @@ def unfit(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def keep_time(file: Path, name: str, seconds: float) -> bool:
+    """Store how long a chapter runs, in whole steps of 5 s; one that is there stays unless it is off by more than half.
+
+    So two runs leave the same file, whatever else the machine does.
+    """
+    times = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+    fresh, stored = STEP * math.ceil(seconds / STEP), times.get(name, 0)
+    if abs(fresh - stored) <= stored / 2:
+        return False
+    return replace_file(file, (TIMES_HEAD + yaml.safe_dump(times | {name: fresh})).encode("utf-8"))
+
+
 def run(path: Path) -> list[str]:
     """Execute and store one chapter; return what kept it from being stored."""
     notebook = launch.prepared(load(path), launch.configuration())
+    start = time.perf_counter()
     with tqdm(total=len(code_cells(notebook)), desc=path.stem, unit="cell") as progress:
         try:
             fresh = normalize(execute(notebook, path.parent, on_cell=progress.update))
@@ -56,6 +77,7 @@ def run(path: Path) -> list[str]:
     changed = replace_file(path, dump(fresh).encode("utf-8"))
     for cell in code_cells(fresh, tag="cover"):
         replace_file(path.parent / "assets" / "cover.png", images(cell)[0])
+    keep_time(path.with_name(TIMES), path.stem, time.perf_counter() - start)
     print(f"{path.stem}: {'stored' if changed else 'unchanged'}")
     return []
 
