@@ -2,7 +2,7 @@
 
 Two runs give byte-identical files. A chapter with an error, with something on stderr, or with an output that could not
 be the same twice, keeps the file it had. The picture of the cell tagged ``cover`` is also written to
-``assets/cover.png`` beside the chapter, the landing page's live figure to ``assets/lab-landing.html``, and how long each
+``assets/cover.png`` beside the chapter, the landing page's live figure to ``assets/lab-landing.html``, and how long a
 chapter took, roughly, to ``times.yml``.
 """
 
