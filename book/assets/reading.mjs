@@ -10,33 +10,44 @@ function name(box) {
   return "Formula";
 }
 
-/** A formula in a line that is wider than the line scrolls by itself. All is measured before anything changes. */
-function markWideFormulas() {
-  const formulas = [...article.querySelectorAll("span.math")];
-  for (const formula of formulas) formula.classList.remove("wide");
-  const room = (formula) => formula.closest("p, li, dd, td, th, figcaption, summary, h1, h2, h3")?.clientWidth || Infinity;
-  const widest = (formula) => Math.max(0, ...[...formula.querySelectorAll(".base")].map((part) => part.offsetWidth));
-  const wide = formulas.filter((formula) => widest(formula) > room(formula));
-  for (const formula of wide) formula.classList.add("wide");
+/** A formula in a line that is wider than the line scrolls by itself. */
+function fitFormula(formula) {
+  formula.classList.remove("wide");
+  const room = formula.closest("p, li, dd, td, th, figcaption, h1, h2, h3")?.clientWidth;
+  const widest = Math.max(0, ...[...formula.querySelectorAll(".base")].map((part) => part.offsetWidth));
+  if (room && widest > room) formula.classList.add("wide");
 }
 
 /** A box is a stop for the keyboard only while something in it is out of sight. */
-function markBoxes() {
-  const boxes = [...article.querySelectorAll(BOXES)].map((box) => [box, box.scrollWidth > box.clientWidth + 1]);
-  for (const [box, scrolls] of boxes) {
-    if (scrolls) {
-      box.tabIndex = 0;
-      box.setAttribute("role", "group");
-      box.setAttribute("aria-label", `${name(box)}, scrolls sideways`);
-    } else if (box.tabIndex === 0) {
-      for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
-    }
+function fitBox(box) {
+  if (box.scrollWidth > box.clientWidth + 1) {
+    box.tabIndex = 0;
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", `${name(box)}, scrolls sideways`);
+  } else if (box.tabIndex === 0) {
+    for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
   }
 }
 
+const whenIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 50, { timeRemaining: () => 10 }));
+let waiting = []; // what is to be measured, a little at a time: a page that loads has better things to do
+
+function work(deadline) {
+  do {
+    const one = waiting.shift();
+    if (!one) break;
+    if (one.matches("span.math")) fitFormula(one);
+    if (one.matches(BOXES)) fitBox(one);
+  } while (deadline.timeRemaining() > 2);
+  if (waiting.length) whenIdle(work, { timeout: 500 });
+  else article.dataset.measured = article.clientWidth;
+}
+
 function measure() {
-  markWideFormulas();
-  markBoxes();
+  delete article.dataset.measured;
+  const idle = waiting.length === 0;
+  waiting = [...article.querySelectorAll(`${BOXES}, span.math`)];
+  if (idle) whenIdle(work, { timeout: 500 });
 }
 
 if (article) {
@@ -45,14 +56,12 @@ if (article) {
     claim.querySelector(".claim-evidence")?.setAttribute("aria-label", `Evidence for ${number}`);
   }
   let width = 0;
-  let soon = 0;
   new ResizeObserver(() => {
     if (article.clientWidth === width) return;
     width = article.clientWidth;
-    cancelAnimationFrame(soon);
-    soon = requestAnimationFrame(measure);
+    measure();
   }).observe(article);
-  document.fonts?.ready.then(measure);
+  document.fonts?.addEventListener("loadingdone", measure); // also those that only an unfolded formula needs
   article.addEventListener("toggle", measure, true); // what is folded has no width
 
   let opened = [];
