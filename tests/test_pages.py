@@ -130,3 +130,21 @@ LABEL, TITLE = ("std", "labels", "there"), ("title", "book/other")
 )
 def test_which_changes_concern_other_pages(now: dict[tuple[str, ...], str], concerned: bool) -> None:
     assert pages.concerns_others({LABEL: "a", TITLE: "T"}, now) is concerned
+
+
+@pytest.mark.parametrize(
+    ("sheet", "left"),
+    [
+        (".gone{a:b}", ""),
+        (".here,.gone .here{a:b}", ".here{a:b}"),
+        ("p:not(.gone),p.gone:hover{a:b}", "p:not(.gone){a:b}"),
+        ("@media print{.gone{a:b}}", ""),
+        ("@media print{.gone{a:b}.from-script{c:d}}", "@media print{.from-script{c:d}}"),
+        ("@font-face{font-family:x}", "@font-face{font-family:x}"),
+        ("@supports (a:b){td>.here{a:b}}", "@supports (a:b){td>.here{a:b}}"),
+    ],
+)
+def test_rules_for_classes_that_no_page_has_go(tmp_path: Path, sheet: str, left: str) -> None:
+    (tmp_path / "index.html").write_text("<p class='here too'>")
+    (tmp_path / "one.mjs").write_text("box.classList.add('from-script')")
+    assert assets.used(sheet, assets.words(tmp_path)) == left
