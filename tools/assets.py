@@ -7,6 +7,7 @@ uses some thirty. They are cut out of the theme's own font, so that what the the
 import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def _selectors(prelude: list[Any]) -> list[list[Any]]:
 
 def _may_match(selector: list[Any], known: set[str]) -> bool:
     """Return whether all classes of a selector are known; those inside of :not(…), :is(…) and the like do not count."""
-    pairs = zip(selector, selector[1:], strict=False)
+    pairs = pairwise(selector)
     return all(name.value in known for dot, name in pairs if dot == "." and name.type == "ident")
 
 
