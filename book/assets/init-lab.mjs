@@ -694,18 +694,18 @@ const BODY = `<div class="box"><div class="lab" role="group" aria-label="Live fi
   <div class="body">
     <div class="signals">
       <p class="title"><b>Activations h →</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img"></canvas>
+      <canvas class="map" role="img" aria-label="Activations"></canvas>
       <p class="title"><b>Gradients δ ←</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img"></canvas>
+      <canvas class="map" role="img" aria-label="Gradients"></canvas>
       <p class="title"><b>Size by layer</b><small>rms; shaded: within ${FACTOR}×</small></p>
-      <svg class="curves" role="img"></svg>
+      <svg class="curves" role="img" aria-label="Size by layer"></svg>
       <p class="key">${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/>', "signal h")}
         ${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/><path class="hole" d="M13 4h0"/>', "gradient δ")}
         ${swatch('<path class="theory" d="M1 4H25"/>', "theory")}</p>
     </div>
     <div class="verdict"><p class="word"></p><p class="why"></p></div>
     <div class="phase"><p class="title"><b>Phase diagram</b><small>drag the point</small></p>
-      <div class="plane"><canvas width="48" height="40" role="img"></canvas><svg aria-hidden="true"></svg>
+      <div class="plane"><canvas width="48" height="40" role="img" aria-label="Phase diagram"></canvas><svg aria-hidden="true"></svg>
         <div class="point" role="slider" tabindex="0" aria-label="Point in the phase diagram" aria-valuemin="0"></div></div></div>
   </div>
   <div class="sr" aria-live="polite" aria-atomic="true"></div>
