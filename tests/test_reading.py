@@ -78,6 +78,7 @@ def inaccessible(page: Page, url: str) -> list[str]:
     page.goto(url, wait_until="load")
     page.evaluate(AXE)  # evaluated and not added as a script, which the policy of the pages would refuse
     page.evaluate("document.documentElement.dataset.whole = ''")
+    page.wait_for_function(AWAKE)
     page.evaluate(THIN)
     rules = {"label-content-name-mismatch": {"enabled": True}}
     options = {"runOnly": {"type": "tag", "values": STANDARD}, "rules": rules}
@@ -89,6 +90,8 @@ def inaccessible(page: Page, url: str) -> list[str]:
     return found
 
 
+AWAKE = """() => [...document.querySelectorAll('init-lab')].every((lab) =>
+  lab.shadowRoot && [...lab.shadowRoot.querySelectorAll('canvas')].every((map) => map.ariaLabel))"""
 MEASURED = """() => {
   const article = document.querySelector('.bd-article');
   return !article || Number(article.dataset.measured) === article.clientWidth;
@@ -325,6 +328,7 @@ PRINTED = """() => {
   const shown = (s) => [...document.querySelectorAll(s)].some((e) => e.checkVisibility());
   const gone = ['sidebar-primary', 'sidebar-secondary', 'header-article'].map((name) => `.bd-${name}`);
   const faults = [...gone, '.prev-next-footer', '.headerlink'].filter(shown).map((s) => `${s} is printed`);
+  if (!shown('.bd-article h1')) faults.push('the title is not printed');
   if (getComputedStyle(document.body).backgroundColor !== 'rgb(255, 255, 255)') faults.push('the paper is not white');
   const image = document.querySelector('figure.cell-figure img');
   if (getComputedStyle(image).filter !== 'none') faults.push('a figure is printed as on a dark page');
@@ -346,6 +350,7 @@ def test_print(open_page: Callable[..., Page], address: str) -> None:
     ("style", "fault"),
     [
         ("html .bd-sidebar-primary { display: block !important }", ".bd-sidebar-primary is printed"),
+        ("h1 { display: none !important }", "title"),
         ("body { background: #222 !important }", "white"),
         ("figure { break-inside: auto !important }", "parted"),
         ("html[data-theme] { --figure: invert(1) !important }", "dark page"),

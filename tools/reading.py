@@ -13,6 +13,9 @@ from typing import Any
 import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx_design.dropdown import DropdownHtmlTransform
+from sphinx_design.shared import is_component
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TIMES = "times.yml"  # beside the chapters; `make run` keeps it
@@ -55,14 +58,29 @@ def _depart(translator: Any, node: nodes.Element) -> None:
 def fold_answers(doctree: nodes.document) -> None:
     """Turn each admonition of the class ``dropdown`` into a `fold`: a keyboard opens it, with or without a script."""
     for box in [node for node in doctree.findall(nodes.Element) if _is_folded_box(node)]:
-        title = box.children[0]
-        line = summary("", "", nodes.inline(text=" ".join(title.astext().split())))
-        kinds = ["fold", *(kind for kind in box["classes"] if kind not in ("dropdown", "admonition"))]
-        folded = fold("", line, *box.children[1:], ids=box["ids"], names=box["names"], classes=kinds)
-        box.replace_self(folded)
+        kinds = [kind for kind in box["classes"] if kind not in ("dropdown", "admonition")]
+        box.replace_self(_folded(box, kinds))
     for section in [node for node in doctree.findall(nodes.section) if node["ids"][:1] in _CONTENT]:
         section["ids"] = []
         section.replace_self(section.children)
+
+
+def _folded(box: nodes.Element, kinds: list[str]) -> fold:
+    line = summary("", "", nodes.inline(text=" ".join(box.children[0].astext().split())))
+    return fold("", line, *box.children[1:], ids=box["ids"], names=box["names"], classes=["fold", *kinds])
+
+
+class FoldDropdowns(SphinxPostTransform):
+    """Give ``{dropdown}`` the same form, before its own extension gives it another."""
+
+    default_priority = DropdownHtmlTransform.default_priority - 1
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Run the transform."""
+        for box in [node for node in self.document.findall(nodes.container) if is_component(node, "dropdown")]:
+            if box["has_title"]:
+                box.replace_self(_folded(box, []))
 
 
 _CONTENT = (["exercise-content"], ["solution-content"])  # sections without a heading, all under the same id
@@ -228,6 +246,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.add_node(node, html=(_visit, _depart))
     for module in MODULES:
         app.add_js_file(module, type="module")
+    app.add_post_transform(FoldDropdowns)
     app.connect("config-inited", _configure)
     app.connect("doctree-read", _depend)
     app.connect("doctree-resolved", _shape)

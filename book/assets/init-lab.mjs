@@ -731,12 +731,21 @@ function define() {
     connectedCallback() {
       this.root ? this.redraw() : this.build();
       this.watchers = [new ResizeObserver(() => this.redraw()), new MutationObserver(() => this.retheme())];
+      this.watchers.push(new IntersectionObserver((seen) => this.wake(seen), { rootMargin: "50%" }));
+      this.watchers[2].observe(this);
       this.watchers[0].observe(this.$(".body"));
       for (const node of [document.documentElement, document.body]) this.watchers[1].observe(node, { attributeFilter: ["data-theme", "data-jp-theme-light"] });
       this.media = ["print", "(prefers-color-scheme: dark)"].map((query) => matchMedia(query));
       this.retheme = this.retheme.bind(this);
       for (const query of this.media) query.addEventListener("change", this.retheme);
       this.retheme();
+    }
+
+    /** Nothing is computed before the figure comes near to what the reader sees. */
+    wake(seen) {
+      if (this.near || !seen.some((one) => one.isIntersecting)) return;
+      this.near = true;
+      this.request();
     }
 
     disconnectedCallback() {
@@ -857,6 +866,7 @@ function define() {
 
     request() {
       this.version = (this.version ?? 0) + 1;
+      if (!this.near) return;
       clearTimeout(this.restTimer);
       clearTimeout(this.settleTimer);
       this.frame ??= requestAnimationFrame(() => this.step());
