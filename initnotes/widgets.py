@@ -387,7 +387,7 @@ _WIDE, _HIGH, _LEFT, _BELOW = 436, 270, 46, 24  # of the picture, and its margin
 _ENDS = (3, 6, 9, 12, 18, 24, 36, 48, 72, 96, 150, 200, 300)
 _ASLEEP = (
     "This picture stands for a live figure. It answers to its controls on the served pages (<code>make serve</code>) "
-    "with JavaScript on, and in JupyterLab."
+    "with JavaScript on, and in JupyterLab once its cell is run."
 )
 
 

@@ -515,9 +515,8 @@ def test_everything_that_is_used_is_pinned() -> None:
     ]
     trees = [ast.walk(ast.parse(path.read_text(encoding="utf-8"))) for path in files]
     used = {name.split(".")[0] for tree in trees for node in tree for name in imported(node)}
-    used |= set(
-        yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]["extensions"]
-    )
+    config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    used |= {name.split(".")[0] for name in config["sphinx"]["config"]["extensions"]}
     local = {"initnotes", "tools", "algebra", *sys.stdlib_module_names}
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in requirements() if "==" in line}
     packages = importlib.metadata.packages_distributions()

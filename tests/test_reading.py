@@ -467,7 +467,7 @@ def test_reading_time_counts_what_one_reads() -> None:
     assert reading.reading_minutes(publish_doctree("word " * 1000)) == 5
     assert reading.reading_minutes(publish_doctree("word " * 1001)) == 10
     page = publish_doctree("word")
-    page += nodes.literal_block(text="x = 1\n" * 200)
+    page += nodes.literal_block(text="x = 1\n" * 600)
     assert reading.reading_minutes(page) == 15
     page += reading.fold("", reading.summary(text="Solution"), nodes.paragraph(text="word " * 9000))
     assert reading.reading_minutes(page) == 15

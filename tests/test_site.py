@@ -239,6 +239,29 @@ def test_formulas_have_the_renderers_style(built_site: Path) -> None:
         assert "katex-error" not in text
 
 
+CUT = """[...document.querySelectorAll("div.math")].map(box => {
+    const formula = box.querySelector(".katex-display");
+    const number = box.querySelector(".eqno")?.getBoundingClientRect();
+    return {
+        wide: formula.scrollWidth > formula.clientWidth,
+        cut: box.querySelector(".katex-html").getBoundingClientRect().left < box.getBoundingClientRect().left - 1
+            || number && number.right > document.documentElement.clientWidth,
+    };
+})"""
+
+
+def test_wide_formula_shows_its_beginning_and_its_number(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"{address}/book/06_he.html")
+    page.evaluate("document.documentElement.dataset.whole = ''")
+    formulas = page.evaluate(CUT)
+    assert any(formula["wide"] for formula in formulas)
+    assert not any(formula["cut"] for formula in formulas)
+    as_in_theme = ".bd-article div.math > .katex-display { overflow: visible !important; flex: none !important }"
+    page.add_style_tag(content=as_in_theme)
+    assert any(formula["cut"] for formula in page.evaluate(CUT))
+
+
 # ---------------------------------------------------------------------------------------------------------- offline
 
 

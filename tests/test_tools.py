@@ -432,9 +432,12 @@ def test_make_says_when_another_python_is_asked_for(tmp_path: Path) -> None:
 def test_fingerprint_follows_the_book(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("1"))
     root = path.parent.parent
-    before = site.fingerprint(root)
+    before = site.fingerprints(root)
     (root / "_build").mkdir()
     (root / "_build" / "x").write_text("not an input")
-    assert site.fingerprint(root) == before
+    assert site.fingerprints(root) == before
     path.write_text(path.read_text() + "\n")
-    assert site.fingerprint(root) != before
+    now = site.fingerprints(root)
+    assert {name for name in now if now[name] != before[name]} == {path.relative_to(root).with_suffix("").as_posix()}
+    (root / "_toc.yml").write_text("another")
+    assert site.fingerprints(root)[""] != before[""]

@@ -5,11 +5,15 @@ uses some thirty. They are cut out of the theme's own font, so that what the the
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pydata_sphinx_theme
 import sphinx_book_theme
+import tinycss2
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
@@ -56,6 +60,53 @@ def style(theme: str, icons: tuple[str, ...] = ICONS) -> str:
     end = max(match.end() for match in rule.finditer(theme))
     own = "".join(f'.fa-{name}:before{{content:"{codes[name]}"}}' for name in icons)
     return unmapped(theme[:start] + theme[end:]) + _BASE + own
+
+
+def words(folder: Path) -> set[str]:
+    """Return the classes of all pages in `folder`, and every word of its scripts, which may add or look for one."""
+    found: set[str] = set()
+    for path in folder.rglob("*.html"):
+        for _, names in re.findall(r"""class=(["'])(.*?)\1""", path.read_text(encoding="utf-8"), re.DOTALL):
+            found.update(names.split())
+    for path in (*folder.rglob("*.js"), *folder.rglob("*.mjs")):
+        found.update(re.findall(r"[\w-]+", path.read_text(encoding="utf-8")))
+    return found
+
+
+def used(sheet: str, known: set[str]) -> str:
+    """Return a style sheet without the selectors that need a class which is not `known`, and without empty rules."""
+    return "\n".join(_used(tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True), known))
+
+
+def _used(rules: Iterable[Any], known: set[str]) -> Iterator[str]:
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            alive = [one for one in _selectors(rule.prelude) if _may_match(one, known)]
+            if alive:
+                names = ",".join(tinycss2.serialize(one).strip() for one in alive)
+                yield f"{names}{{{tinycss2.serialize(rule.content).strip()}}}"
+        elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
+            inner = list(_used(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True), known))
+            if inner:
+                yield f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{''.join(inner)}}}"
+        else:
+            yield rule.serialize()
+
+
+def _selectors(prelude: list[Any]) -> list[list[Any]]:
+    found: list[list[Any]] = [[]]
+    for token in prelude:
+        if token == ",":
+            found.append([])
+        else:
+            found[-1].append(token)
+    return found
+
+
+def _may_match(selector: list[Any], known: set[str]) -> bool:
+    """Return whether all classes of a selector are known; those inside of :not(…), :is(…) and the like do not count."""
+    pairs = pairwise(selector)
+    return all(name.value in known for dot, name in pairs if dot == "." and name.type == "ident")
 
 
 def unmapped(text: str) -> str:

@@ -237,7 +237,8 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         title = html.escape(app.env.titles[app.config.root_doc].astext())
         (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
     static = folder / "_static"
-    (static / SHEET).write_text(one_sheet(static, dict.fromkeys(app.sheets)), encoding="utf-8")  # type: ignore[attr-defined]
+    sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
+    (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
     _without_lost_words(folder / "searchindex.js")
     for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
         page = path.read_text(encoding="utf-8")
@@ -313,6 +314,8 @@ def _all_if_needed(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def _configure(app: Sphinx, config: Any) -> None:
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
     config.templates_path.insert(0, str(TEMPLATES))
     folder = Path(app.outdir).parent / "assets"
     assets.prepare(folder)

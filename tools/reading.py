@@ -22,7 +22,7 @@ TIMES = "times.yml"  # beside the chapters; `make run` keeps it
 MODULES = ("reading.mjs", "previews.mjs")
 
 WORDS_A_MINUTE = 200
-SECONDS = {"formula": 1.5, "display": 12.0, "code line": 3.0, "figure": 20.0}  # what one looks at while reading
+SECONDS = {"formula": 1.0, "display": 10.0, "code line": 1.0, "figure": 15.0}  # what one looks at; code is skimmed
 
 
 class fold(nodes.General, nodes.Element):  # noqa: N801 # docutils looks a node's visitor up by its class

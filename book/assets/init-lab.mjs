@@ -630,7 +630,7 @@ input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cu
 .title:first-child { margin-top: 0; }
 .title b { font-weight: 600; white-space: nowrap; }
 .title small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; }
-.more { margin-right: 0.8rem; }
+.more { margin-right: 0.6rem; }
 .scale { display: inline-block; width: 3.2rem; height: 0.6rem; margin: 0 0.25rem; vertical-align: -0.05rem; border-radius: 2px; }
 canvas { display: block; image-rendering: pixelated; }
 .map { margin-left: ${GUTTER}px; width: calc(100% - ${GUTTER}px); height: 6rem; border: 1px solid var(--line); }
@@ -664,13 +664,14 @@ text { font-size: 11px; fill: var(--soft); }
 .point::after { content: ""; position: absolute; inset: 8px; border-radius: 50%; background: var(--scheme); border: 2px solid var(--paper); box-shadow: 0 0 0 1.5px var(--ink); }
 .point.hollow::after { background: var(--paper); border-color: var(--scheme); }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-@container (max-width: 559px) {
+@container (max-width: 599px) {
   .lab { min-height: calc(74.5rem + var(--narrow-rows) * 2.5rem); padding: 0.7rem; }
   .presets, .controls { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .body { display: flex; flex-direction: column; }
   .verdict { order: -1; min-height: 7.6rem; } .signals { flex: 1; } .curves { min-height: 11rem; } .plane { flex: none; height: 14rem; }
 }
-@container (max-width: 420px) { .more { display: none; } .title small { white-space: normal; } .verdict { min-height: 8.8rem; } }
+@container (max-width: 699px) { .more { display: none; } }
+@container (max-width: 420px) { .title small { white-space: normal; } .verdict { min-height: 8.8rem; } }
 @media (forced-colors: active) { button[aria-pressed="true"] { outline: 2px solid; } }
 @media print { .presets, .again { display: none; } .lab { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 `;
@@ -693,18 +694,18 @@ const BODY = `<div class="box"><div class="lab" role="group" aria-label="Live fi
   <div class="body">
     <div class="signals">
       <p class="title"><b>Activations h →</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img"></canvas>
+      <canvas class="map" role="img" aria-label="Activations"></canvas>
       <p class="title"><b>Gradients δ ←</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img"></canvas>
-      <p class="title"><b>Size by layer</b><small>rms; shaded: within ${FACTOR}× of the start</small></p>
-      <svg class="curves" role="img"></svg>
+      <canvas class="map" role="img" aria-label="Gradients"></canvas>
+      <p class="title"><b>Size by layer</b><small>rms; shaded: within ${FACTOR}×</small></p>
+      <svg class="curves" role="img" aria-label="Size by layer"></svg>
       <p class="key">${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/>', "signal h")}
         ${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/><path class="hole" d="M13 4h0"/>', "gradient δ")}
         ${swatch('<path class="theory" d="M1 4H25"/>', "theory")}</p>
     </div>
     <div class="verdict"><p class="word"></p><p class="why"></p></div>
     <div class="phase"><p class="title"><b>Phase diagram</b><small>drag the point</small></p>
-      <div class="plane"><canvas width="48" height="40" role="img"></canvas><svg aria-hidden="true"></svg>
+      <div class="plane"><canvas width="48" height="40" role="img" aria-label="Phase diagram"></canvas><svg aria-hidden="true"></svg>
         <div class="point" role="slider" tabindex="0" aria-label="Point in the phase diagram" aria-valuemin="0"></div></div></div>
   </div>
   <div class="sr" aria-live="polite" aria-atomic="true"></div>
@@ -831,7 +832,7 @@ function define() {
         }[event.key];
         if (!to) return;
         event.preventDefault();
-        this.free(...to, true);
+        this.free(...to, false);
       });
     }
 
@@ -848,7 +849,7 @@ function define() {
       if (!same) this.ghosts = [];
       else if (before.seed !== after.seed && this.result) this.ghosts = [...this.ghosts, this.result].slice(-6);
       this.now = after;
-      this.live = live;
+      this.live = this.dragging = live;
       this.byReader ||= byReader;
       this.showSettings();
       this.request();
@@ -907,7 +908,7 @@ function define() {
 
     settle() {
       this.describe();
-      if (!this.byReader) return;
+      if (!this.byReader || this.dragging) return;
       this.byReader = false;
       const [kind, why] = this.judged;
       this.$(".sr").textContent = `${capital(kind)}. ${why}`;
@@ -958,7 +959,7 @@ function define() {
       const [signals, gradients] = this.root.querySelectorAll(".map"), colors = this.colors[this.theme];
       paint(signals, L + 1, rows, colors, (l, unit) => result.h[l][unit] / DEEPEST);
       paint(gradients, L + 1, rows, colors, (l, unit) => result.delta[l][unit] / DEEPEST);
-      for (const one of this.root.querySelectorAll(".units")) one.textContent = `${rows} of ${n} units, one input`;
+      for (const one of this.root.querySelectorAll(".units")) one.textContent = `${rows} units, one input`;
       const chart = this.$(".curves"), { width, height } = (this.size = this.sizeOf(chart));
       chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
       chart.innerHTML = curves(result, line, this.ghosts, width, height);
