@@ -731,7 +731,7 @@ function define() {
     connectedCallback() {
       this.root ? this.redraw() : this.build();
       this.watchers = [new ResizeObserver(() => this.redraw()), new MutationObserver(() => this.retheme())];
-      this.watchers.push(new IntersectionObserver((seen) => this.wake(seen), { rootMargin: "50%" }));
+      this.watchers.push(new IntersectionObserver((seen) => this.wake(seen), { rootMargin: "10%" }));
       this.watchers[2].observe(this);
       this.watchers[0].observe(this.$(".body"));
       for (const node of [document.documentElement, document.body]) this.watchers[1].observe(node, { attributeFilter: ["data-theme", "data-jp-theme-light"] });

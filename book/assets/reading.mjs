@@ -31,6 +31,13 @@ function fitBox(box) {
 
 const whenIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 50, { timeRemaining: () => 10 }));
 let waiting = []; // what is to be measured, a little at a time: a page that loads has better things to do
+let working = false;
+
+function start() {
+  if (working) return;
+  working = true;
+  whenIdle(work, { timeout: 500 });
+}
 
 function work(deadline) {
   do {
@@ -39,15 +46,35 @@ function work(deadline) {
     if (one.matches("span.math")) fitFormula(one);
     if (one.matches(BOXES)) fitBox(one);
   } while (deadline.timeRemaining() > 2);
-  if (waiting.length) whenIdle(work, { timeout: 500 });
+  working = false;
+  if (waiting.length) start();
   else article.dataset.measured = article.clientWidth;
 }
 
+// What is far below is measured when it comes near, and at once where a test wants the page whole.
+const near = new IntersectionObserver(
+  (seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      waiting.push(target);
+    }
+    if (waiting.length) start();
+  },
+  { rootMargin: "100%" },
+);
+
 function measure() {
   delete article.dataset.measured;
-  const idle = waiting.length === 0;
-  waiting = [...article.querySelectorAll(`${BOXES}, span.math`)];
-  if (idle) whenIdle(work, { timeout: 500 });
+  near.disconnect();
+  const all = [...article.querySelectorAll(`${BOXES}, span.math`)];
+  if ("whole" in document.documentElement.dataset) {
+    waiting = all;
+    start();
+  } else {
+    waiting = [];
+    for (const one of all) near.observe(one);
+  }
 }
 
 if (article) {
@@ -61,6 +88,7 @@ if (article) {
     width = article.clientWidth;
     measure();
   }).observe(article);
+  new MutationObserver(measure).observe(document.documentElement, { attributeFilter: ["data-whole"] });
   document.fonts?.addEventListener("loadingdone", measure); // also those that only an unfolded formula needs
   article.addEventListener("toggle", measure, true); // what is folded has no width
 
