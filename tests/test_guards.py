@@ -517,7 +517,7 @@ def test_everything_that_is_used_is_pinned() -> None:
     used = {name.split(".")[0] for tree in trees for node in tree for name in imported(node)}
     config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))
     used |= {name.split(".")[0] for name in config["sphinx"]["config"]["extensions"]}
-    local = {"initnotes", "tools", "algebra", *sys.stdlib_module_names}
+    local = {"initnotes", "tools", *(path.stem for path in files), *sys.stdlib_module_names}
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in requirements() if "==" in line}
     packages = importlib.metadata.packages_distributions()
     wanted = {name: {p.lower().replace("_", "-") for p in packages[name.split(".")[0]]} for name in used - local}

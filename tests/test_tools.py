@@ -58,7 +58,7 @@ def test_two_runs_are_byte_identical(make_notebook: Maker, book: Callable[..., P
     assert path.read_bytes() == first
     assert first.endswith(b"}\n")
     assert (path.parent / "assets" / "cover.png").read_bytes() == notebooks.images(notebooks.load(path).cells[3])[0]
-    assert sorted(p.name for p in path.parent.iterdir()) == ["01_small.ipynb", "assets"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["01_small.ipynb", "assets", "times.yml"]
 
 
 def test_failing_cell_leaves_the_file_untouched(
