@@ -97,7 +97,9 @@ def test_good_names_and_generators_pass_through():
     assert _checks.one_of("sgd", "kind", ("sgd",)) == "sgd"
 
 
-@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=lambda one: type(one).__name__
+)
 def test_bad_generators(bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
         _checks.generator(bad)

@@ -185,7 +185,7 @@ def test_bad_arguments_draw_nothing(make, change, error, message):
 
 
 @pytest.mark.parametrize("make", [gaussian_clouds, two_spirals])
-@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0)], ids=repr)
+@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0)], ids=lambda one: type(one).__name__)
 def test_bad_rng(make, bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
         make(rng=bad)

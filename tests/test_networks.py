@@ -366,7 +366,7 @@ def test_bad_arguments_draw_nothing(change, error, message):
     assert generator.bit_generator.state == before
 
 
-@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0)], ids=repr)
+@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0)], ids=lambda one: type(one).__name__)
 def test_bad_rng(bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
         ensemble(rng=bad)

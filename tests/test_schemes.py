@@ -670,7 +670,9 @@ def test_bad_replicas(initializer, replicas, error, message):
 
 
 @pytest.mark.parametrize("initializer", EVERY_KIND, ids=repr)
-@pytest.mark.parametrize("bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=lambda one: type(one).__name__
+)
 def test_bad_rng(initializer, bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
         initializer.sample((3, 4), bad)
