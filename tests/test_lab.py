@@ -22,7 +22,7 @@ from traitlets import TraitError
 
 import initnotes as ini
 from initnotes import networks, plots, widgets
-from tools import guards, notebooks, run
+from tools import files, guards, notebooks, run
 
 ASSETS = notebooks.ROOT / "book" / "assets"
 MODULE = ASSETS / "init-lab.mjs"
@@ -825,7 +825,7 @@ CELL = "import initnotes as ini\n\nini.lab('xavier_normal', 'relu', width=32)"
 def test_notebook_is_stored_and_compared(tmp_path: Path, make_notebook: Callable[..., NotebookNode]) -> None:
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01_small\n", encoding="utf-8")
     path = tmp_path / "book" / "01_small.ipynb"
-    notebooks.replace_file(path, notebooks.dump(make_notebook(("SEED = 1", ["seed"]), CELL)).encode())
+    files.replace_file(path, notebooks.dump(make_notebook(("SEED = 1", ["seed"]), CELL)).encode())
     assert run.run(path) == []
     first = path.read_bytes()
     assert run.run(path) == []

@@ -230,7 +230,8 @@ def test_planted_unfit_file_is_caught(tmp_path: Path, file: str, text: str, faul
 
 def test_formulas_have_the_renderers_style(built_site: Path) -> None:
     script = (notebooks.ROOT / "tools" / "katex" / "katex.min.js").read_text(encoding="utf-8")
-    style = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
+    style = (notebooks.ROOT / "tools" / "katex" / "katex.min.css").read_text(encoding="utf-8")
+    assert ".katex .katex-base" in (built_site / "_static" / "site.css").read_text(encoding="utf-8")
     version = re.search(r'katex-version:+after\{content:"([\d.]+)"', style).group(1)
     assert f'"{version}"' in script
     for page in (built_site / "book").glob("0*.html"):

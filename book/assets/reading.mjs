@@ -14,7 +14,7 @@ function name(box) {
 function fitFormula(formula) {
   formula.classList.remove("wide");
   const room = formula.closest("p, li, dd, td, th, figcaption, h1, h2, h3")?.clientWidth;
-  const widest = Math.max(0, ...[...formula.querySelectorAll(".base")].map((part) => part.offsetWidth));
+  const widest = Math.max(0, ...[...formula.querySelectorAll(".katex-base")].map((part) => part.offsetWidth));
   if (room && widest > room) formula.classList.add("wide");
 }
 
