@@ -676,7 +676,8 @@ def violations(page: Page, url: str) -> list[str]:
         "document.addEventListener('securitypolicyviolation', e => refused.push(e.violatedDirective))"
     )
     page.goto(url)
-    page.wait_for_function("document.querySelector('init-lab').drawn > 0")
+    drawn = "document.querySelector('init-lab').drawn > 0"  # wait_for_function needs eval when it asks again
+    assert any(page.evaluate(drawn) or page.wait_for_timeout(50) for _ in range(200))
     page.locator("init-lab button").nth(1).click()
     page.get_by_label("Width").press("ArrowRight")
     drag(page, (2.0, 1.0))

@@ -288,7 +288,7 @@ def test_zip_reads_without_a_network(built_site: Path, tmp_path: Path, page: Pag
 def reads(page: Page) -> bool:
     """Whether formulas are typeset with the book's fonts, and every picture is there."""
     page.evaluate("[...document.images].forEach(i => { i.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(i => i.complete)")
+    page.evaluate("() => Promise.all([...document.images].map(i => i.decode().catch(() => {})))")
     pictures = page.evaluate("[...document.images].every(i => i.naturalWidth > 0) && document.images.length > 3")
     fonts = page.evaluate("[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
     formula = page.locator(".katex math").first
