@@ -341,7 +341,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("old", "new"), [("Text.", "Words, and $y$."), ("## A place", "## Another place")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Text.", "Words, and $y$."),
+        ("## A place", "## Another place"),
+        ("Text.", "[The first of its class]{.claim}"),  # all pages share a style sheet that it changes
+    ],
+)
 def test_change_of_a_page_gives_what_a_build_from_nothing_gives(book: Path, old: str, new: str) -> None:
     other = book / "book" / "other.md"
     assert site.build(book) == 0

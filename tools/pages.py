@@ -146,7 +146,7 @@ def _versioned(page: str, folder: Path) -> str:
 
 
 def sealed(page: str, folder: Path) -> str:
-    """Return a page that lies in `folder` as it is published; one that is sealed stays as it is.
+    """Return a page that lies in `folder` as it is published; one that is sealed gets the versions of today's files.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def sealed(page: str, folder: Path) -> str:
         If the page has a handler or an icon that would not work.
     """
     if "Content-Security-Policy" in page:
-        return page
+        return _versioned(page, folder)
     for old, new in _CLICKS.items():
         page = page.replace(old, new)
     handler = re.search(r"<\w+[^>]*?\s(on[a-z]+)=", _SCRIPT.sub("", page))
