@@ -346,7 +346,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     [
         ("Text.", "Words, and $y$."),
         ("## A place", "## Another place"),
-        ("Text.", "[The first of its class]{.claim}"),  # all pages share a style sheet that it changes
+        ("Text.", "[The first of its class]{.objectives}"),  # all pages share a style sheet that it changes
     ],
 )
 def test_change_of_a_page_gives_what_a_build_from_nothing_gives(book: Path, old: str, new: str) -> None:
