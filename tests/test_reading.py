@@ -68,6 +68,28 @@ THIN = """() => {
     else token.replaceWith(...token.childNodes);
   }
 }"""
+# Colors depend on the kind of an element and of those around it: one of each kind is asked for its contrast.
+FIRST = """() => {
+  const kinds = new Map(), seen = new Set();
+  const looks = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize', 'fontWeight', 'position'];
+  const kindOf = (element) => {
+    if (!element) return '';
+    if (!kinds.has(element)) {
+      const style = getComputedStyle(element), own = [element.localName, element.className];
+      const around = element.parentElement ?? element.getRootNode().host;
+      kinds.set(element, [kindOf(around), ...own, ...looks.map((one) => style[one])].join());
+    }
+    return kinds.get(element);
+  };
+  const mark = (root) => {
+    for (const element of root.querySelectorAll('*')) {
+      element.toggleAttribute('data-first', !seen.has(kindOf(element)));
+      seen.add(kindOf(element));
+      if (element.shadowRoot) mark(element.shadowRoot);
+    }
+  };
+  mark(document);
+}"""
 RUN = """(options) => axe.run({ ...options, resultTypes: ['violations'] }).then((found) =>
   found.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html.slice(0, 160)}`)))"""
 
@@ -80,12 +102,14 @@ def inaccessible(page: Page, url: str) -> list[str]:
     page.evaluate("document.documentElement.dataset.whole = ''")
     page.wait_for_function(AWAKE)
     page.evaluate(THIN)
+    page.evaluate("axe.configure({ rules: [{ id: 'color-contrast', selector: '[data-first]' }] })")
     rules = {"label-content-name-mismatch": {"enabled": True}}
     options = {"runOnly": {"type": "tag", "values": STANDARD}, "rules": rules}
     found: list[str] = []
     for theme, width in LOOKS:
         resize(page, width)
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no color on its way to another
+        page.evaluate(FIRST)
         found += [f"{theme}, {width}: {fault}" for fault in page.evaluate(RUN, options)]
     return found
 
@@ -472,6 +496,11 @@ def test_reading_time_counts_what_one_reads() -> None:
     assert reading.reading_minutes(page) == 15
     page += reading.fold("", reading.summary(text="Solution"), nodes.paragraph(text="word " * 9000))
     assert reading.reading_minutes(page) == 15
+    drawing = f"<svg><style>{'a ' * 2000}</style><text>{'1 ' * 2000}</text></svg>"
+    page += nodes.raw("", f'<p class="{"a-b " * 2000}">two words</p>{drawing}', format="html")
+    assert reading.reading_minutes(page) == 15
+    page += nodes.raw("", f"<td>{'seen ' * 1000}</td>", format="html")
+    assert reading.reading_minutes(page) == 20
 
 
 @pytest.mark.parametrize(

@@ -300,11 +300,14 @@ def reads(page: Page) -> bool:
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """Return a book of two pages with the real configuration."""
+    """Return a book of three pages with the real configuration; no other page says anything of the third."""
     shutil.copy(notebooks.ROOT / "_config.yml", tmp_path)
     shutil.copytree(notebooks.ROOT / "book" / "assets", tmp_path / "book" / "assets")
     (tmp_path / "references.bib").write_text("")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n  - file: book/other\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/other\n  - file: book/third\n"
+    )
+    (tmp_path / "book" / "third.md").write_text("# Third\n")
     (tmp_path / "book" / "index.md").write_text("# Small\n\nSee {ref}`there`, and $x^2$.\n")
     (tmp_path / "book" / "other.md").write_text("# Other\n\n(there)=\n## A place\n\nText.\n")
     return tmp_path

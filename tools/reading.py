@@ -5,6 +5,7 @@ under it become a figure with its caption, the list of what one learns gets its 
 long it takes. It touches no words. Style is in ``book/assets/book.css``, what moves in ``book/assets/*.mjs``.
 """
 
+import html
 import math
 import re
 from pathlib import Path
@@ -162,12 +163,19 @@ def reading_minutes(doctree: nodes.document) -> int:
         "code line": sum(len(block.astext().splitlines()) for block in unfolded.findall(nodes.literal_block)),
         "figure": len(list(unfolded.findall(nodes.image))),
     }
+    for markup in list(unfolded.findall(nodes.raw)):
+        markup.replace_self(nodes.paragraph(text=_words_of(markup.astext())))
     skipped = (nodes.math, nodes.math_block, nodes.literal_block)
     for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
         node.parent.remove(node)
     words = len(re.findall(r"\w+", unfolded.astext()))
     minutes = words / WORDS_A_MINUTE + sum(SECONDS[kind] * count for kind, count in seconds.items()) / 60
     return 5 * math.ceil(minutes / 5)
+
+
+def _words_of(markup: str) -> str:
+    """Return the words that HTML shows: no tags, and of a drawing nothing."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<(svg|style)\b.*?</\1>", " ", markup, flags=re.DOTALL)))
 
 
 def spoken(seconds: int) -> str:
