@@ -201,9 +201,9 @@ SAYS = {"source": "Rumelhart", "term": "draw", "chapter": "Symmetry"}
 @pytest.mark.parametrize("kind", LINKS)
 def test_pointer_and_keyboard_show_a_preview(open_page: Callable[..., Page], address: str, kind: str) -> None:
     name, selector = LINKS[kind]
+    page = open_page(f"{address}/{name}.html")
+    link = page.locator(f".bd-article {selector}").first
     for by in ("pointer", "keyboard"):
-        page = open_page(f"{address}/{name}.html")
-        link = page.locator(f".bd-article {selector}").first
         assert page.locator(".preview").count() == 0
         link.hover() if by == "pointer" else reach(page, selector)
         page.wait_for_selector(".preview", timeout=5000)
@@ -393,7 +393,7 @@ def test_page_reads_without_a_script(open_page: Callable[..., Page], address: st
     text = page.locator(".bd-article").inner_text()
     assert "Give every hidden unit of a layer the same weights" in text
     assert "The two contributions cancel" not in text
-    page.locator("#symmetry-sol-signs > summary").click()
+    page.locator("#symmetry-sol-signs > summary").press("Enter")
     page.locator("#symmetry-sol-signs p", has_text="the two contributions cancel").wait_for(state="visible")
     assert page.locator(".bd-links a").first.is_visible()
 

@@ -49,10 +49,10 @@ def faults(page: Page, url: str) -> list[str]:
     page.on("request", request)
     page.on("response", response)
     page.on("pageerror", lambda error: found.append(f"page error: {error}"))
+    page.goto(url, wait_until="load")
+    page.evaluate("document.documentElement.dataset.whole = ''")  # lays out what is far below, too
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.goto(url, wait_until="load")
-        page.evaluate("document.documentElement.dataset.whole = ''")  # lays out what is far below, too
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
             found.append(f"{overflow} px too wide at {width} px: {page.evaluate(WIDEST)}")

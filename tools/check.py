@@ -13,14 +13,15 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 
 _PYTEST = ("-m", "pytest")
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
-_A_FILE_A_CORE = ("-n", "auto", "--dist", "loadscope")
+_ALL_CORES = ("-n", "auto", "--dist", "worksteal")
+_A_FILE_A_CORE = ("-n", "auto", "--dist", "loadscope")  # the cells of a notebook share a kernel
 _COVERAGE = ("--cov=initnotes", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
-    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_A_FILE_A_CORE),
+    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_CORE),
 }
 
