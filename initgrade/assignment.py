@@ -1,0 +1,145 @@
+"""What an assignment asks for, who judges it, and the parameters that are each student's own.
+
+A file ``coursework/checks/psN.py`` defines ``ASSIGNMENT``. The student's process never sees it: requests go in, values
+come out, and the judge decides in another process.
+"""
+
+import hashlib
+import hmac
+import runpy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Variant = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge decides.
+
+    Attributes
+    ----------
+    share : float
+        Part of the request's points, 0 to 1.
+    message : str
+        What the student reads: what was found, and what to do. It gives no solution away.
+    p_value : float, optional
+        Of a statistical judge.
+    plot : dict, optional
+        ``{"title", "x_label", "y_label", "series": [{"label", "x", "y"}, ...]}``, in JSON values.
+    """
+
+    share: float
+    message: str
+    p_value: float | None = None
+    plot: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"share is {self.share!r}; a judge gives a number from 0.0 to 1.0")
+
+
+def no_arguments(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Return no arguments, whatever the variant."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that is asked of a submission.
+
+    Attributes
+    ----------
+    name : str
+        The ``grade_id`` of its visible check in the source notebook.
+    target : str
+        A function of the student's notebook or, where `call` is false, a variable.
+    points : float
+        What it is worth.
+    judge : callable
+        ``(value, arguments, variant) -> Verdict``. Where `repeats` is more than 1, it gets a list of values and a list
+        of arguments.
+    arguments : callable
+        ``(variant, rng) -> dict`` of keyword arguments: JSON values and NumPy arrays. ``"seed"``, an integer, reaches
+        the function as ``rng=numpy.random.default_rng(seed)``.
+    call : bool
+        Whether `target` is called, or read.
+    repeats : int
+        How often it is called, with fresh arguments each time.
+    seconds : float
+        Wall-clock time for all calls of this request.
+    """
+
+    name: str
+    target: str
+    points: float
+    judge: Callable[..., Verdict]
+    arguments: Callable[[Variant, np.random.Generator], dict[str, Any]] = no_arguments
+    call: bool = True
+    repeats: int = 1
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All requests of one assignment, in the order in which they are asked.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"ps3"``; also the name of its notebook.
+    title : str
+        What it is about.
+    requests : tuple of Request
+        With different names.
+    make_variant : callable
+        ``(rng) -> dict`` of JSON values: one student's parameters.
+    needs : tuple of str
+        Modules that are worth importing once, before submissions run.
+    """
+
+    name: str
+    title: str
+    requests: tuple[Request, ...]
+    make_variant: Callable[[np.random.Generator], dict[str, Any]]
+    needs: tuple[str, ...] = ("numpy",)
+
+    def __post_init__(self) -> None:
+        names = [request.name for request in self.requests]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{self.name} has several requests named {', '.join(twice)}; each needs a name of its own")
+
+    @property
+    def max_score(self) -> float:
+        """Return the points of all requests together; marks given by hand are not among them."""
+        return sum(request.points for request in self.requests)
+
+
+def load(path: Path) -> Assignment:
+    """Return the assignment that a file of checks defines.
+
+    Raises
+    ------
+    ValueError
+        If the file defines no ``ASSIGNMENT``.
+    """
+    found = runpy.run_path(str(path)).get("ASSIGNMENT")
+    if not isinstance(found, Assignment):
+        raise ValueError(f"{path} defines no ASSIGNMENT; add ASSIGNMENT = Assignment(...), as its neighbors do")
+    return found
+
+
+def variant_rng(key: bytes, assignment: str, student: str) -> np.random.Generator:
+    """Return the generator that draws a student's variant: nobody without the course's key can foretell it."""
+    digest = hmac.new(key, f"{assignment}/{student}".encode(), hashlib.sha256).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def variant(assignment: Assignment, key: bytes, student: str) -> Variant:
+    """Return a student's parameters: the same each time, others for other students, assignments and courses."""
+    return assignment.make_variant(variant_rng(key, assignment.name, student))
