@@ -531,7 +531,7 @@ const ROWS = 24, DEEPEST = 2; // units in a map; the size, in that of the start,
 const GUTTER = 34; // pixels left of maps and curves
 const RAMPS = {
   light: ["#1d5fa8", "#7db3d8", "#fdfdfb", "#ee9f80", "#b2182b"],
-  dark: ["#7cc0ff", "#2d69a6", "#171c25", "#a4452f", "#ff9d7c"],
+  dark: ["#7cc0ff", "#2d69a6", "#171613", "#a4452f", "#ff9d7c"],
 };
 
 const bytes = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -605,7 +605,7 @@ const STYLE = `
   padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px; background: var(--paper); color: var(--ink);
   font-size: 0.875rem; line-height: 1.35; text-align: left;
 }
-.lab.dark { --ink: #e7e9ee; --soft: #aeb5c2; --line: #394150; --edge: #566074; --paper: #171c25; --field: #222936; --accent: #7cc0ff; --band: #222a36; color-scheme: dark; }
+.lab.dark { --ink: #dfdcd4; --soft: #aaa79e; --line: #3a3833; --edge: #67635b; --paper: #171613; --field: #24221e; --accent: #7cc0ff; --band: #24221e; color-scheme: dark; }
 .lab * { box-sizing: border-box; }
 p { margin: 0; }
 .presets { display: grid; grid-template-columns: repeat(5, 1fr); gap: 0.4rem; }
