@@ -1,0 +1,495 @@
+"""Judges: small functions that look at a value that a student's function returned and give a `Verdict`.
+
+Exact judges compare; statistical judges test a law at `ALPHA` and state what they have power against. No judge trusts
+a value: what has the wrong type or shape, or is not finite, gets a verdict that says so.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from .assignment import Verdict
+
+ALPHA = 1e-6
+KINDS = {"real": "iuf", "whole": "iu", "truth": "b"}
+NAMES = {"real": "real numbers", "whole": "whole numbers", "truth": "True and False"}
+
+
+class UnusableError(ValueError):
+    """A value that cannot be judged; its text is what the student reads."""
+
+
+def invalid(message: str) -> Verdict:
+    """Return a verdict without points."""
+    return Verdict(0.0, message)
+
+
+def judge(function: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    """Turn an `UnusableError` inside a judge into a verdict without points; every judge of values is decorated."""
+
+    @functools.wraps(function)
+    def decorated(*args: Any, **options: Any) -> Verdict:
+        try:
+            return function(*args, **options)
+        except UnusableError as error:
+            return invalid(str(error))
+
+    return decorated
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What may be judged at all
+
+
+def as_array(
+    value: Any, shape: Sequence[int | None] | None = None, *, what: str = "the result", kind: str = "real"
+) -> np.ndarray:
+    """Return a value as an array, or refuse it in words that a student can act on.
+
+    Parameters
+    ----------
+    value : object
+        What came back: a number, a list or tuple of numbers, or an array.
+    shape : sequence of int or None, optional
+        What the shape must be; None in it stands for any length.
+    what : str
+        What the message calls the value.
+    kind : {"real", "whole", "truth"}
+        Whole numbers pass as real ones, and real numbers that are whole pass as whole; truth values stay apart.
+
+    Returns
+    -------
+    ndarray
+        float64, int64 or bool.
+
+    Raises
+    ------
+    UnusableError
+        If it is something else, has another shape, is empty, or holds NaN or an infinity.
+    """
+    found = _numbers(value, what, kind)
+    if not found.size:
+        raise UnusableError(f"{what} is empty, with the shape {found.shape}.")
+    if shape is not None and not _fits(found.shape, shape):
+        wanted = ", ".join("any" if one is None else str(one) for one in shape)
+        raise UnusableError(f"{what} has the shape {found.shape}; it should be ({wanted}).")
+    if found.dtype.kind == "f":
+        bad = int(np.count_nonzero(~np.isfinite(found)))
+        if bad:
+            raise UnusableError(f"{what} holds {bad} of {found.size} numbers that are NaN or infinite; find the step.")
+        if kind == "whole":
+            if np.any(found != np.round(found)) or np.any(np.abs(found) > 2**53):
+                raise UnusableError(f"{what} should hold whole numbers.")
+            found = found.astype(np.int64)
+    return found.astype({"real": np.float64, "whole": np.int64, "truth": np.bool_}[kind])
+
+
+def _numbers(value: Any, what: str, kind: str) -> np.ndarray:
+    if value is None:
+        raise UnusableError(f"{what} is None: does your function end in a return?")
+    if not isinstance(value, np.ndarray | np.generic | int | float | list | tuple):
+        raise UnusableError(f"{what} is a {type(value).__name__}; return {NAMES[kind]}.")
+    try:
+        found = np.asarray(value)
+    except (ValueError, OverflowError):
+        raise UnusableError(f"{what} is a list whose parts differ in length; return {NAMES[kind]}.") from None
+    allowed = KINDS[kind] + "f" if kind == "whole" else KINDS[kind]
+    if found.dtype.kind not in allowed:
+        raise UnusableError(f"{what} has the type {found.dtype}; return {NAMES[kind]}.")
+    return found
+
+
+def _fits(found: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(found) == len(wanted) and all(w is None or f == w for f, w in zip(found, wanted, strict=True))
+
+
+def number(value: Any, *, what: str = "the result", low: float = -np.inf, high: float = np.inf) -> float:
+    """Return a single real number within limits (inclusive), or refuse it.
+
+    Raises
+    ------
+    UnusableError
+        If it is something else or lies outside.
+    """
+    found = as_array(value, what=what)
+    if found.size != 1:
+        raise UnusableError(f"{what} has the shape {found.shape}; return one number.")
+    one = float(found.reshape(()))
+    if not low <= one <= high:
+        raise UnusableError(f"{what} is {one:.4g}; it can only lie between {low:g} and {high:g}.")
+    return one
+
+
+def entry(value: Any, key: str, *, what: str = "the result") -> Any:
+    """Return what a dictionary holds under a key, or refuse it.
+
+    Raises
+    ------
+    UnusableError
+        If it is no dictionary or lacks the key.
+    """
+    if not isinstance(value, Mapping):
+        raise UnusableError(f"{what} is a {type(value).__name__}; return a dictionary with the key {key!r}.")
+    if key not in value:
+        raise UnusableError(f"{what} lacks the key {key!r}; it has {', '.join(map(repr, value)) or 'none'}.")
+    return value[key]
+
+
+def parts(value: Any, count: int, *, what: str = "the result") -> Sequence[Any]:
+    """Return a list or tuple of so many parts, or refuse it; an array is cut along its first axis.
+
+    Raises
+    ------
+    UnusableError
+        If it is something else or has another length.
+    """
+    if not isinstance(value, list | tuple) and not (isinstance(value, np.ndarray) and value.ndim):
+        raise UnusableError(f"{what} is a {type(value).__name__}; return a list of {count}.")
+    if len(value) != count:
+        raise UnusableError(f"{what} has {len(value)} parts; it should have {count}.")
+    return list(value)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exact judges
+
+
+@judge
+def close(value: Any, wanted: Any, *, rtol: float, atol: float = 0.0, what: str) -> Verdict:
+    """Judge that numbers are those wanted, up to ``atol + rtol·|wanted|``.
+
+    Parameters
+    ----------
+    value : object
+    wanted : array_like
+        Its shape is required.
+    rtol, atol : float
+    what : str
+        What the message calls the value.
+    """
+    target = np.asarray(wanted, dtype=np.float64)
+    found = as_array(value, target.shape, what=what)
+    off = np.abs(found - target) > atol + rtol * np.abs(target)
+    if not off.any():
+        return Verdict(1.0, f"{what}: right.")
+    if found.ndim == 0:
+        return invalid(f"{what} is {found:.5g}, which is too {'large' if found > target else 'small'}.")
+    worst = tuple(int(i) for i in np.argwhere(off)[0])
+    place = ", ".join(map(str, worst))
+    return invalid(
+        f"{what}: {int(off.sum())} of {found.size} numbers are off; the first is [{place}]: {found[worst]:.5g}."
+    )
+
+
+@judge
+def equal(value: Any, wanted: Any, what: str) -> Verdict:
+    """Judge that a value is the one wanted: numbers, truth values, texts, lists and dictionaries of them, arrays."""
+    if _same(value, wanted):
+        return Verdict(1.0, f"{what}: right.")
+    return invalid(f"{what} is {_shown(value)}, which is not right.")
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, np.ndarray):
+        return isinstance(value, np.ndarray | list | tuple) and _same(np.asarray(value).tolist(), wanted.tolist())
+    if isinstance(wanted, Mapping):
+        return (
+            isinstance(value, Mapping)
+            and value.keys() == wanted.keys()
+            and all(_same(value[k], wanted[k]) for k in wanted)
+        )
+    if isinstance(wanted, list | tuple):
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        return (
+            isinstance(value, list | tuple)
+            and len(value) == len(wanted)
+            and all(_same(one, other) for one, other in zip(value, wanted, strict=True))
+        )
+    value = value.item() if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1 else value
+    if isinstance(value, bool) != isinstance(wanted, bool) or isinstance(value, np.ndarray | list | tuple | Mapping):
+        return False
+    return bool(value == wanted)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def fraction(marks: Mapping[str, bool], *, what: str, guess: float = 0.0) -> Verdict:
+    """Give the share of answers that are right, and name those that are not.
+
+    Parameters
+    ----------
+    marks : mapping
+        The name of each answer, and whether it is right.
+    what : str
+    guess : float
+        Share that a guess gets right; it earns nothing.
+    """
+    right = [name for name, good in marks.items() if good]
+    wrong = [name for name, good in marks.items() if not good]
+    share = max(0.0, (len(right) / len(marks) - guess) / (1 - guess))
+    again = f" Look again at {', '.join(wrong[:6])}{' …' if len(wrong) > 6 else ''}." if wrong else ""
+    return Verdict(share, f"{what}: {len(right)} of {len(marks)} right.{again}")
+
+
+def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *, what: str) -> Verdict:
+    """Judge answers to several cases of one question: right ones share half of the points; the rest is for all right.
+
+    So a rule that holds in the easy cases only earns less than half.
+
+    Parameters
+    ----------
+    values, wanted : sequence
+        Compared as `equal` does.
+    names : sequence of str
+        Of the cases; the message names those that are wrong.
+    what : str
+    """
+    marks = {
+        f"{name} (no. {i})": equal(value, one, name).share == 1
+        for i, (value, one, name) in enumerate(zip(values, wanted, names, strict=True), start=1)
+    }
+    found = fraction(marks, what=what)
+    return found if found.share == 1 else Verdict(found.share / 2, found.message)
+
+
+def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
+    """Join verdicts into one: the mean of their shares or, with `every`, the smallest.
+
+    The p-value is Bonferroni's: the smallest, times how many there are. The message says first what was not right.
+    """
+    shares = [one.share for one in verdicts]
+    p_values = [one.p_value for one in verdicts if one.p_value is not None]
+    lacking = [one.message for one in verdicts if one.share < 1]
+    plots = [one.plot for one in sorted(verdicts, key=lambda one: one.share) if one.plot]
+    return Verdict(
+        min(shares) if every else sum(shares) / len(shares),
+        " ".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
+        min(1.0, len(p_values) * min(p_values)) if p_values else None,
+        plots[0] if plots else None,
+    )
+
+
+def draw_plot(title: str, x_label: str, y_label: str, **series: tuple[Any, Any]) -> dict[str, Any]:
+    """Return a verdict's plot; each series is a pair of x and y, and its name, with _ for a space, the label."""
+    lines = [
+        {"label": name.replace("_", " "), "x": np.ravel(x).tolist(), "y": np.ravel(y).tolist()}
+        for name, (x, y) in series.items()
+    ]
+    return {"title": title, "x_label": x_label, "y_label": y_label, "series": lines}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Statistical judges
+
+
+def two_sided(lower: float, upper: float) -> float:
+    """Return the two-sided p-value that belongs to both tails of an observation."""
+    return float(min(1.0, 2 * min(lower, upper)))
+
+
+@judge
+def variance(
+    values: Any, sigma: float, shape: Sequence[int], *, what: str, kurtosis: float = 3.0, alpha: float = ALPHA
+) -> Verdict:
+    """Judge that independent draws of mean 0 have the standard deviation `sigma`, by Σx²/σ².
+
+    For normal draws (`kurtosis` 3) Σx²/σ² is chi-squared with N degrees of freedom, exactly. For others it is
+    approximated by a scaled chi-squared with the same mean and variance, N(κ − 1): 2N/(κ − 1) degrees of freedom. From
+    1,000 values on, a uniform law's true α is then within a factor of two of the stated one.
+
+    α = 1e-6. Power at N values of a normal law: above 0.999 against a standard deviation that is wrong by 20 % for
+    N ≥ 950, by 10 % for N ≥ 3,500 and by √2, √3 or 2 (a factor 2, 3 or 4 in the variance: a wrong fan, a forgotten
+    gain, a uniform law's bound taken for σ) for N ≥ 300. It has none against a wrong shape (`law`) or against
+    dependent draws.
+
+    Parameters
+    ----------
+    values : array_like
+    sigma : float
+        Positive.
+    shape : sequence of int
+        Required, so that too few values cannot pass.
+    what : str
+    kurtosis : float
+        E x⁴ / (E x²)²: 3 normal, 1.8 uniform.
+    alpha : float
+    """
+    x = as_array(values, shape, what=what).ravel()
+    with np.errstate(over="ignore"):
+        total = float(np.sum((x / sigma) ** 2))
+    freedom, scale = 2 * x.size / (kurtosis - 1), (kurtosis - 1) / 2
+    p = two_sided(special.gammainc(freedom / 2, total / scale / 2), special.gammaincc(freedom / 2, total / scale / 2))
+    ratio = np.sqrt(total / x.size)
+    if p >= alpha:
+        return Verdict(1.0, f"{what}: the spread is right.", p)
+    message = f"{what}: the rms is {ratio * sigma:.4g}, which is {ratio:.3g} times what it should be"
+    return Verdict(0.0, f"{message}; over {x.size} draws chance does not do that.", p)
+
+
+@judge
+def law(values: Any, distribution: Any, shape: Sequence[int], *, what: str, alpha: float = ALPHA) -> Verdict:
+    """Judge that independent draws follow a continuous law, by Kolmogorov and Smirnov's test.
+
+    α = 1e-6: the largest distance of the distribution functions must exceed 2.7/√N. Power is above 0.999 against every
+    law whose distribution function is 4.65/√N away somewhere, by the inequality of Dvoretzky, Kiefer, Wolfowitz and
+    Massart: 0.042 at N = 12,000, 0.026 at 64 × 500. A uniform law in place of a normal one of equal variance is 0.057
+    away, and a normal law whose standard deviation is 22 % too large 0.048; at 12 %, 0.027.
+    It has none against dependent draws.
+
+    Parameters
+    ----------
+    values : array_like
+    distribution : frozen distribution of scipy.stats
+    shape : sequence of int
+        Required, so that too few values cannot pass.
+    what : str
+    alpha : float
+    """
+    x = np.sort(as_array(values, shape, what=what).ravel())
+    result = stats.kstest(x, distribution.cdf, method="approx")  # twice the exact one-sided tail: never too small a p
+    p = float(result.pvalue)
+    if p >= alpha:
+        return Verdict(1.0, f"{what}: the distribution is right.", p)
+    at = float(result.statistic_location)
+    message = (
+        f"{what}: {np.mean(x <= at):.1%} of {x.size} draws are at most {at:.3g}; {distribution.cdf(at):.1%} should be."
+    )
+    return Verdict(0.0, message, p, _cumulative(x, distribution, what))
+
+
+def _cumulative(x: np.ndarray, distribution: Any, what: str) -> dict[str, Any]:
+    share = np.linspace(0.005, 0.995, 100)
+    yours, wanted = np.quantile(x, share), distribution.ppf(share)
+    return draw_plot(f"Distribution of {what}", "value", "share below", yours=(yours, share), wanted=(wanted, share))
+
+
+def exact_null(widths: Sequence[int], rng: np.random.Generator, draws: int, *, scale: float = 2.0) -> np.ndarray:
+    """Draw the factor of the mean square through ReLU layers with normal weights of variance `scale`/fan_in, no biases.
+
+    For one input that is not zero, E h² over the units of layer l is, exactly, that of layer l − 1 times
+    (scale/n_l) Σ relu(g_j)², g ~ N(0, 1), because z given h is normal with variance scale·E h². So the factor over all
+    layers is a product over l. Σ relu(g_j)² of n units is chi-squared with as many degrees of freedom as units are
+    active, a binomial number.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        n_1 … n_L: units of each ReLU layer; the number of inputs does not matter.
+    rng : numpy.random.Generator
+    draws : int
+    scale : float
+
+    Returns
+    -------
+    ndarray, shape (draws,)
+    """
+    n = np.asarray(widths)
+    active = rng.binomial(n, 0.5, size=(draws, n.size))
+    return np.prod(scale / n * 2 * rng.standard_gamma(active / 2), axis=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _sorted_null(widths: tuple[int, ...], scale: float, draws: int) -> np.ndarray:
+    return np.sort(exact_null(widths, np.random.default_rng(6), draws, scale=scale))
+
+
+@judge
+def through_relu(
+    factors: Any,
+    widths: Sequence[int],
+    count: int,
+    *,
+    what: str,
+    scale: float = 2.0,
+    alpha: float = ALPHA,
+    draws: int = 20_000,
+) -> Verdict:
+    """Judge factors E h_L² / E h_0² of independent networks against `exact_null`, by Kolmogorov and Smirnov's test.
+
+    The null has a fixed seed of its own: a student cannot influence it, and a regrade repeats it.
+
+    α = 1e-6. Power is above 0.999 against every law of the factors that is 0.17 away from the null somewhere, for 1,000
+    networks, and 0.35 away for 200, again by Dvoretzky, Kiefer, Wolfowitz and Massart. In networks of 6 to 8 layers of
+    12 to 48 units, a factor of 2 is more than 0.17 away; tests/test_judging.py measures it for named wrong answers.
+    There is none against weights that are not normal and have the same variance.
+
+    Parameters
+    ----------
+    factors : array_like
+        One for each network.
+    widths : sequence of int
+        As `exact_null` takes them.
+    count : int
+        Networks.
+    what : str
+    scale, alpha : float
+    draws : int
+        Of the null.
+    """
+    found = as_array(factors, (count,), what=what)
+    if np.any(found < 0):
+        return invalid(f"{what} holds negative numbers; a mean of squares has none.")
+    null = _sorted_null(tuple(widths), scale, draws)
+    apart = stats.kstest(found, lambda x: np.searchsorted(null, x, side="right") / draws, method="approx").statistic
+    p = min(1.0, 2 * float(special.smirnov(round(count * draws / (count + draws)), apart)))
+    share = np.linspace(0.01, 0.99, 99)
+    series = {"yours": (np.quantile(found, share), share), "theory": (null[(share * draws).astype(int)], share)}
+    plot = draw_plot(what, "factor of the mean square", "share of networks below", **series)
+    if p >= alpha:
+        return Verdict(1.0, f"{what}: as the exact law says.", p, plot)
+    median = (
+        f"the median over {found.size} networks is {np.median(found):.3g}; the exact law's is {np.median(null):.3g}"
+    )
+    return Verdict(0.0, f"{what}: {median}, and chance does not do that.", p, plot)
+
+
+@judge
+def fresh(values: Sequence[Any], *, what: str) -> Verdict:
+    """Judge that calls with different generators gave different draws: no global seed, no cache, no constant.
+
+    Exact for continuous laws: equal draws have probability 0.
+    """
+    arrays = [as_array(one, what=what) for one in values]
+    repeated = any(np.array_equal(one, other) for i, one in enumerate(arrays) for other in arrays[:i])
+    if repeated:
+        return invalid(
+            f"{what}: two generators with different seeds gave the same draw; draw from the rng that you get."
+        )
+    return Verdict(1.0, f"{what}: a fresh draw for each generator.")
+
+
+@judge
+def uncorrelated(values: Any, shape: Sequence[int], *, what: str, alpha: float = ALPHA) -> Verdict:
+    """Judge that the rows of a matrix of independent draws are not alike: the mean row's squared length.
+
+    With N rows of m independent normal draws of mean 0, whatever their variance, N·|mean row|²/Σx² follows
+    Beta(m/2, (N − 1)m/2), exactly.
+
+    α = 1e-6. Power above 0.999 at 32 × 32 and more against equal rows, and against rows that share half of their
+    variance.
+
+    Parameters
+    ----------
+    values : array_like
+    shape : (N, m)
+    what : str
+    alpha : float
+    """
+    x = as_array(values, shape, what=what)
+    rows, columns = x.shape
+    total = float(np.sum(x**2))
+    if total == 0:
+        return invalid(f"{what} is zero throughout.")
+    together = float(np.sum(x.mean(axis=0) ** 2) * rows / total)
+    p = two_sided(
+        *(f(columns / 2, (rows - 1) * columns / 2, min(together, 1.0)) for f in (special.betainc, special.betaincc))
+    )
+    if p >= alpha:
+        return Verdict(1.0, f"{what}: its rows differ as independent draws do.", p)
+    return Verdict(0.0, f"{what}: its rows are not independent draws; are they alike, or shifted?", p)
