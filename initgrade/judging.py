@@ -465,3 +465,48 @@ def uncorrelated(values: Any, shape: Sequence[int], *, what: str, alpha: float =
     if p >= alpha:
         return Verdict(1.0, f"{what}: its rows differ as independent draws do.", p)
     return Verdict(0.0, f"{what}: its rows are not independent draws; are they alike, or shifted?", p)
+
+
+@judge
+def drawn(
+    values: Sequence[Any],
+    distributions: Sequence[Any],
+    shapes: Sequence[Sequence[int]],
+    *,
+    what: str,
+    alpha: float = ALPHA,
+) -> Verdict:
+    """Judge several draws of independent weights: a fresh one for each generator, its spread, and its law.
+
+    A repeated draw, a wrong spread or rows that are alike earn nothing; the right spread with a wrong law earns half.
+
+    α = 1e-6 for all tests together, by Bonferroni. With two draws of 12,000 values, power is above 0.999 against a
+    standard deviation that is wrong by 6 %, a normal law for a uniform one and back, and a normal law truncated at 2.2
+    standard deviations and rescaled, for the plain one.
+
+    Parameters
+    ----------
+    values : sequence of array_like
+        One for each call.
+    distributions : sequence of frozen distributions of scipy.stats
+        Continuous, of mean 0.
+    shapes : sequence of sequences of int
+        Required.
+    what : str
+    alpha : float
+    """
+    calls = list(zip(values, distributions, shapes, strict=True))
+    arrays = [as_array(value, shape, what=what) for value, _, shape in calls]
+    each = alpha / (3 * len(calls))
+    verdicts = [fresh(values, what=what)]
+    for array, (_, distribution, shape) in zip(arrays, calls, strict=True):
+        kurtosis = float(distribution.stats("k")) + 3
+        rows = array.reshape(len(array), -1)
+        verdicts.append(variance(array, distribution.std(), shape, what=what, kurtosis=kurtosis, alpha=each))
+        verdicts.append(uncorrelated(rows, rows.shape, what=what, alpha=each))
+    laws = [law(array, one, shape, what=what, alpha=each) for array, (_, one, shape) in zip(arrays, calls, strict=True)]
+    spread = combine(*verdicts, every=True)
+    if spread.share < 1:
+        return Verdict(0.0, spread.message, spread.p_value, combine(*laws).plot)
+    together = combine(*verdicts, *laws, every=True)
+    return Verdict(0.5 + together.share / 2, together.message, together.p_value, together.plot)
