@@ -3,8 +3,8 @@
 Power, at α = 1e-6:
 
 - `truncated_normal`: two draws of at least 12,000 weights each, judged by `judging.drawn`. Above 0.999 against a cut
-  that is not corrected (at least 9 % off in the standard deviation for the cuts from 1.3 to 2.1), and, for half the points,
-  against clipping in its place, and a cut at an absolute ±2 as torch's default, here a plain normal.
+  that is not corrected (at least 9 % off in the standard deviation for the cuts from 1.3 to 2.1) and, for half the
+  points, against clipping in its place and a cut at an absolute ±2 as torch's default, here a plain normal.
 - The other requests are exact, to the tolerance that the notebook states.
 """
 
