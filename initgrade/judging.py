@@ -237,6 +237,27 @@ def fraction(marks: Mapping[str, bool], *, what: str, guess: float = 0.0) -> Ver
     return Verdict(share, f"{what}: {len(right)} of {len(marks)} right.{again}")
 
 
+def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *, what: str) -> Verdict:
+    """Judge answers to several cases of one question: right ones share half of the points; the rest is for all right.
+
+    So a rule that holds in the easy cases only earns less than half.
+
+    Parameters
+    ----------
+    values, wanted : sequence
+        Compared as `equal` does.
+    names : sequence of str
+        Of the cases; the message names those that are wrong.
+    what : str
+    """
+    marks = {
+        f"{name} (no. {i})": equal(value, one, name).share == 1
+        for i, (value, one, name) in enumerate(zip(values, wanted, names, strict=True), start=1)
+    }
+    found = fraction(marks, what=what)
+    return found if found.share == 1 else Verdict(found.share / 2, found.message)
+
+
 def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     """Join verdicts into one: the mean of their shares or, with `every`, the smallest.
 

@@ -1,0 +1,139 @@
+"""Assignment 4: what is asked of a submission, and who judges it."""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from initgrade import judging
+from initgrade.assignment import Assignment, Request, Variant, Verdict
+
+REPLICAS = 1000
+XI = np.linspace(-9, 9, 6001)
+DENSITY = stats.norm.pdf(XI) / stats.norm.pdf(XI).sum()
+
+
+def make_variant(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw widths that grow by a factor of two or more from the first layer to the last, and two scales.
+
+    A factor that uses fan_out in place of fan_in is off by n_0/n_L as a whole, and backward by n_1/n_L.
+    """
+    between = rng.permutation(np.arange(18, 40, 2))[: rng.integers(4, 7)].tolist()
+    return {
+        "widths": [int(rng.integers(12, 17)), int(rng.integers(14, 20)), *between, int(rng.integers(40, 49))],
+        "sigma_w": round(float(rng.uniform(1.25, 1.6)), 2),
+        "tanh_sigma_w": round(float(rng.uniform(1.3, 3)), 1),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# forward_factors and backward_factors
+
+
+def networks(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Ask for the variant's networks, with an input and a seed that nobody has seen."""
+    return {
+        "x": rng.standard_normal(variant["widths"][0]),
+        "widths": variant["widths"],
+        "sigma_w": variant["sigma_w"],
+        "replicas": REPLICAS,
+        "seed": int(rng.integers(2**32)),
+    }
+
+
+def networks_and_gradient(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Ask for the same, with a gradient at the top."""
+    return networks(variant, rng) | {"delta": rng.standard_normal(variant["widths"][-1])}
+
+
+@judging.judge
+def judge_forward(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare the first call's 1,000 factors with their exact law; the second must be a fresh draw.
+
+    α = 1e-6. Power above 0.999 against fan_out in place of fan_in, σ_w forgotten, σ_w in place of σ_w², a last layer
+    without its ReLU, rms in place of mean squares, a sum in place of a mean, and one network for all.
+    """
+    asked = arguments[0]
+    exact = judging.through_relu(
+        values[0], asked["widths"][1:], REPLICAS, what="F of each network", scale=asked["sigma_w"] ** 2
+    )
+    return judging.combine(exact, judging.fresh(values, what="F"), every=True)
+
+
+@judging.judge
+def judge_backward(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare the first call's 1,000 factors with their exact law; the second must be a fresh draw.
+
+    Given δ_l, the entries of W_lᵀδ_l are normal; and for weights with a symmetric law the slopes of a ReLU network are
+    independent coins (Hanin & Nica, "Products of many large random matrices and gradients in deep neural networks",
+    Communications in Mathematical Physics 376, 2020). So B is n_L/n_1 times the factor of n_1 … n_{L−1} units.
+
+    α = 1e-6. Power above 0.999 against fan_out in place of fan_in, slopes left out, slopes of another network, a step
+    too many or too few, and |δ|² in place of its mean.
+    """
+    asked = arguments[0]
+    n = asked["widths"]
+    per_unit = judging.as_array(values[0], (REPLICAS,), what="B") * n[1] / n[-1]
+    exact = judging.through_relu(
+        per_unit, n[1:-1], REPLICAS, what="B of each network, times n_1/n_L", scale=asked["sigma_w"] ** 2
+    )
+    return judging.combine(exact, judging.fresh(values, what="B"), every=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# log_factor and chi
+
+
+def some_widths(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a depth, widths and a scale."""
+    widths = rng.integers(20, 200, size=rng.integers(4, 20)).tolist()
+    return {"widths": widths, "sigma_w": round(float(rng.uniform(1, 2)), 2)}
+
+
+@judging.judge
+def judge_log_factor(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare mean and variance with the leading order; half of the points each."""
+    means, variances = [], []
+    for value, one in zip(values, arguments, strict=True):
+        mean, variance = judging.parts(value, 2)
+        inverse = sum(1 / n for n in one["widths"][1:])
+        wanted = (len(one["widths"]) - 1) * np.log(one["sigma_w"] ** 2 / 2) - 2.5 * inverse
+        means.append(judging.close(mean, wanted, rtol=1e-6, atol=1e-6, what="the mean of ln F"))
+        variances.append(judging.close(variance, 5 * inverse, rtol=1e-6, what="the variance of ln F"))
+    return judging.combine(judging.combine(*means, every=True), judging.combine(*variances, every=True))
+
+
+def a_scale(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a scale at which the fixed point is not zero."""
+    return {"sigma_w": round(float(rng.uniform(1.3, 6)), 3)}
+
+
+@judging.judge
+def judge_chi(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare with quadrature at the fixed point, each to half a per cent."""
+    verdicts = [
+        judging.close(value, chi(one["sigma_w"]), rtol=5e-3, what=f"χ at σ_w = {one['sigma_w']:g}")
+        for value, one in zip(values, arguments, strict=True)
+    ]
+    return judging.combine(*verdicts)
+
+
+def chi(sigma_w: float) -> float:
+    """Return χ of a tanh network without biases at its fixed point."""
+    q = 1.0
+    for _ in range(200):
+        q = sigma_w**2 * float(DENSITY @ np.tanh(np.sqrt(q) * XI) ** 2)
+    return sigma_w**2 * float(DENSITY @ np.cosh(np.sqrt(q) * XI) ** -4.0)
+
+
+ASSIGNMENT = Assignment(
+    name="ps4",
+    title="Forward and backward statistics",
+    make_variant=make_variant,
+    requests=(
+        Request("forward_factors", "forward_factors", 3, judge_forward, networks, repeats=2),
+        Request("backward_factors", "backward_factors", 3, judge_backward, networks_and_gradient, repeats=2),
+        Request("log_factor", "log_factor", 2, judge_log_factor, some_widths, repeats=3),
+        Request("chi", "chi", 2, judge_chi, a_scale, repeats=4),
+    ),
+)

@@ -1,0 +1,7 @@
+"""Gives all units of a layer the same noise: random, and as symmetric as before."""
+
+LOSES = {"almost_equal"}
+
+
+def almost_equal(fan_out, fan_in, value, epsilon, rng):
+    return value * (1 + epsilon * rng.standard_normal(fan_in)) + 0 * rng.standard_normal((fan_out, 1))

@@ -1,0 +1,230 @@
+"""Every assignment: its notebook, its checks, its reference solutions, and wrong ones that must lose their points."""
+
+import json
+import re
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearMarkScheme, ClearSolutions
+
+from initgrade.assignment import Assignment, Request, Variant, Verdict, load, variant
+
+ROOT = Path(__file__).resolve().parent.parent / "coursework"
+NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir() if folder.is_dir())
+WRONG = sorted((ROOT / "wrong").glob("*/*.py"))
+STUDENTS = ("student-a", "student-b", "student-c")
+SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.M | re.S)
+LONGEST_CHECK = 15
+
+
+@cache
+def source(name: str) -> NotebookNode:
+    return nbformat.read(ROOT / "source" / name / f"{name}.ipynb", as_version=4)
+
+
+@cache
+def checks(name: str) -> Assignment:
+    return load(ROOT / "checks" / f"{name}.py")
+
+
+def about(cell: NotebookNode) -> dict[str, Any]:
+    return dict(cell.metadata.get("nbgrader", {}))
+
+
+def visible_checks(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    return {
+        about(one)["grade_id"]: one for one in notebook.cells if one.cell_type == "code" and about(one).get("grade")
+    }
+
+
+def released(name: str) -> NotebookNode:
+    """The student version, as nbgrader makes it."""
+    notebook, resources = nbformat.from_dict(json.loads(json.dumps(source(name)))), {}
+    for step in (ClearSolutions(), ClearMarkScheme()):
+        notebook, resources = step.preprocess(notebook, resources)
+    return notebook
+
+
+def run(notebook: NotebookNode, given: Variant | None = None, *, upto: str | None = None) -> dict[str, Any]:
+    """Execute what the marker executes: all code cells but the visible checks."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not about(cell).get("grade"):
+            execute(cell, namespace)
+            if given is not None and "variant" in cell.metadata.get("tags", []):
+                namespace["VARIANT"] = given
+    return namespace
+
+
+def execute(cell: NotebookNode, namespace: dict[str, Any]) -> None:
+    exec(compile(cell.source, cell.id, "exec"), namespace)
+
+
+def cross(value: Any) -> Any:
+    """What is left of a value on its way to the judge: plain containers, numbers and arrays."""
+    if isinstance(value, dict):
+        return {key: cross(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [cross(one) for one in value]
+    if hasattr(value, "detach"):
+        value = value.detach().numpy()
+    return np.array(value, copy=True, subok=False) if isinstance(value, np.ndarray) else value
+
+
+def evaluate(assignment: Assignment, namespace: dict[str, Any], given: Variant, seed: int) -> dict[str, Verdict]:
+    """Ask for everything, and judge what comes back."""
+    verdicts = {}
+    for position, request in enumerate(assignment.requests):
+        asked = [
+            request.arguments(given, rng) for rng in np.random.default_rng([seed, position]).spawn(request.repeats)
+        ]
+        values = [cross(answer(request, namespace, one)) for one in asked]
+        many = request.repeats > 1
+        verdicts[request.name] = request.judge(values if many else values[0], asked if many else asked[0], given)
+    return verdicts
+
+
+def answer(request: Request, namespace: dict[str, Any], arguments: dict[str, Any]) -> Any:
+    if not request.call:
+        return namespace[request.target]
+    named = {
+        key: np.array(one) if isinstance(one, np.ndarray) else one for key, one in arguments.items() if key != "seed"
+    }
+    if "seed" in arguments:
+        named["rng"] = np.random.default_rng(arguments["seed"])
+    return namespace[request.target](**named)
+
+
+def own(name: str, student: str) -> Variant:
+    return variant(checks(name), b"a key of the tests", student)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_assignment_has_its_checks_and_two_wrong_solutions() -> None:
+    assert NAMES
+    assert sorted(path.stem for path in (ROOT / "checks").glob("*.py")) == NAMES
+    for name in NAMES:
+        assert sum(path.parent.name == name for path in WRONG) >= 2, name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_is_what_the_marker_and_nbgrader_expect(name: str) -> None:
+    notebook, assignment = source(name), checks(name)
+    assert assignment.name == name
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert about(code[0])["grade_id"] == "variant"
+    assert about(code[0])["locked"]
+    assert "variant" in code[0].metadata.tags
+    found = visible_checks(notebook)
+    assert {key: about(cell)["points"] for key, cell in found.items()} == {
+        r.name: r.points for r in assignment.requests
+    }
+    assert all(about(cell)["locked"] and not about(cell)["solution"] for cell in found.values())
+    [manual] = [cell for cell in notebook.cells if cell.cell_type == "markdown" and about(cell).get("grade")]
+    assert about(manual)["grade_id"] == "explain"
+    assert about(manual)["solution"]
+    assert "=== BEGIN MARK SCHEME ===" in manual.source
+    assert "=== END MARK SCHEME ===" in manual.source
+    assert 15 <= len(notebook.cells) <= 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_visible_checks_are_short_and_teach(name: str) -> None:
+    text = ""
+    for key, cell in visible_checks(source(name)).items():
+        lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+        assert len(lines) <= LONGEST_CHECK, f"{name}/{key} has {len(lines)} lines"
+        assert re.search(r"assert [^\n]+,\s", cell.source), f"{name}/{key} asserts nothing with a message"
+        text += cell.source
+    assert "plt." in text or "ini.plots." in text, f"{name} has no plot"
+    assert "hint" in text.lower(), f"{name} has no hint"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
+    """For the example's variant and for one student's."""
+    for given in (None, own(name, STUDENTS[0])):
+        namespace = run(source(name), given)
+        for cell in visible_checks(source(name)).values():
+            execute(cell, namespace)
+            plt.close("all")
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
+    given = json.loads(json.dumps(own(name, student)))
+    assert given.keys() == run(source(name))["VARIANT"].keys()
+    verdicts = evaluate(checks(name), run(source(name), given), given, seed=STUDENTS.index(student))
+    assert {key: one.share for key, one in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
+
+
+@pytest.mark.filterwarnings("ignore")  # wrong solutions may overflow
+@pytest.mark.parametrize("path", WRONG, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_wrong_solutions_lose_the_right_points(path: Path) -> None:
+    for student in STUDENTS[:2]:
+        given = own(path.parent.name, student)
+        namespace = run(source(path.parent.name), given)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
+        verdicts = evaluate(checks(path.parent.name), namespace, given, seed=7)
+        lost = {key for key, one in verdicts.items() if one.share < 1}
+        assert lost == namespace["LOSES"], {key: one.message for key, one in verdicts.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_release_holds_no_solution_and_fails_every_check(name: str) -> None:
+    notebook = released(name)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "SOLUTION" not in text
+    assert "MARK SCHEME" not in text
+    for cell in source(name).cells:
+        for block in SOLUTION.findall(cell.source):
+            for line in (one.strip() for one in block.splitlines()):
+                assert len(line) < 25 or line not in text, f"{name}: {line!r} stands in the student version"
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            expect = about(cell).get("grade") or (about(cell).get("solution") and not cell.source.startswith("def"))
+            with pytest.raises((NotImplementedError, NameError)) if expect else nullcontext():
+                execute(cell, namespace)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_judge_trips_over_what_it_gets(name: str) -> None:
+    """Whatever comes back, there is a verdict."""
+    given = own(name, STUDENTS[0])
+    strange = [
+        None,
+        "text",
+        float("nan"),
+        [],
+        {},
+        [[1], [1, 2]],
+        np.zeros((2, 3)),
+        np.full(3, np.nan),
+        True,
+        10**400,
+        -1,
+    ]
+    strange += [[None], ["a", "b"], {"W1": None}, np.array(1.0), np.array(["a"])]
+    for request in checks(name).requests:
+        asked = [request.arguments(given, rng) for rng in np.random.default_rng(1).spawn(request.repeats)]
+        for value in strange:
+            many = request.repeats > 1
+            values = [value] * request.repeats if many else value
+            verdict = request.judge(values, asked if many else asked[0], given)
+            assert verdict.share < 1, (request.name, value)
+            assert verdict.message
