@@ -1,0 +1,307 @@
+"""Judges: what they refuse, that they fail a correct answer as rarely as they say, and that they catch wrong ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from initgrade import judging
+from initgrade.assignment import Variant, Verdict, load, variant
+
+ROOT = Path(__file__).resolve().parent.parent
+DRAWS = 10_000
+ALPHA = 1e-2  # scaled up from judging.ALPHA, so that failures can be counted
+LOW, HIGH = stats.binom.ppf([5e-5, 1 - 5e-5], DRAWS, ALPHA)  # a right judge leaves them once in 10,000 runs
+MASSART = np.sqrt(np.log(2 / 1e-3) / 2)  # an empirical distribution function strays further than this/√N in 0.1 %
+CRITICAL = np.sqrt(np.log(2 / judging.ALPHA) / 2)
+STUDENTS = ["student-a", "student-b", "student-c"]
+
+
+def failures(judged: Callable[[np.random.Generator], Verdict]) -> int:
+    rng = np.random.default_rng(1)
+    return sum(judged(rng).share < 1 for _ in range(DRAWS))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Correct answers fail as often as alpha says
+
+
+def test_variance_fails_normal_draws_as_often_as_it_says() -> None:
+    shape = (10, 30)
+    found = failures(lambda rng: judging.variance(rng.normal(0, 0.2, shape), 0.2, shape, what="W", alpha=ALPHA))
+    assert LOW <= found <= HIGH
+
+
+def test_variance_fails_uniform_draws_at_most_twice_as_often() -> None:
+    bound = np.sqrt(3)
+    options = {"what": "W", "kurtosis": 1.8, "alpha": ALPHA}
+    found = failures(lambda rng: judging.variance(rng.uniform(-bound, bound, 1000), 1.0, (1000,), **options))
+    assert LOW / 2 <= found <= 2 * HIGH
+
+
+def test_law_fails_draws_of_that_law_as_often_as_it_says() -> None:
+    normal = stats.norm(scale=0.3)
+    found = failures(lambda rng: judging.law(rng.normal(0, 0.3, 80), normal, (80,), what="W", alpha=ALPHA))
+    assert LOW <= found <= HIGH
+
+
+def test_uncorrelated_fails_independent_rows_as_often_as_it_says() -> None:
+    found = failures(lambda rng: judging.uncorrelated(rng.normal(size=(12, 8)), (12, 8), what="W", alpha=ALPHA))
+    assert LOW <= found <= HIGH
+
+
+def test_through_relu_fails_factors_of_the_exact_law_as_often_as_it_says() -> None:
+    widths, options = (16, 24, 20, 30, 16, 24), {"what": "F", "alpha": ALPHA, "draws": 5000}
+    factors = judging.exact_null(widths, np.random.default_rng(2), DRAWS * 40).reshape(DRAWS, 40)
+    rows = iter(factors)
+    found = failures(lambda rng: judging.through_relu(next(rows), widths, 40, **options))
+    assert found <= HIGH
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The exact null is that of networks
+
+
+def networks(widths: list[int], sigma_w: float, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Factors forward, and backward from z_L, of ReLU networks, made of matrices."""
+    x, delta = rng.standard_normal(widths[0]), rng.standard_normal(widths[-1])
+    h, zs, Ws = np.broadcast_to(x[:, None], (count, len(x), 1)), [], []
+    for out, n in zip(widths[1:], widths, strict=False):
+        Ws.append(sigma_w / np.sqrt(n) * rng.standard_normal((count, out, n)))
+        zs.append(Ws[-1] @ h)
+        h = np.maximum(zs[-1], 0)
+    down = np.broadcast_to(delta[:, None], (count, len(delta), 1))
+    for W, z in zip(Ws[:0:-1], zs[-2::-1], strict=True):
+        down = (np.swapaxes(W, 1, 2) @ down) * (z > 0)
+    return (h**2).mean((1, 2)) / np.mean(x**2), (down**2).mean((1, 2)) / np.mean(delta**2)
+
+
+@pytest.mark.parametrize("widths", [[4, 3, 5, 3, 4], [12, 18, 14, 24]])
+def test_exact_null_is_the_law_of_networks_forward_and_backward(widths: list[int]) -> None:
+    rng = np.random.default_rng(3)
+    up, down = networks(widths, 1.4, 20_000, rng)
+    null = judging.exact_null(widths[1:], rng, 100_000, scale=1.96)
+    back = judging.exact_null(widths[1:-1], rng, 100_000, scale=1.96) * widths[-1] / widths[1]
+    assert stats.ks_2samp(up, null).pvalue > 1e-4
+    assert stats.ks_2samp(down, back).pvalue > 1e-4
+    assert stats.ks_2samp(up * 1.3, null).pvalue < 1e-6  # it would see a factor of 1.3
+
+
+def test_exact_null_has_the_mean_and_the_logarithm_of_theory() -> None:
+    n, L = 240, 24
+    null = judging.exact_null([n] * L, np.random.default_rng(4), 100_000)
+    assert abs(np.log(null).mean() + 2.5 * L / n) < 0.05
+    assert abs(np.log(null).var() / (5 * L / n) - 1) < 0.05
+    assert abs(null.mean() - 1) < 0.02
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Wrong answers are caught: bounds on the power that need no simulation, and simulations where there is no bound
+
+
+@pytest.mark.parametrize(
+    ("wrong", "size"), [(1.2, 950), (0.8, 950), (1.1, 3500), (0.9, 3500), (2**0.5, 300), (0.5, 300)]
+)
+def test_variance_catches_wrong_spreads(wrong: float, size: int) -> None:
+    """By the chi-squared law itself, and as a planted fault."""
+    low, high = stats.chi2.ppf([judging.ALPHA / 2, 1 - judging.ALPHA / 2], size)
+    missed = stats.chi2.cdf(high / wrong**2, size) - stats.chi2.cdf(low / wrong**2, size)
+    assert missed < 1e-3
+    x = np.random.default_rng(5).normal(0, 2 * wrong, size)
+    verdict = judging.variance(x, 2.0, (size,), what="W")
+    assert verdict.share == 0
+    assert f"{np.sqrt(np.mean(x**2)) / 2:.3g} times" in verdict.message
+
+
+def distance(one: Any, other: Any) -> float:
+    t = np.linspace(-5, 5, 20_001)
+    return float(np.abs(one.cdf(t) - other.cdf(t)).max())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "size"),
+    [
+        (stats.uniform(-(3**0.5), 2 * 3**0.5), 12_000),  # uniform of equal variance
+        (stats.norm(scale=1.22), 12_000),  # a wrong fan
+        (stats.norm(scale=2**0.5), 12_000),
+        (stats.norm(scale=3**-0.5), 12_000),
+        (stats.uniform(-1, 2), 12_000),  # a uniform law whose bound is σ
+        (stats.norm(scale=1.12), 32_000),
+    ],
+)
+def test_law_catches_wrong_laws(wrong: Any, size: int) -> None:
+    """By Massart's inequality, and as a planted fault."""
+    assert distance(wrong, stats.norm()) > (CRITICAL + MASSART) / np.sqrt(size)
+    x = wrong.rvs(size, random_state=np.random.default_rng(6))
+    verdict = judging.law(x, stats.norm(), (size,), what="W")
+    assert verdict.share == 0
+    assert len(json.loads(json.dumps(verdict.plot))["series"]) == 2
+
+
+def test_uncorrelated_catches_rows_that_share_half_of_their_variance() -> None:
+    rng, shape = np.random.default_rng(7), (32, 32)
+    for _ in range(5000):
+        x = rng.standard_normal(shape) + rng.standard_normal(32)
+        assert judging.uncorrelated(x, shape, what="W").share == 0
+    assert judging.uncorrelated(np.ones((32, 1)) * x[:1], shape, what="W").share == 0
+
+
+def own(name: str, student: str) -> Variant:
+    return variant(load(ROOT / "coursework" / "checks" / f"{name}.py"), b"a key of the tests", student)
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
+    """Laws that are further from the null than both samples stray, together, in more than 0.1 % of marks."""
+    given, rng, R, draws, many = own("ps4", student), np.random.default_rng(8), 1000, 20_000, 20_000
+    n, scale = given["widths"], given["sigma_w"] ** 2
+    needed = CRITICAL / np.sqrt(R * draws / (R + draws)) + MASSART / np.sqrt(R) + MASSART / np.sqrt(draws)
+    assert needed < 0.17
+    up = judging.exact_null(n[1:], rng, many, scale=scale)
+    down = judging.exact_null(n[1:-1], rng, many, scale=scale) * n[-1] / n[1]
+    linear_top = judging.exact_null(n[1:-1], rng, many, scale=scale) * scale * rng.chisquare(n[-1], many) / n[-1]
+    forward = {
+        "fan_out": up * n[0] / n[-1],
+        "σ_w forgotten": up / scale ** (len(n) - 1),
+        "σ_w in place of σ_w²": up / scale ** ((len(n) - 1) / 2),
+        "no ReLU at the top": linear_top,
+        "rms": np.sqrt(up),
+        "sums": up * n[-1] / n[0],
+        "one network": np.full(many, np.median(up)),
+    }
+    backward = {
+        "fan_out": down * n[1] / n[-1],
+        "no slopes": down * 2.0 ** (len(n) - 2),
+        "sums": down * n[1] / n[-1],
+        "rms": np.sqrt(down),
+    }
+    for right, wrongs in ((up, forward), (down, backward)):
+        for name, wrong in wrongs.items():
+            assert stats.ks_2samp(wrong, right, method="asymp").statistic > needed + 2 * MASSART / np.sqrt(many), name
+
+
+def test_through_relu_says_what_it_found() -> None:
+    widths = [20] * 6
+    wrong = judging.exact_null(widths, np.random.default_rng(9), 1000, scale=1.0)
+    verdict = judging.through_relu(wrong, widths, 1000, what="F")
+    assert verdict.share == 0
+    assert "median" in verdict.message
+    assert judging.through_relu(-wrong, widths, 1000, what="F").share == 0
+    assert judging.through_relu(wrong[:10], widths, 1000, what="F").message.count("shape")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exact judges, and what no judge accepts
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "return"),
+        ("1.0", "str"),
+        ({}, "dict"),
+        ([1, [2, 3]], "differ in length"),
+        (np.array([None]), "object"),
+        (np.array([1 + 1j]), "complex128"),
+        (np.array(["a"]), "U1"),
+        ([True], "bool"),
+        ([10**400], "object"),
+        ([], "empty"),
+        ([float("nan")], "NaN"),
+        (np.array([np.inf]), "infinite"),
+        ([1.0, 2.0], "shape"),
+        (1.0, "shape"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_words(value: Any, said: str) -> None:
+    verdict = judging.close(value, [1.0], rtol=0.1, what="the slope")
+    assert verdict.share == 0
+    assert said in verdict.message
+    assert verdict.message.startswith("the slope")
+
+
+def test_close_names_the_first_number_that_is_off() -> None:
+    assert judging.close([1.0, 2.0], [1.0, 2.0 + 1e-9], rtol=1e-6, what="q").share == 1
+    assert "[1]: 2.1" in judging.close([1.0, 2.1], [1.0, 2.0], rtol=1e-6, what="q").message
+    assert "too large" in judging.close(2.1, 2.0, rtol=1e-6, what="q").message
+    assert "too small" in judging.close(1.9, 2.0, rtol=1e-6, what="q").message
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "same"),
+    [
+        (3, 3, True),
+        (3.0, 3, True),
+        (np.int64(3), 3, True),
+        (np.array(3), 3, True),
+        (True, 1, False),
+        (1, True, False),
+        (np.array([1, 2]), [1, 2], True),
+        ((1, 2), [1, 2], True),
+        ([1, 2, 3], [1, 2], False),
+        ([[1], [2]], np.array([[1], [2]]), True),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1, "b": 2}, {"a": 1}, False),
+        ([1], 1, False),
+        ("relu", "relu", True),
+        (None, 0, False),
+        (float("nan"), 1.0, False),
+    ],
+)
+def test_equal_compares_what_crosses(value: Any, wanted: Any, same: bool) -> None:
+    assert (judging.equal(value, wanted, "it").share == 1) is same
+
+
+def test_arrays_of_whole_numbers_and_truth_values() -> None:
+    assert judging.as_array([1.0, 2.0], kind="whole").dtype == np.int64
+    assert judging.as_array([True], kind="truth").dtype == np.bool_
+    for value, kind in (([1.5], "whole"), ([1e300], "whole"), ([1], "truth"), ([True], "whole")):
+        with pytest.raises(judging.UnusableError):
+            judging.as_array(value, kind=kind)
+    assert judging.as_array(np.zeros((2, 5)), (2, None)).shape == (2, 5)
+
+
+def test_single_numbers_entries_and_parts() -> None:
+    assert judging.number(np.array([2])) == 2
+    assert judging.entry({"a": 1}, "a") == 1
+    assert judging.parts(np.zeros((2, 3)), 2)[0].shape == (3,)
+    for wrong in (
+        lambda: judging.number([1, 2]),
+        lambda: judging.number(-1, low=0),
+        lambda: judging.entry({"b": 1}, "a"),
+        lambda: judging.entry([1], "a"),
+        lambda: judging.parts((1, 2), 3),
+        lambda: judging.parts(np.array(1.0), 1),
+        lambda: judging.parts("ab", 2),
+    ):
+        with pytest.raises(judging.UnusableError):
+            wrong()
+
+
+def test_shares_are_counted_without_what_a_guess_gets() -> None:
+    assert judging.fraction({"a": True, "b": False}, what="signs").share == 0.5
+    assert judging.fraction({"a": True, "b": False}, what="signs", guess=0.5).share == 0
+    assert "Look again at b" in judging.fraction({"a": True, "b": False}, what="signs").message
+    some = judging.cases([1, 2, 3, 5], [1, 2, 3, 4], list("wxyz"), what="counts")
+    assert some.share == 0.375
+    assert "z (no. 4)" in some.message
+    assert judging.cases([1], [1], ["w"], what="counts").share == 1
+
+
+def test_verdicts_are_combined() -> None:
+    good, bad = Verdict(1.0, "good", 0.5), Verdict(0.0, "bad", 1e-9, {"title": "t"})
+    both = judging.combine(good, bad)
+    assert (both.share, both.message, both.p_value, both.plot) == (0.5, "bad", 2e-9, {"title": "t"})
+    assert judging.combine(good, bad, every=True).share == 0
+    assert judging.combine(good, good).message == "good"
+    assert judging.combine(Verdict(1.0, "exact")).p_value is None
+
+
+def test_fresh_sees_a_seed_of_the_students_own() -> None:
+    draws = [np.random.default_rng(seed).normal(size=3) for seed in (1, 2, 1)]
+    assert judging.fresh(draws[:2], what="W").share == 1
+    assert judging.fresh(draws, what="W").share == 0
