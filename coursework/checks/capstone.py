@@ -1,0 +1,224 @@
+"""Capstone: measure six networks that have something wrong, name it, and repair one.
+
+Which network has which fault, and in which order, comes from the marker's generator and is nowhere in the variant. The
+judge reads the fault off the exact structure of what it sent, which is sharper than any measurement of signals.
+
+α and power:
+
+- `forward`, `backward`: exact.
+- `diagnose`: 36 networks. The share is the mean over faults of the part that was named, less what a guess gets: one
+  name for all earns nothing, names drawn at random 3 % on average. Some fault is absent with probability 0.008, and is
+  then not counted.
+- `repair`: 20 pairs of networks that see the same batches. A pair is won by a loss below 0.7 times the baseline's.
+  A start that is no better wins a pair with probability ½ or less, and so all 20 with 2⁻²⁰ < 10⁻⁶; 17 or more, which
+  give half of the points, with 0.0013. A right start has log ratios about −1 or below, with standard deviations below
+  0.2, and so loses a pair in 10⁸ or fewer if they are normal. Weights that are too small win none, and Xavier's in a
+  ReLU network too few.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from initgrade import judging
+from initgrade.assignment import Assignment, Request, Variant, Verdict
+
+FAULTS = ("symmetric", "vanishing", "exploding", "saturated", "dead", "inputs")
+CALLS, PAIRS, BATCH = 36, 20, 32
+STEPS, RATE, LAST = 80, 0.05, 20
+MARGIN = 0.7
+
+
+def make_variant(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the size of the six networks, and the network that is to be repaired."""
+    activation, width = str(rng.choice(["relu", "leaky_relu", "gelu", "tanh"])), int(rng.integers(44, 53))
+    return {
+        "width": int(rng.integers(24, 37)),
+        "depth": int(rng.integers(7, 11)),
+        "patient": {"activation": activation, "widths": [64, *[width] * int(rng.integers(6, 8)), 10]},
+    }
+
+
+def sick(fault: str, width: int, depth: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a network with this fault and a batch of inputs, by the notebook's recipe."""
+    only = {"exploding": "relu", "dead": "relu", "saturated": "tanh"}
+    activation = only.get(fault) or str(rng.choice(["relu", "tanh"]))
+    gain = math.sqrt(2) if activation == "relu" else 1.0
+    factor = {"vanishing": (0.3, 0.5), "exploding": (2.5, 4.0), "saturated": (6.0, 12.0)}.get(fault, (1.0, 1.0))
+    sigma = gain * rng.uniform(*factor) / math.sqrt(width)
+    weights = sigma * rng.standard_normal((depth, width, width))
+    biases, inputs = np.zeros((depth, width)), rng.standard_normal((BATCH, width))
+    layer = int(rng.integers(1, depth - 1))
+    if fault == "symmetric":
+        weights[layer] = weights[layer, :1]
+    if fault == "dead":
+        biases[layer] = -rng.uniform(30.0, 60.0)
+    if fault == "inputs":
+        inputs = rng.uniform(20.0, 60.0) + rng.uniform(5.0, 20.0) * inputs
+    return {"weights": weights, "biases": biases, "activation": activation, "inputs": inputs}
+
+
+def fault_of(asked: dict[str, Any]) -> str:
+    """Return the fault of a network that `sick` drew, from what only its recipe does."""
+    weights, width = np.asarray(asked["weights"]), np.shape(asked["weights"])[-1]
+    if np.any(np.all(weights == weights[:, :1], axis=(1, 2))):
+        return "symmetric"
+    if np.mean(np.square(asked["inputs"])) > 4:
+        return "inputs"
+    if np.min(asked["biases"]) < 0:
+        return "dead"
+    square = width * np.mean(np.square(weights))
+    if square < 0.6:
+        return "vanishing"
+    return "healthy" if square < 2.5 else "exploding" if asked["activation"] == "relu" else "saturated"
+
+
+def _network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Ask about one of the six, in an order that no variant tells."""
+    return sick(FAULTS[rng.integers(len(FAULTS))], variant["width"], variant["depth"], rng)
+
+
+def _signals(asked: dict[str, Any]) -> list[np.ndarray]:
+    """Return z_1 ... z_L, each of shape (batch, width)."""
+    phi = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[asked["activation"]]
+    h, found = np.asarray(asked["inputs"]), []
+    for weight, bias in zip(asked["weights"], asked["biases"], strict=True):
+        found.append(h @ weight.T + bias)
+        h = phi(found[-1])
+    return found
+
+
+def _small_network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    """Ask for the signals of a network without a fault of size, whose biases count."""
+    asked = sick("vanishing", variant["width"], variant["depth"], rng)
+    asked["biases"] = 0.1 * rng.standard_normal(asked["biases"].shape)
+    return asked
+
+
+def judge_forward(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare the second moments of all layers."""
+    verdicts = [
+        judging.close(value, [np.mean(z**2) for z in _signals(asked)], rtol=1e-6, what="E z², layer by layer")
+        for value, asked in zip(values, arguments, strict=True)
+    ]
+    return judging.combine(*verdicts)
+
+
+def _with_gradient(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    asked = _small_network(variant, rng)
+    return {**asked, "output_gradient": rng.standard_normal(asked["inputs"].shape)}
+
+
+def gradients(asked: dict[str, Any]) -> list[float]:
+    """Return E δ_l² of all layers, by back-propagation from δ_L."""
+    slope = {"relu": lambda z: (z > 0).astype(float), "tanh": lambda z: 1 - np.tanh(z) ** 2}[asked["activation"]]
+    signals, delta = _signals(asked), asked["output_gradient"]
+    squares = [np.mean(delta**2)]
+    for layer in range(len(signals) - 1, 0, -1):
+        delta = (delta @ asked["weights"][layer]) * slope(signals[layer - 1])
+        squares.insert(0, np.mean(delta**2))
+    return squares
+
+
+def judge_backward(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Compare the second moments of all layers."""
+    verdicts = [
+        judging.close(value, gradients(asked), rtol=1e-6, what="E δ², layer by layer")
+        for value, asked in zip(values, arguments, strict=True)
+    ]
+    return judging.combine(*verdicts)
+
+
+def judge_diagnose(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Give the mean over faults of the part that was named, less a guess."""
+    named: dict[str, list[bool]] = {}
+    for value, asked in zip(values, arguments, strict=True):
+        fault = fault_of(asked)
+        named.setdefault(fault, []).append(isinstance(value, str) and value == fault)
+    mean = sum(sum(one) / len(one) for one in named.values()) / len(named)
+    guess = 1 / len(FAULTS)
+    counts = ", ".join(f"{fault} {sum(named[fault])} of {len(named[fault])}" for fault in FAULTS if fault in named)
+    return Verdict(max(0.0, (mean - guess) / (1 - guess)), f"networks whose fault you named: {counts}.")
+
+
+def _patient(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
+    return {**variant["patient"], "seed": int(rng.integers(2**31))}
+
+
+def _parameters(value: Any, widths: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the weights and biases that a student's function returned, or refuse them."""
+    weights, biases = judging.parts(value, 2, what="the result (weights, biases)")
+    depth = len(widths) - 1
+    shapes = list(zip(widths[1:], widths[:-1], strict=True))
+    weights = judging.parts(weights, depth, what="the list of weights")
+    biases = judging.parts(biases, depth, what="the list of biases")
+    return (
+        [judging.as_array(one, shape, what="a matrix of weights") for one, shape in zip(weights, shapes, strict=True)],
+        [
+            judging.as_array(one, shape[:1], what="a vector of biases")
+            for one, shape in zip(biases, shapes, strict=True)
+        ],
+    )
+
+
+def duel(starts: list[tuple[list[np.ndarray], list[np.ndarray]]], asked: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """Train the starts beside the baseline, each pair on the same batches, and return both losses over the steps.
+
+    Pixels and classes are shuffled, so that weights that were trained beforehand know nothing.
+    """
+    import torch  # late: only this request needs it
+
+    import initnotes as ini
+
+    rng, replicas = np.random.default_rng(asked["seed"]), len(starts)
+    baseline = ini.Scheme(scale=1 / 3, mode="fan_in", distribution="uniform")
+    nets = {
+        name: ini.networks.Ensemble(asked["widths"], asked["activation"], baseline, rng=rng, replicas=replicas)
+        for name in ("yours", "baseline")
+    }
+    for layer, bias in enumerate(nets["baseline"].biases):
+        bound = asked["widths"][layer] ** -0.5
+        bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, bias.shape)))
+    for layer in range(len(asked["widths"]) - 1):
+        for mine, part in ((nets["yours"].weights, 0), (nets["yours"].biases, 1)):
+            mine[layer].copy_(torch.from_numpy(np.stack([start[part][layer] for start in starts])))
+    x, y = ini.data.digits().train
+    x, y = x[:, rng.permutation(x.shape[1])], rng.permutation(10)[y]
+    histories = ini.training.train(nets, x, y, lr=RATE, steps=STEPS, batch_size=BATCH, rng=rng)
+    return histories["yours"].loss, histories["baseline"].loss
+
+
+@judging.judge
+def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
+    """Train 20 pairs and test the signs: all must be won for α, 17 for half of the points."""
+    starts = [_parameters(value, asked["widths"]) for value, asked in zip(values, arguments, strict=True)]
+    flat = [np.concatenate([part.ravel() for part in weights + biases]) for weights, biases in starts]
+    repeated = judging.fresh(flat, what="the weights")
+    if repeated.share < 1:
+        return repeated
+    yours, baseline = duel(starts, arguments[0])
+    with np.errstate(invalid="ignore"):  # a start that diverges has no loss, and wins no pair
+        wins = int(np.sum(yours[:, -LAST:].mean(axis=1) < MARGIN * baseline[:, -LAST:].mean(axis=1)))
+    p = float(stats.binom.sf(wins - 1, PAIRS, 0.5))
+    steps = np.arange(STEPS + 1)
+    curves = {"yours": np.median(yours, axis=0), "baseline": np.median(baseline, axis=0)}
+    shown = {name: (steps[np.isfinite(curve)], curve[np.isfinite(curve)]) for name, curve in curves.items()}
+    plot = judging.draw_plot("Median loss of 20 networks", "step", "loss", **shown)
+    share = 1.0 if p < judging.ALPHA else 0.5 if p < 0.01 else 0.0
+    message = f"Your loss is at most {MARGIN} times the baseline's in {wins} of {PAIRS} pairs; {PAIRS} are wanted."
+    return Verdict(share, message, p, plot)
+
+
+ASSIGNMENT = Assignment(
+    name="capstone",
+    title="Six networks with something wrong",
+    requests=(
+        Request("forward", "forward", 2.0, judge_forward, _small_network, repeats=2),
+        Request("backward", "backward", 2.0, judge_backward, _with_gradient, repeats=2),
+        Request("diagnose", "diagnose", 4.0, judge_diagnose, _network, repeats=CALLS, seconds=20.0),
+        Request("repair", "initialize", 4.0, judge_repair, _patient, repeats=PAIRS, seconds=20.0),
+    ),
+    make_variant=make_variant,
+)

@@ -1,0 +1,14 @@
+"""Takes the rule that the paper argues against for the paper's rule: equation 1 in place of equation 16."""
+
+import math
+
+LOSES = {"glorot_normal", "glorot_uniform"}
+
+
+def glorot_normal(shape, fan_in, fan_out, rng):
+    return rng.normal(0.0, math.sqrt(1 / (3 * fan_in)), size=shape)
+
+
+def glorot_uniform(shape, fan_in, fan_out, rng):
+    bound = 1 / math.sqrt(fan_in)
+    return rng.uniform(-bound, bound, size=shape)

@@ -1,0 +1,17 @@
+"""Takes the loss of the mean logit for the mean loss, and forgets that the output weights move as well."""
+
+import math
+
+LOSES = {"initial_loss", "first_phase"}
+
+
+def initial_loss(frequency, bias, spread):
+    return frequency * math.log1p(math.exp(-bias)) + (1 - frequency) * math.log1p(math.exp(bias))
+
+
+def first_phase(frequency, bias, square, rate, steps):
+    losses, logit = [], bias
+    for _ in range(steps + 1):
+        losses.append(initial_loss(frequency, logit, 0.0))
+        logit -= rate * (1 / (1 + math.exp(-logit)) - frequency)
+    return losses
