@@ -22,7 +22,7 @@ _ALLOWED = "return numbers, strings, lists, tuples, dicts, or numeric NumPy arra
 _LENGTH = 8  # bytes in front of a frame
 
 
-class Refused(ValueError):
+class Refused(ValueError):  # noqa: N818
     """A value that may not cross."""
 
 
@@ -114,6 +114,15 @@ def pack(value: Any, *, largest: int = 1 << 26) -> tuple[Any, list[bytes]]:
     return packer.tree(value), packer.blobs
 
 
+def shifted(tree: Any, by: int) -> Any:
+    """Return a tree whose arrays are counted from `by`, for several values in one message."""
+    if isinstance(tree, dict) and "array" in tree:
+        return {**tree, "array": tree["array"] + by}
+    if isinstance(tree, dict):
+        return {kind: shifted(items, by) for kind, items in tree.items()}
+    return [shifted(item, by) for item in tree] if isinstance(tree, list) else tree
+
+
 def unpack(tree: Any, blobs: Sequence[bytes], depth: int = 0) -> Any:
     """Return the value that `pack` packed. Tree and bytes may come from anybody.
 
@@ -167,13 +176,13 @@ def frame(header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> bytes:
     return len(body).to_bytes(_LENGTH, "big") + body
 
 
-def frames(data: bytes) -> list[tuple[dict[str, Any], list[bytes]]]:
+def frames(data: bytes | bytearray) -> list[tuple[dict[str, Any], list[bytes]]]:
     """Return the messages in a stream, up to the first that is cut off or broken."""
     found: list[tuple[dict[str, Any], list[bytes]]] = []
     start = 0
     while start + _LENGTH <= len(data):
         end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH], "big")
-        message = _message(data[start + _LENGTH : end]) if end <= len(data) else None
+        message = _message(bytes(data[start + _LENGTH : end])) if end <= len(data) else None
         if message is None:
             break
         found.append(message)
@@ -189,12 +198,16 @@ def _message(body: bytes) -> tuple[dict[str, Any], list[bytes]] | None:
     except (ValueError, RecursionError):
         return None
     sizes = header.get("blobs") if isinstance(header, dict) else None
-    if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
+    if (
+        not isinstance(header, dict)
+        or not isinstance(sizes, list)
+        or not all(type(size) is int and size >= 0 for size in sizes)
+    ):
         return None
     if sum(sizes) != len(rest):
         return None
     cuts = [0, *itertools.accumulate(sizes)]
-    return header, [rest[low:high] for low, high in zip(cuts, cuts[1:], strict=False)]
+    return header, [rest[low:high] for low, high in itertools.pairwise(cuts)]
 
 
 def printable(text: str, longest: int) -> str:

@@ -5,6 +5,7 @@ submission does, so that starting is cheap.
 """
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
@@ -159,23 +160,15 @@ def answer(request: Mapping[str, Any], blobs: list[bytes], space: Mapping[str, A
 
 def _values(request: Mapping[str, Any], blobs: list[bytes], target: Any, largest: int) -> bytes:
     """Call the function, or read the variable, as often as is asked, and pack what comes."""
-    trees, found = [], []
+    trees: list[Any] = []
+    found: list[bytes] = []
     for packed in request["arguments"]:
         value = target(**_arguments(values.unpack(packed, blobs))) if request["call"] else target
         tree, arrays = values.pack(value, largest=largest)
         largest -= sum(map(len, arrays))
-        trees.append(_shifted(tree, len(found)))
+        trees.append(values.shifted(tree, len(found)))
         found += arrays
     return values.frame({"kind": "answer", "status": "returned", "message": "", "values": trees}, found)
-
-
-def _shifted(tree: Any, by: int) -> Any:
-    """Return a tree whose arrays are counted from `by`."""
-    if isinstance(tree, dict) and "array" in tree:
-        return {**tree, "array": tree["array"] + by}
-    if isinstance(tree, dict):
-        return {kind: _shifted(items, by) for kind, items in tree.items()}
-    return [_shifted(item, by) for item in tree] if isinstance(tree, list) else tree
 
 
 def _arguments(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -275,6 +268,7 @@ class Session:
         self.space = fresh_main()
 
     def send(self, data: bytes) -> None:
+        """Let a message leave."""
         view = memoryview(data)
         while view:
             view = view[os.write(self.out, view) :]
@@ -284,6 +278,7 @@ class Session:
         self.space["VARIANT"] = json.loads(json.dumps(self.job["variant"]))
 
     def run(self) -> None:
+        """Execute the cells, then answer the requests, each from the state that the cells left."""
         for cell in self.job["cells"]:
             self.renew_variant()
             problem = run_cell(cell, self.space, self.limits["cell_seconds"])
@@ -293,10 +288,11 @@ class Session:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number, request in enumerate(self.job["requests"]):
             self.send(values.frame({"kind": "asked", "request": number}))
-            self.send(in_a_child(lambda asked=request: self.reply(asked), request["seconds"], self.limits["result"]))
+            self.send(in_a_child(functools.partial(self.reply, request), request["seconds"], self.limits["result"]))
         self.send(values.frame({"kind": "done"}))
 
     def reply(self, request: Mapping[str, Any]) -> bytes:
+        """Return the answer to one request; the work of a child."""
         return answer(request, self.blobs, self.space, self.limits["result"])
 
 
