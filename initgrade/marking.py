@@ -33,14 +33,14 @@ FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
 VARIANT_CELL = "variant"
 _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
-_ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed")
+_ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
 _MESSAGE = 1000  # characters
 _NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one request: a status of `_ANSWERS` or ``not_run``, a message, and values."""
+    """What came back for one request: a status of `_ANSWERS`, a message, and values."""
 
     status: str
     message: str = ""
@@ -178,7 +178,7 @@ def _status(outcome: Outcome, got: Sequence[Answer], problems: Sequence[Mapping[
         return outcome.ended, outcome.reason
     if outcome.ended != "finished":
         return "crashed", outcome.reason
-    if got and all(answer.status == "missing" for answer in got):
+    if got and all(answer.status in ("missing", "not_run") for answer in got):
         kinds = [problem["problem"] for problem in problems]
         for kind in ("timed_out", "out_of_memory"):
             if kind in kinds:
@@ -267,7 +267,7 @@ def one(
     """
     begun, limits = time.monotonic(), limits or Limits()
     assignment = _loaded(checks.resolve(), sha256(checks))
-    result: dict[str, Any] = _empty(assignment, student, _hashes(checks, None))
+    result = _empty(assignment, student, _hashes(checks, None))
     try:
         result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
     except Malformed as error:
@@ -312,7 +312,10 @@ def _mark(
         limits=limits,
         trust_container=trust_container,
     )
-    about = {"hashes": {**result["hashes"], "submission": submission.sha256}, "seeds": {"entropy": seed}}
+    about: dict[str, Any] = {
+        "hashes": {**result["hashes"], "submission": submission.sha256},
+        "seeds": {"entropy": seed},
+    }
     about |= {"variant": dict(variant), "output": outcome.output}
     if not outcome.started:
         return {**about, "message": outcome.reason}

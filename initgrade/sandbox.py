@@ -149,7 +149,7 @@ def visible() -> tuple[Path, ...]:
     wanted = [Path("/usr"), Path(sys.base_prefix), Path(sys.prefix), Path(sys.base_exec_prefix)]
     if site.ENABLE_USER_SITE:
         wanted.append(Path(site.getusersitepackages()))
-    return tuple(dict.fromkeys(path.resolve() for path in wanted if path.is_dir()))
+    return tuple(dict.fromkeys(path.resolve() for path in wanted if os.path.isdir(path)))
 
 
 def exposed(path: Path) -> Path | None:

@@ -122,11 +122,22 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+@contextlib.contextmanager
+def _same_process() -> Iterator[None]:
+    """End a process that the submission forked where it would go on as a second worker."""
+    own = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own:
+            os._exit(0)
+
+
 def run_cell(cell: Mapping[str, str], space: dict[str, Any], seconds: float) -> dict[str, Any] | None:
     """Execute a cell; return what went wrong with it, or None."""
     name = f"<cell {cell['id']}>"
     try:
-        with _alarm(seconds):
+        with _alarm(seconds), _same_process():
             exec(compiled(cell["source"], name), space)
     except CellTimeout as error:
         return {"cell": cell["id"], "problem": "timed_out", "message": str(error)}
@@ -149,7 +160,8 @@ def answer(request: Mapping[str, Any], blobs: list[bytes], space: Mapping[str, A
     if request["call"] and not callable(space[target]):
         return _reply("missing", f"{target!r} is a {type(space[target]).__name__}, not a function")
     try:
-        return _values(request, blobs, space[target], largest)
+        with _same_process():
+            return _values(request, blobs, space[target], largest)
     except values.Refused as error:
         return _reply("malformed", f"{target!r} gives {error}")
     except MemoryError:
@@ -193,7 +205,10 @@ def in_a_child(work: Callable[[], bytes], seconds: float, largest: int) -> bytes
         with contextlib.suppress(Exception):
             stream.flush()
     reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        return _reply("not_run", f"no process can be started for it: {error.strerror}; the submission has too many")
     if child == 0:
         _child(work, writer)
     os.close(writer)
