@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -26,6 +27,7 @@ from . import values
 
 INSTALL = "Linux only. Debian: apt-get install bubblewrap. In a container: allow user namespaces, or run it as root"
 _POLL = 0.05  # seconds between looks at the processes
+_GONE = 5.0  # seconds to wait for killed processes
 _COURSE = "/course"  # where initnotes and the worker's own files are in the sandbox
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -165,7 +167,7 @@ def _search_path() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     fixed = {"HOME": "/tmp", "TMPDIR": "/tmp", "USER": "student", "LOGNAME": "student", "PATH": "/usr/bin:/bin"}
     return {**threads, **fixed, "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC"}
 
@@ -180,7 +182,7 @@ def _mounts() -> list[tuple[str, str, str]]:
             mounts.append(("--symlink", os.readlink(link), str(link)))
         elif link.is_dir():
             mounts.append(("--ro-bind", str(link), str(link)))
-    mounts += [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", "/etc/alternatives")]
+    mounts += [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")]
     return mounts + _own_files()
 
 
@@ -209,8 +211,11 @@ def _layout() -> tuple[str, ...]:
     return (*arguments, "--proc", "/proc")
 
 
-def command(limits: Limits, filter_fd: int) -> list[str]:
-    """Return the start of the command line that runs a program in the sandbox."""
+def command(limits: Limits, filter_fd: int, sync_fd: int) -> list[str]:
+    """Return the start of the command line that runs a program in the sandbox.
+
+    Its first process, with which all others end, keeps `sync_fd` open and gives it to nobody.
+    """
     namespaces = ["--unshare-all"]
     if os.geteuid() == 0:  # a real, unprivileged user: limits on processes do not hold for root
         namespaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -218,7 +223,8 @@ def command(limits: Limits, filter_fd: int) -> list[str]:
     settings = [part for name, value in _environment().items() for part in ("--setenv", name, value)]
     temporary = ["--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     bwrap = shutil.which("bwrap") or "bwrap"
-    guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--hostname", "sandbox", "--clearenv"]
+    guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--sync-fd", str(sync_fd)]
+    guards += ["--hostname", "sandbox", "--clearenv"]
     return [bwrap, *namespaces, *guards, *settings, *_layout(), *temporary, "--remount-ro", "/"]
 
 
@@ -301,8 +307,9 @@ def exceeded(found: Sequence[_Process], limits: Limits, locked: bool) -> tuple[s
 class _Watch:
     """Reads what a running job prints and sends, and ends it where it takes too much."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sent: int, limits: Limits, locked: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], sent: int, alive: int, limits: Limits, locked: bool) -> None:
         assert process.stdout is not None
+        self.alive = alive
         self.process, self.limits, self.locked = process, limits, locked
         self.streams = {process.stdout.fileno(): bytearray(), sent: bytearray()}
         self.printed, self.sent = process.stdout.fileno(), sent
@@ -357,7 +364,7 @@ class _Watch:
         return exceeded(found, self.limits, self.locked)
 
     def stop(self) -> None:
-        """End every process of the job; in a sandbox they all end with its first one."""
+        """End every process of the job, and wait until they are gone; in a sandbox they end with its first one."""
         for _ in range(100):
             found = [look.pid for look in descendants(self.process.pid)]
             for pid in found:
@@ -367,6 +374,8 @@ class _Watch:
                 break
         self.process.kill()
         self.process.wait()
+        if self.locked:
+            select.select([self.alive], [], [], _GONE)
 
 
 @contextlib.contextmanager
@@ -453,27 +462,28 @@ def _outside_path() -> list[str]:
 
 
 def _run(job: int, limits: Limits, locked: bool) -> Outcome:
-    receive, send = os.pipe()
-    passed = [send, *([_filter()] if locked else [])]
+    (receive, send), (alive, sync) = os.pipe(), os.pipe()
+    passed = [send, sync, *([_filter()] if locked else [])]
     root = _COURSE if locked else str(Path(__file__).parent.parent)
     uid = _own_uid() if locked else 0
     python = [sys.executable, "-I", "-B", "-c", _START, str(uid), str(send), "locked" if locked else "open", root]
-    line = [*(command(limits, passed[1]) if locked else []), *python]
+    line = [*(command(limits, passed[2], sync) if locked else []), *python]
+    with os.fdopen(receive, "rb"), os.fdopen(alive, "rb"), _started(line, job, passed, locked) as process:
+        watch = _Watch(process, receive, alive, limits, locked)
+        ended, reason = watch.run()
+    return _outcome(watch, ended, reason)
+
+
+def _started(line: Sequence[str], job: int, passed: Sequence[int], locked: bool) -> subprocess.Popen[bytes]:
+    """Start a process that has nothing of ours: bubblewrap's own environment could be read from inside."""
     environment = {"PATH": os.defpath} if locked else _environment()
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             line, stdin=job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, pass_fds=passed
         )
-    except OSError:
-        os.close(receive)
-        raise
     finally:
         for end in passed:
             os.close(end)
-    with process, os.fdopen(receive, "rb"):
-        watch = _Watch(process, receive, limits, locked)
-        ended, reason = watch.run()
-    return _outcome(watch, ended, reason)
 
 
 def _outcome(watch: _Watch, ended: str, reason: str) -> Outcome:

@@ -199,11 +199,15 @@ def _single_thread() -> None:
             torch.set_num_threads(1)
 
 
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+
+
 def in_a_child(work: Callable[[], bytes], seconds: float, largest: int) -> bytes:
     """Return what `work` returns in a forked process, or why it did not: too slow, too large, dead."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
+    _flush()
     reader, writer = os.pipe()
     try:
         child = os.fork()
@@ -235,9 +239,7 @@ def _child(work: Callable[[], bytes], writer: int) -> None:
         data = memoryview(work())
         while data:
             data = data[os.write(writer, data) :]
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BaseException):
-                stream.flush()
+        _flush()
     finally:
         os._exit(0)
 
@@ -342,4 +344,5 @@ def main(uid: int, out: int, locked: bool) -> None:
     session.send(values.frame({"kind": "started", "problem": problem}))
     if not problem:
         session.run()
+    _flush()
     os._exit(0)
