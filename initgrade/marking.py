@@ -1,0 +1,505 @@
+"""Marks submissions: asks the sandbox for values, lets the judges decide, and keeps one JSON file per submission.
+
+Nothing here knows of gradebooks; `paperwork` carries results there.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from . import assignment as assignments
+from . import sandbox, values
+from .assignment import Assignment, Request, Variant, Verdict
+from .sandbox import Limits, NoSandbox, Outcome
+from .submission import Malformed, Submission, contents, read
+
+FORMAT = 1
+STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
+VARIANT_CELL = "variant"
+_PACKAGES = ("numpy", "scipy", "torch", "initnotes")
+_ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
+_MESSAGE = 1000  # characters
+_NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request: a status of `_ANSWERS`, a message, and values."""
+
+    status: str
+    message: str = ""
+    found: Sequence[Any] = ()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request with the arguments of all of its calls."""
+
+    request: Request
+    arguments: list[dict[str, Any]] = field(default_factory=list)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: Path, sha256: str) -> Assignment:
+    return assignments.load(path)
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def packages() -> dict[str, str]:
+    """Return the versions of Python and of what decides marks."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def draw(assignment: Assignment, variant: Variant, seed: int) -> list[_Asked]:
+    """Return the requests with arguments that `seed` decides; another request's do not depend on its neighbors."""
+    asked = []
+    for request in assignment.requests:
+        name = int.from_bytes(hashlib.sha256(request.name.encode()).digest()[:8], "big")
+        rng = np.random.default_rng([seed, name])
+        calls = max(1, request.repeats) if request.call else 1
+        asked.append(_Asked(request, [request.arguments(variant, rng) for _ in range(calls)]))
+    return asked
+
+
+def _packed(asked: Sequence[_Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Return the requests as the worker reads them, and the bytes of their arrays."""
+    requests: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for one_asked in asked:
+        trees = []
+        for arguments in one_asked.arguments:
+            tree, arrays = values.pack(arguments)
+            trees.append(values.shifted(tree, len(blobs)))
+            blobs += arrays
+        request = one_asked.request
+        about = {"target": request.target, "call": request.call, "seconds": request.seconds}
+        requests.append({**about, "arguments": trees})
+    return requests, blobs
+
+
+def _cells(submission: Submission, assignment: Assignment) -> list[dict[str, str]]:
+    """Return the cells that run: not the visible checks, which decide nothing, and not the example's parameters."""
+    checks = {request.name for request in assignment.requests}
+    left_out = checks | {VARIANT_CELL}
+    return [
+        {"id": cell.id, "source": cell.source}
+        for cell in submission.cells
+        if VARIANT_CELL not in cell.tags and (cell.solution or cell.grade_id not in left_out)
+    ]
+
+
+def answers(outcome: Outcome, asked: Sequence[_Asked]) -> list[Answer]:
+    """Return what came back for each request. The messages may be forged: that only chooses other values."""
+    found: dict[int, Answer] = {}
+    current = None
+    for header, blobs in outcome.messages:
+        if header.get("kind") == "asked":
+            number = header.get("request")
+            current = number if type(number) is int and 0 <= number < len(asked) else None
+        elif header.get("kind") == "answer" and current is not None and current not in found:
+            found[current] = _answer(header, blobs, len(asked[current].arguments))
+    if current is not None and current not in found and outcome.ended in ("timed_out", "out_of_memory"):
+        found[current] = Answer(outcome.ended, f"stopped: {outcome.reason}")
+    missing = Answer("not_run", f"not asked: {outcome.reason or 'the submission ended before'}")
+    return [found.get(number, missing) for number in range(len(asked))]
+
+
+def _answer(header: Mapping[str, Any], blobs: Sequence[bytes], calls: int) -> Answer:
+    status, message, trees = header.get("status"), header.get("message"), header.get("values")
+    if status not in _ANSWERS or not isinstance(message, str):
+        return Answer("malformed", "what came back cannot be read")
+    if status != "returned":
+        return Answer(status, values.printable(message, _MESSAGE))
+    if not isinstance(trees, list) or len(trees) != calls:
+        return Answer("malformed", "what came back cannot be read")
+    try:
+        return Answer(status, "", [values.unpack(tree, blobs) for tree in trees])
+    except values.Refused as error:
+        return Answer("malformed", str(error))
+
+
+def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
+    """Return one request's part of the result."""
+    request = asked.request
+    base = {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
+    if answer.status != "returned":
+        return {**base, "status": answer.status, "message": answer.message}
+    if any(value is None for value in answer.found):
+        return {**base, "status": "failed", "message": _NOTHING_RETURNED.format(target=request.target)}
+    several = request.repeats > 1 and request.call
+    value, arguments = (list(answer.found), asked.arguments) if several else (answer.found[0], asked.arguments[0])
+    try:
+        with np.errstate(all="ignore"):
+            return {**base, **_decided(request, request.judge(value, arguments, variant))}
+    except Exception as error:
+        text = f"{request.target!r} gives a value that cannot be judged; does it have the right type and shape?"
+        return {**base, "status": "malformed", "message": text, "judge_error": f"{type(error).__name__}: {error}"}
+
+
+def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
+    status = "passed" if verdict.share == 1.0 else "partly" if verdict.share > 0.0 else "failed"
+    return {
+        "points": round(request.points * float(verdict.share), 6),
+        "status": status,
+        "message": verdict.message,
+        "p_value": values.plain_json(verdict.p_value),
+        "plot": values.plain_json(verdict.plot),
+    }
+
+
+def _status(outcome: Outcome, got: Sequence[Answer], problems: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """Return the status of the whole and why. What was not defined because a cell went wrong counts as that."""
+    if outcome.ended in ("timed_out", "out_of_memory"):
+        return outcome.ended, outcome.reason
+    if outcome.ended != "finished":
+        return "crashed", outcome.reason
+    if got and all(answer.status in ("missing", "not_run") for answer in got):
+        kinds = [problem["problem"] for problem in problems]
+        for kind in ("timed_out", "out_of_memory"):
+            if kind in kinds:
+                return kind, "nothing could be asked: " + _first(problems, kind)
+        return "crashed", "nothing could be asked" + (": " + _first(problems, "raised") if kinds else "")
+    return "graded", ""
+
+
+def _first(problems: Sequence[Mapping[str, str]], kind: str) -> str:
+    return next((f"cell {one['cell']}: {one['message']}" for one in problems if one["problem"] == kind), "")
+
+
+def _problems(outcome: Outcome) -> list[dict[str, str]]:
+    """Return what went wrong in cells, as printable text."""
+    headers = [header for header, _ in outcome.messages if header.get("kind") == "cell"][:50]
+    keys = ("cell", "problem", "message")
+    return [{key: values.printable(str(header.get(key)), _MESSAGE) for key in keys} for header in headers]
+
+
+def _empty(assignment: Assignment, student: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result in which nothing was asked yet."""
+    rows = [
+        {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
+        | {"status": "not_run", "message": "not asked"}
+        for request in assignment.requests
+    ]
+    return {
+        "format": FORMAT,
+        "assignment": assignment.name,
+        "student": student,
+        "status": "infrastructure_error",
+        "message": "",
+        "score": 0.0,
+        "max_score": assignment.max_score,
+        "requests": rows,
+        "manual_points": None,
+        "cells": [],
+        "hashes": dict(hashes),
+        "packages": packages(),
+        "seeds": {},
+        "variant": {},
+        "seconds": 0.0,
+        "output": "",
+    }
+
+
+def _hashes(checks: Path, submission: str | None) -> dict[str, Any]:
+    versions = json.dumps(packages(), sort_keys=True).encode()
+    return {"submission": submission, "checks": sha256(checks), "packages": hashlib.sha256(versions).hexdigest()}
+
+
+def one(
+    submission: Path,
+    checks: Path,
+    *,
+    student: str,
+    key: bytes,
+    limits: Limits | None = None,
+    seed: int | None = None,
+    trust_container: bool = False,
+) -> dict[str, Any]:
+    """Mark one submission: the unit of work. It can be repeated, and writes nothing.
+
+    Parameters
+    ----------
+    submission : Path
+        A notebook.
+    checks : Path
+        A file that defines ``ASSIGNMENT``.
+    student : str
+        Whose parameters are used.
+    key : bytes
+        Of the course.
+    limits : Limits, optional
+        Of the whole submission.
+    seed : int, optional
+        Decides the arguments of all requests. Drawn afresh by default; the result records it.
+    trust_container : bool
+        Do without a sandbox, because the machine itself is one.
+
+    Returns
+    -------
+    dict
+        The result, in JSON values. Whatever a submission does, it ends in one. The status
+        ``infrastructure_error`` says that it was not marked, through no fault of its own.
+    """
+    begun, limits = time.monotonic(), limits or Limits()
+    assignment = _loaded(checks.resolve(), sha256(checks))
+    result = _empty(assignment, student, _hashes(checks, None))
+    try:
+        result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
+    except Malformed as error:
+        result.update(status="malformed", message=str(error))
+        result["hashes"]["submission"] = _file_hash(submission, limits)
+    except Exception as error:
+        result.update(status="infrastructure_error", message=f"{type(error).__name__}: {error}")
+    result["seconds"] = round(time.monotonic() - begun, 3)
+    return result
+
+
+def _file_hash(path: Path, limits: Limits) -> str | None:
+    """Return the hash of what was handed in, also where it is no notebook; None if it is no file."""
+    with contextlib.suppress(Malformed):
+        return hashlib.sha256(contents(path, limits.notebook)).hexdigest()
+    return None
+
+
+def _mark(
+    path: Path,
+    checks: Path,
+    result: Mapping[str, Any],
+    assignment: Assignment,
+    key: bytes,
+    limits: Limits,
+    seed: int | None,
+    trust_container: bool,
+) -> dict[str, Any]:
+    """Return what marking adds to an empty result."""
+    _refuse_exposed([path, checks], trust_container)
+    submission = read(path, limits=limits)
+    variant = assignments.variant(assignment, key, result["student"])
+    seed = secrets.randbits(128) if seed is None else seed
+    asked = draw(assignment, variant, seed)
+    requests, blobs = _packed(asked)
+    outcome = sandbox.execute(
+        _cells(submission, assignment),
+        requests,
+        blobs,
+        variant=variant,
+        needs=assignment.needs,
+        limits=limits,
+        trust_container=trust_container,
+    )
+    about: dict[str, Any] = {
+        "hashes": {**result["hashes"], "submission": submission.sha256},
+        "seeds": {"entropy": seed},
+    }
+    about |= {"variant": dict(variant), "output": outcome.output}
+    if not outcome.started:
+        return {**about, "message": outcome.reason}
+    return {**about, **_marks(outcome, asked, variant)}
+
+
+def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[str, Any]:
+    got, problems = answers(outcome, asked), _problems(outcome)
+    rows = [judged(one_asked, answer, variant) for one_asked, answer in zip(asked, got, strict=True)]
+    status, message = _status(outcome, got, problems)
+    score = round(sum(row["points"] for row in rows), 6)
+    return {"status": status, "message": message, "score": score, "requests": rows, "cells": problems}
+
+
+def _refuse_exposed(paths: Sequence[Path], trust_container: bool) -> None:
+    """Refuse to mark where the sandbox would show what it has to hide."""
+    for path in paths:
+        folder = None if trust_container else sandbox.exposed(path)
+        if folder:
+            raise NoSandbox(f"{path} is in {folder}, which submissions can read; move the course elsewhere")
+
+
+def write(result: Mapping[str, Any], path: Path) -> None:
+    """Write a result so that, whenever this is cut off, the file is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+        try:
+            json.dump(result, file, indent=1, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)
+
+
+def is_current(path: Path, submission: Path, checks: Path, variant: Variant, limits: Limits) -> bool:
+    """Return whether a result is there that need not be made again."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if result.get("status") not in STATUSES[:-1] or result.get("format") != FORMAT:
+        return False
+    hashes = result.get("hashes", {})
+    same = hashes.get("submission") == _file_hash(submission, limits) and hashes.get("checks") == sha256(checks)
+    return same and (result["status"] == "malformed" or result.get("variant") == values.plain_json(variant))
+
+
+def rehearse(checks: Path, *, limits: Limits | None = None, trust_container: bool = False) -> None:
+    """Let the sandbox import all that an assignment needs, before anybody is marked.
+
+    Raises
+    ------
+    NoSandbox
+        If it does not start, does not hold, or lacks a package.
+    """
+    assignment = _loaded(checks.resolve(), sha256(checks))
+    why = "" if trust_container else sandbox.available()
+    if why:
+        raise NoSandbox(f"{why}. Nothing was marked")
+    cell = {"id": "needs", "source": "\n".join(f"import {name}" for name in assignment.needs)}
+    limits = limits or Limits()
+    tried = sandbox.execute(
+        [cell], [], variant={}, needs=assignment.needs, limits=limits, trust_container=trust_container
+    )
+    problems = [header.get("message") for header, _ in tried.messages if header.get("kind") == "cell"]
+    if not tried.started or tried.ended != "finished" or problems:
+        why = "; ".join(map(str, problems)) or tried.reason
+        raise NoSandbox(f"the sandbox cannot run {assignment.name}: {why}. Nothing was marked")
+
+
+def submissions(submitted: Path, name: str) -> dict[str, Path]:
+    """Return the notebooks that were handed in, by student, where nbgrader puts them; a missing one counts as well."""
+    folders = sorted(entry.name for entry in os.scandir(submitted) if not entry.name.startswith("."))
+    return {
+        student: submitted / student / name / f"{name}.ipynb"
+        for student in folders
+        if (submitted / student / name).exists() or (submitted / student / name).is_symlink()
+    }
+
+
+def _linked(submitted: Path, student: str, name: str) -> bool:
+    return (submitted / student).is_symlink() or (submitted / student / name).is_symlink()
+
+
+def run(
+    submitted: Path,
+    checks: Path,
+    results: Path,
+    *,
+    key: bytes,
+    jobs: int = 2,
+    limits: Limits | None = None,
+    dask: str | None = None,
+    trust_container: bool = False,
+) -> list[dict[str, Any]]:
+    """Mark all submissions of an assignment that have no current result, and return the results of all.
+
+    Parameters
+    ----------
+    submitted : Path
+        Folder with ``<student>/<assignment>/<assignment>.ipynb``.
+    checks : Path
+        A file that defines ``ASSIGNMENT``.
+    results : Path
+        Folder for ``<assignment>/<student>.json``, each written when it is there. Cut off, a second run goes on.
+    key : bytes
+        Of the course.
+    jobs : int
+        Submissions that are marked at the same time.
+    limits : Limits, optional
+        Of each submission.
+    dask : str, optional
+        Address of a Dask cluster to use instead of processes of this machine; it sees the same files.
+    trust_container : bool
+        Do without a sandbox, because the machine itself is one.
+
+    Raises
+    ------
+    NoSandbox
+        If there is no sandbox, or none that can run the assignment.
+    """
+    limits = limits or Limits()
+    assignment = _loaded(checks.resolve(), sha256(checks))
+    found = submissions(submitted, assignment.name)
+    places = {student: results / assignment.name / f"{student}.json" for student in found}
+    todo = {
+        student: path
+        for student, path in found.items()
+        if not is_current(places[student], path, checks, assignments.variant(assignment, key, student), limits)
+    }
+    if todo:
+        rehearse(checks, limits=limits, trust_container=trust_container)
+    work = partial(_one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
+    with _pool(jobs, dask) as submit:
+        futures = {submit(work, student): student for student in todo}
+        for future in tqdm(_completed(futures, dask), total=len(todo), desc=assignment.name, disable=None):
+            student = futures[future]
+            write(_result_of(future, assignment, student, checks), places[student])
+    return [json.loads(path.read_text(encoding="utf-8")) for path in places.values()]
+
+
+def _one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
+    """Mark a student's submission; nobody can hand in a link to another's folder."""
+    assignment = _loaded(checks.resolve(), sha256(checks))
+    path = submitted / student / assignment.name / f"{assignment.name}.ipynb"
+    if _linked(submitted, student, assignment.name):
+        result = _empty(assignment, student, _hashes(checks, None))
+        result.update(status="malformed", message="the folder is a link; hand in the notebook itself")
+        return result
+    return one(path, checks, student=student, **options)
+
+
+def _result_of(future: Any, assignment: Assignment, student: str, checks: Path) -> dict[str, Any]:
+    """Return a future's result; where its worker is gone, that is nobody's mark."""
+    try:
+        return future.result()
+    except Exception as error:
+        result = _empty(assignment, student, _hashes(checks, None))
+        return {**result, "message": f"the process that marked it ended: {type(error).__name__}: {error}"}
+
+
+@contextlib.contextmanager
+def _pool(jobs: int, dask: str | None) -> Iterator[Callable[..., Any]]:
+    """Give the function that sends work to processes of this machine, or to a cluster."""
+    if dask:
+        from distributed import Client
+
+        with Client(dask) as client:
+            yield partial(client.submit, pure=False)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool.submit
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _completed(futures: Mapping[Any, str], dask: str | None) -> Iterator[Any]:
+    if dask:
+        from distributed import as_completed as completed
+
+        return iter(completed(list(futures)))
+    return as_completed(futures)

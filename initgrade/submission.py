@@ -1,0 +1,139 @@
+"""Reads a notebook that anybody may have written: its code cells, or why it cannot be marked.
+
+Nothing of it is executed here, and nothing but its code is kept.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .sandbox import Limits
+
+MAX_CELLS = 2000
+MAX_CODE = 1 << 20  # characters
+_SAVE = "open it in JupyterLab, save it again, and hand that in"
+
+
+class Malformed(ValueError):  # noqa: N818
+    """A file that is no notebook that can be marked; the message says what the student can do."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell: what nbgrader calls it, its position from 1, its source, and whether it is the student's."""
+
+    grade_id: str | None
+    position: int
+    source: str
+    solution: bool
+    tags: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Return a name for messages: the `grade_id`, or the position among all cells."""
+        return self.grade_id or f"number {self.position}"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The code cells of a notebook, in order, and the SHA-256 of its file."""
+
+    cells: tuple[Cell, ...]
+    sha256: str
+
+
+def contents(path: Path, largest: int) -> bytes:
+    """Return the bytes of a regular file: neither a link nor a pipe is opened, and no more is read than `largest`.
+
+    Raises
+    ------
+    Malformed
+        If it is not there, something else than a file, or too large.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Malformed(f"there is no {path.name}; hand in a notebook with this name") from None
+    except OSError:
+        raise Malformed(f"{path.name} is a link or cannot be opened; hand in the notebook itself") from None
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Malformed(f"{path.name} is not a file; hand in the notebook itself")
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise Malformed(f"{path.name} has more than {largest / (1 << 20):g} MiB; clear its outputs and save it again")
+    return data
+
+
+def _notebook(data: bytes) -> Mapping[str, Any]:
+    try:
+        notebook = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Malformed(f"the file is not a notebook, or is cut off; {_SAVE}") from None
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise Malformed(f"the file has no cells; {_SAVE}")
+    if notebook.get("nbformat") != 4:
+        raise Malformed(f"the notebook has another format than 4; {_SAVE}")
+    return notebook
+
+
+def _check_kernel(notebook: Mapping[str, Any]) -> None:
+    about = _mapping(notebook.get("metadata"))
+    language = _mapping(about.get("language_info")).get("name") or _mapping(about.get("kernelspec")).get("language")
+    if language not in (None, "python"):
+        raise Malformed(
+            f"the notebook's kernel is for {str(language)[:30]!r}; choose a Python kernel and save it again"
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _cell(position: int, cell: Mapping[str, Any]) -> Cell:
+    source, about = cell.get("source"), _mapping(cell.get("metadata"))
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise Malformed(f"cell {position} has no source; {_SAVE}")
+    grading, tags = _mapping(about.get("nbgrader")), about.get("tags")
+    grade_id = grading.get("grade_id")
+    return Cell(
+        grade_id[:100] if isinstance(grade_id, str) else None,
+        position,
+        source,
+        grading.get("solution") is True,
+        tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+    )
+
+
+def read(path: Path, *, limits: Limits) -> Submission:
+    """Return the code cells of a notebook.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file that nobody has looked at.
+    limits : Limits
+        Of which `notebook` is the most bytes.
+
+    Raises
+    ------
+    Malformed
+        If it cannot be marked, with what to do.
+    """
+    data = contents(path, limits.notebook)
+    notebook = _notebook(data)
+    _check_kernel(notebook)
+    cells = notebook["cells"]
+    if len(cells) > MAX_CELLS or not all(isinstance(cell, dict) for cell in cells):
+        raise Malformed(f"the notebook has more than {MAX_CELLS} cells, or broken ones; {_SAVE}")
+    code = [_cell(position, cell) for position, cell in enumerate(cells, 1) if cell.get("cell_type") == "code"]
+    if sum(len(cell.source) for cell in code) > MAX_CODE:
+        raise Malformed(f"the notebook has more than {MAX_CODE} characters of code; take out what was pasted in")
+    return Submission(tuple(code), hashlib.sha256(data).hexdigest())
