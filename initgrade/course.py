@@ -144,12 +144,17 @@ class Course:
     def students_of(self, assignment: str) -> list[str]:
         """Return who handed in a folder for an assignment, by name."""
         found = (path.parent.name for path in (self.root / "submitted").glob(f"*/{assignment}") if path.is_dir())
-        return sorted(name for name in found if _NAME.fullmatch(name))
+        return sorted(name for name in found if not name.startswith("."))
 
 
 def _unknown(given: str, allowed: Mapping[str, Any] | list[str]) -> str:
     near = difflib.get_close_matches(given, list(allowed), n=1)
     return f"{given!r}{f'; did you mean {near[0]!r}?' if near else '.'} It has: {', '.join(allowed)}"
+
+
+def is_name(name: str) -> bool:
+    """Return whether `name` can be a folder's name and a cell of a table, and nothing else."""
+    return _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str, what: str) -> str:
@@ -160,7 +165,7 @@ def check_name(name: str, what: str) -> str:
     CourseError
         If it could lead out of the folder or be read as a formula.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise CourseError(
             f"{name!r} cannot name {what}; use a letter or digit first, then letters, digits and . _ @ + -"
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 10_000_000
+MOST_BYTES = 10 << 20
 LARGE_BYTES = 1_000_000
 _JUPYTER = re.compile(r"^[ \t]*[%!?].*$|^[^#\n]*\?[ \t]*$", re.MULTILINE)  # %magic, !shell, ?help, help?
 

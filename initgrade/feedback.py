@@ -162,6 +162,7 @@ def page(
         lost=f"-{_number(lost)}" if lost else "",
         overall=_overall(result),
         requests=requests,
+        cells=[_cell(cell) for cell in result.get("cells") or []],
         by_hand=marks,
         output=_clean(result.get("output") or ""),
         receipt=_clean(result["hashes"]["submission"])[:16],
@@ -197,6 +198,14 @@ def _request(request: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
 
 
+_PROBLEMS = {"raised": "raised an error", "timed_out": "took too long", "out_of_memory": "needed too much memory"}
+
+
+def _cell(cell: Mapping[str, Any]) -> str:
+    what = _PROBLEMS.get(cell["problem"], "did not run")
+    return _clean(f"Cell {cell['cell']} {what}: {cell['message']}")
+
+
 def _by_hand(mark: Mapping[str, Any]) -> dict[str, str]:
     scored = mark["points"] is not None and mark["max_points"] is not None
     score = f"{_number(mark['points'])} of {_number(mark['max_points'])}" if scored else ""
@@ -212,21 +221,22 @@ def drawing(plot: Mapping[str, Any], *, prefix: str) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "feedback", "font.size": 11.0, "axes.unicode_minus": True}
-    settings |= {
-        name: _INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    }
+    colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: dict[Any, Any] = dict.fromkeys(colored, _INK)
+    # Labels are not parsed as formulas: one that is none would raise.
+    settings |= {"svg.fonttype": "none", "svg.hashsalt": "feedback", "font.size": 11.0, "text.parse_math": False}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(6.0, 3.4), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         for number, series in enumerate(plot["series"][:_MOST_SERIES]):
             _draw(axes, series, number)
-        axes.set_title(_plain(plot["title"]), fontsize=11, parse_math=False)
-        axes.set_xlabel(_plain(plot["x_label"]), parse_math=False)
-        axes.set_ylabel(_plain(plot["y_label"]), parse_math=False)
+        axes.set_title(_plain(plot["title"]), fontsize=11)
+        axes.set_xlabel(_plain(plot["x_label"]))
+        axes.set_ylabel(_plain(plot["y_label"]))
         axes.spines[["top", "right"]].set_visible(False)
-        _legend(axes)
+        if plot["series"]:
+            axes.legend(frameon=False)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return _inline(file.getvalue(), prefix, _describe(plot))
@@ -246,13 +256,6 @@ def _draw(axes: Any, series: Mapping[str, Any], number: int) -> None:
 def _finite(value: Any) -> float:
     number = float(value) if isinstance(value, int | float) else math.nan
     return number if abs(number) < 1e300 else math.nan  # a gap: an axis cannot show it
-
-
-def _legend(axes: Any) -> None:
-    if len(axes.lines) > 1 or (axes.lines and not axes.lines[0].get_label().startswith("_")):
-        legend = axes.legend(frameon=False)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
 
 
 def _plain(text: Any) -> str:

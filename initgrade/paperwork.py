@@ -19,7 +19,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from . import doctor, lateness
+from . import doctor, feedback, lateness
 from .assignment import Assignment, load, variant
 from .course import Course, CourseError, Student, key, roster
 from .records import STATUSES, Result, results, unmarked, write
@@ -139,7 +139,7 @@ def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
     notebook = doctor.read(released)
     for cell in notebook["cells"]:
         for words in _LEFT_OVER:
-            if words in cell["source"]:
+            if words in cell["source"].upper():
                 raise CourseError(f"{released.name} still says {words!r} in: {cell['source'][:200]}")
     marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
     graded = {mark["grade_id"]: float(mark["points"]) for mark in marks if mark["grade"] and not mark["solution"]}
@@ -218,7 +218,8 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
     assignment, student = one["assignment"], one["student"]
     person, stamp = _person(course, student), lateness.handed_in(course.submitted(assignment, student))
     book.update_or_create_student(student)
-    book.update_or_create_submission(assignment, student, timestamp=stamp)
+    with book.db.no_autoflush:  # SQLAlchemy warns of how nbgrader puts a submission together
+        book.update_or_create_submission(assignment, student, timestamp=stamp)
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
     answers = copy(course, assignment, student)
@@ -342,6 +343,40 @@ def _marks(course: Course, assignment: str, submission: Any, status: str) -> Mar
     lost = late.share_lost * submission.score
     waits = submission.needs_manual_grade
     return Marks(student, assignment, status, submission.score, submission.max_score, lost, late, tuple(by_hand), waits)
+
+
+def released(course: Course) -> list[str]:
+    """Return the names of the assignments that were released, in the order of the settings."""
+    return [name for name in course.entries if course.release(name).is_file()]
+
+
+def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[str, str]]:
+    """Write a page for each student whose result may become marks.
+
+    Returns
+    -------
+    list of Path
+        The pages.
+    dict
+        Why others who handed in have none.
+    """
+    found = results(course, assignment)
+    without = unmarked(course, assignment, found)
+    written = []
+    for row in marks(course, assignment):
+        if row.student in found and row.student not in without:
+            text = feedback.page(
+                found[row.student],
+                title=course.entry(assignment).title,
+                by_hand=row.by_hand,
+                late=str(row.late) if row.late.days else "",
+                lost=row.points_lost_late,
+                totals=(row.total, row.max_score),
+                waits=row.waits,
+            )
+            write(course.feedback(assignment, row.student), text)
+            written.append(course.feedback(assignment, row.student))
+    return written, without
 
 
 COLUMNS = (

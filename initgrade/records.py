@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .course import Course, CourseError
+from .course import Course, CourseError, is_name
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
@@ -43,17 +43,19 @@ def result(path: Path) -> Result:
 
 def results(course: Course, assignment: str) -> dict[str, Result]:
     """Return all stored results of an assignment, by student."""
-    return {path.stem: result(path) for path in sorted(course.results(assignment).glob("*.json"))}
+    found = (path for path in sorted(course.results(assignment).glob("*.json")) if is_name(path.stem))
+    return {path.stem: result(path) for path in found}
 
 
 def unmarked(course: Course, assignment: str, found: Mapping[str, Result]) -> dict[str, str]:
     """Return why a student who handed in, or has a result, has no result that may become marks."""
     reasons = {name: "not marked yet" for name in course.students_of(assignment) if name not in found}
+    reasons |= {name: "that is no student's name" for name in reasons if not is_name(name)}
     for student, one in found.items():
         if one["status"] == "infrastructure_error":
             reasons[student] = f"the marker failed, not the student: {_why(one)}"
-        elif _digest(course.submitted(assignment, student)) not in (None, one["hashes"]["submission"]):
-            reasons[student] = "handed in again after it was marked"
+        elif (marked := one["hashes"]["submission"]) and _digest(course.submitted(assignment, student)) != marked:
+            reasons[student] = "what was handed in is not what was marked"
     return dict(sorted(reasons.items()))
 
 
@@ -66,6 +68,13 @@ def _digest(path: Path) -> str | None:
         return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seed(one: Result) -> int | None:
+    """Return the number from which all random numbers of a marking follow."""
+    stored = one.get("seeds")
+    found = stored.get("entropy") if isinstance(stored, dict) else None
+    return found if isinstance(found, int) else None
 
 
 def difference(old: Result, new: Result) -> list[str]:
