@@ -147,14 +147,17 @@ def _file(path: Path, notebook: Mapping[str, Any], release: Mapping[str, Any]) -
         yield Finding(False, what, "Clear the outputs if it cannot be uploaded; nobody marks them.")
 
 
+def _names(release: Mapping[str, Any], what: str) -> list[str]:
+    found = release.get(what)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
 def _cells(cells: list[Cell], release: Mapping[str, Any]) -> Iterator[Finding]:
-    expected = release.get("cells")
-    expected = expected if isinstance(expected, list) else []
     counts = Counter(mark(cell)["grade_id"] for cell in cells if mark(cell))
-    for name in expected:
+    for name in _names(release, "cells"):
         if not counts[name]:
             advice = "Copy it from a fresh copy of the assignment: cell and all, not only its text."
-            yield Finding(True, f"The cell {str(name)[:80]!r} is missing.", advice)
+            yield Finding(True, f"The cell {name[:80]!r} is missing.", advice)
     for name, count in counts.items():
         if count > 1:
             what = f"{count} cells have the name {name[:80]!r}; a copied cell keeps its name."
@@ -187,10 +190,9 @@ def _code(cells: list[Cell], release: Mapping[str, Any]) -> Iterator[Finding]:
             defined |= _defines(cell["source"])
         except _UNPARSED as error:
             yield _syntax(number, cell["source"], error)
-    names = release.get("names")
-    for name in names if isinstance(names, list) else []:
+    for name in _names(release, "names"):
         if name not in defined:
-            what = f"Nothing in the notebook defines {str(name)[:80]!r}, which is asked for."
+            what = f"Nothing in the notebook defines {name[:80]!r}, which is asked for."
             yield Finding(True, what, "Keep the names that the assignment gives; spelling and capitals count.")
 
 

@@ -23,6 +23,7 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 _INK = "#010203"  # becomes the color of the text around it, light or dark
 _COLORS = ("#3b82c4", "#d0692a", "#2f9464", "#9a6bc9", "#c2578f")  # contrast 3 or more on both papers
 _MARKERS = "os^Dv"
+_EXPECTED = ("theory", "wanted")
 _MOST_SERIES = 12
 _MOST_POINTS = 2000
 
@@ -61,7 +62,7 @@ _STATES = {
     "out_of_memory": ("failed", "It needed too much memory.", "Look for an array that is larger than you meant."),
     "missing": ("failed", "It is missing.", "Keep the names that the assignment gives; spelling and capitals count."),
     "malformed": ("failed", "It did not return what was asked for.", "Compare type and shape with the docstring."),
-    "not_run": ("failed", "It was not asked for, because your notebook had ended.", "See the top of this page."),
+    "not_run": ("failed", "It was not asked for, because your notebook had ended.", ""),
 }
 
 
@@ -192,9 +193,10 @@ def _request(request: Mapping[str, Any], number: int) -> dict[str, Any]:
         "kind": kind,
         "what": what,
         "hint": hint,
-        "message": _clean(request.get("message") or ""),
+        "message": "" if request["status"] == "not_run" else _clean(request.get("message") or ""),
         "chance": chance(request.get("p_value")),
         "plot": Markup(plot),
+        "caption": _clean(request["plot"]["title"]) if plot else "",
     }
 
 
@@ -215,7 +217,7 @@ def _by_hand(mark: Mapping[str, Any]) -> dict[str, str]:
 def drawing(plot: Mapping[str, Any], *, prefix: str) -> str:
     """Return a judge's plot as SVG that stands in a page: its text is text, and its ids begin with `prefix`.
 
-    A series whose label begins with "theory" is drawn dashed, in the color of the text.
+    A series whose label begins with "theory" or "wanted" is drawn dashed, in the color of the text.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -226,12 +228,11 @@ def drawing(plot: Mapping[str, Any], *, prefix: str) -> str:
     # Labels are not parsed as formulas: one that is none would raise.
     settings |= {"svg.fonttype": "none", "svg.hashsalt": "feedback", "font.size": 11.0, "text.parse_math": False}
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(6.0, 3.4), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         for number, series in enumerate(plot["series"][:_MOST_SERIES]):
             _draw(axes, series, number)
-        axes.set_title(_plain(plot["title"]), fontsize=11)
         axes.set_xlabel(_plain(plot["x_label"]))
         axes.set_ylabel(_plain(plot["y_label"]))
         axes.spines[["top", "right"]].set_visible(False)
@@ -246,7 +247,7 @@ def _draw(axes: Any, series: Mapping[str, Any], number: int) -> None:
     label = _plain(series["label"])
     pairs = [(_finite(x), _finite(y)) for x, y in zip(series["x"], series["y"], strict=False)][:_MOST_POINTS]
     x, y = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if label.lower().startswith("theory"):
+    if label.lower().startswith(_EXPECTED):
         axes.plot(x, y, "--", color=_INK, label=label, linewidth=1.5)
         return
     marker = _MARKERS[number % len(_MARKERS)] if len(pairs) <= 60 else ""
@@ -259,7 +260,7 @@ def _finite(value: Any) -> float:
 
 
 def _plain(text: Any) -> str:
-    return _clean(text).replace("\n", " ")[:200]
+    return _clean(text).replace("\n", " ")[:48]  # what is longer leaves no room for the plot
 
 
 def _describe(plot: Mapping[str, Any]) -> str:

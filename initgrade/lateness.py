@@ -24,7 +24,9 @@ class Lateness:
     def __str__(self) -> str:
         if not self.days:
             return "on time"
-        return f"{self.days} days late, {self.free} of them free, {self.share_lost:.0%} of the points lost"
+        days = f"{self.days} day{'s' if self.days > 1 else ''} late"
+        free = f", {self.free} of them free" if self.free else ""
+        return f"{days}{free}: {self.share_lost:.0%} of the points are lost"
 
 
 def handed_in(submission: Path) -> datetime | None:

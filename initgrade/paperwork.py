@@ -222,7 +222,7 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         book.update_or_create_submission(assignment, student, timestamp=stamp)
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
-    answers = copy(course, assignment, student)
+    answers = copy(course, assignment, student, readable=one["status"] != "malformed")
     _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
     book.db.flush()
     book.db.expire(notebook, ["score"])

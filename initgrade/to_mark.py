@@ -1,5 +1,6 @@
 """The copies of submissions that a person reads in nbgrader's formgrader, to give marks by hand."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class Answer:
     changed: bool
 
 
-def copy(course: Course, assignment: str, student: str) -> dict[str, Answer]:
+def copy(course: Course, assignment: str, student: str, *, readable: bool) -> dict[str, Answer]:
     """Write the copy that formgrader shows, and return the state of each answer in it.
 
     It is the released notebook with the student's answers and the rubrics in it. Formgrader shows it in the browser of
@@ -34,10 +35,10 @@ def copy(course: Course, assignment: str, student: str) -> dict[str, Answer]:
     """
     released, path = doctor.read(course.release(assignment)), course.to_mark(assignment, student)
     before = _answers(doctor.read(path)) if path.is_file() else {}
-    try:
-        given = doctor.read(course.submitted(assignment, student))
-    except doctor.UnreadableError:
-        given = {"cells": []}
+    given: dict[str, Any] = {"cells": []}
+    if readable:  # what the marker refused may be a link to another student's folder
+        with contextlib.suppress(doctor.UnreadableError):
+            given = doctor.read(course.submitted(assignment, student))
     merged = _merged(released, given)
     rubrics = _rubrics(course, assignment)
     after, stubs = _answers(merged), _answers(released)

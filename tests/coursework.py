@@ -8,7 +8,7 @@ from typing import Any
 from initgrade import course as courses
 from initgrade.course import Course
 
-CHECKS = '''
+CHECKS = """
 import numpy as np
 from initgrade.assignment import Assignment, Request, Verdict
 
@@ -25,7 +25,7 @@ ASSIGNMENT = Assignment(
     ),
     lambda rng: {"n": int(rng.integers(2, 10**9)), "flag": None},
 )
-'''
+"""
 
 
 def nbgrader(name: str, **info: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def cell(kind: str, source: str, metadata: dict[str, Any] | None = None) -> dict
 
 def source() -> dict[str, Any]:
     """Return the instructor's notebook."""
-    times = 'def times(x):\n    """Return n times x."""\n    ### BEGIN SOLUTION\n    return VARIANT["n"] * x\n    ### END SOLUTION'
+    times = 'def times(x):\n    ### BEGIN SOLUTION\n    return VARIANT["n"] * x\n    ### END SOLUTION'
     question = "Why?\n\n=== BEGIN MARK SCHEME ===\n1 point: because.\n=== END MARK SCHEME ==="
     cells = [
         cell("markdown", "# Tiny"),

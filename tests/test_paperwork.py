@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_no_answer_scores_zero_without_a_person(course: Course) -> None:
     done = paperwork.merge(course, "tiny")
     assert done.to_mark_by_hand == []
     assert [grades(course, name)["explain"] for name in ("student-a", "student-b")] == [(0.0, None, False)] * 2
+
+
+def test_a_link_to_another_students_folder_is_not_read(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    folder = course.submitted("tiny", "student-b").parent
+    folder.parent.mkdir()
+    folder.symlink_to(course.submitted("tiny", "student-a").parent)
+    store(course, result("student-b", (0.0, 0.0), status="malformed"))
+    assert paperwork.merge(course, "tiny").to_mark_by_hand == []
+    assert "Because." not in course.to_mark("tiny", "student-b").read_text()
 
 
 def test_a_result_that_does_not_fit_the_release_is_refused(course: Course) -> None:
@@ -374,3 +385,22 @@ def test_the_course_is_found_from_below_and_from_beside(tmp_path: Path) -> None:
         courses.find(Path("/"))
     with pytest.raises(CourseError, match="did you mean 'tiny'"):
         courses.load(root).entry("tinny")
+
+
+# ---- the guide
+
+
+def test_the_guide_has_the_objectives_of_every_chapter() -> None:
+    root = Path(courses.__file__).resolve().parent.parent
+    guide = re.sub(r"\s+", " ", (root / "coursework/README.md").read_text(encoding="utf-8"))
+    for path in sorted((root / "book").glob("0[1-8]_*.ipynb")):
+        text = next(c["source"] for c in doctor.read(path)["cells"] if "After this chapter you can" in c["source"])
+        listed = re.sub(r"\{term\}`([^`<]+?)(?: <[^>]*>)?`", r"\1", text.split("After this chapter you can\n\n")[1])
+        assert re.sub(r"\s+", " ", listed.split("\n\n")[0]) in guide, f"{path.name} has other objectives than the guide"
+
+
+def test_the_settings_in_the_repository_are_sound() -> None:
+    course = courses.load(Path(courses.__file__).resolve().parent.parent / "coursework")
+    assert list(course.entries) == [*(f"ps{number}" for number in range(1, 9)), "capstone"]
+    assert [student.name for student in courses.roster(course)] == ["student-a", "student-b", "student-c"]
+    assert not [entry for entry in course.entries.values() if entry.due]
