@@ -10,11 +10,11 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test lab run reprove drift bench offline audit serve clean interpreter
+.PHONY: help book test lab run reprove drift bench offline audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 book: .venv/.reading ## build the site from the stored outputs; every warning fails
 	$(PY) -m tools.site
@@ -47,12 +47,16 @@ audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.audit
 
+coursework-demo: .venv/.testing ## mark three made-up submissions, from the release to the pages they get
+	$(PY) -m tools.system_parts install
+	$(PY) -m coursework.demo
+
 serve: book ## serve the built site on this machine; PORT=8000
 	$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
-	find book initnotes tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find book initnotes initgrade coursework tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made:
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % v[:2])'

@@ -1,0 +1,8 @@
+"""``python -m initgrade`` is the command ``initgrade``."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""The command ``initgrade``: one short function for each subcommand; the work is done elsewhere.
+
+What marks and what keeps the gradebook is imported when it is needed: a student who runs ``doctor`` has neither.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import course as courses
+from . import doctor
+from .course import Course, CourseError
+
+if TYPE_CHECKING:
+    from .sandbox import Limits
+
+DONE, FAILED, REFUSED = 0, 1, 2
+
+_ABOUT = """\
+Coursework, from the instructor's notebook to the page that a student gets back.
+
+  a student:      doctor
+  an instructor:  release -> (students hand in) -> run -> merge -> (marks by hand) -> merge, feedback, export
+"""
+_END = """\
+The course's folder is the nearest one with a course.yml, or the folder coursework of one above; --course names another.
+Exit status: 0 done, 1 something needs a look, 2 refused, with what to do. The guide is coursework/README.md.
+"""
+
+
+def _course(options: argparse.Namespace) -> Course:
+    return courses.load(options.course.resolve() if options.course else courses.find())
+
+
+def limits(course: Course) -> "Limits":
+    """Return the limits of one submission: those of the course's settings, the rest by default.
+
+    Raises
+    ------
+    CourseError
+        If a setting is unknown or no positive number.
+    """
+    from .sandbox import Limits
+
+    kinds: dict[str, type[float] | type[int]] = {
+        field.name: float if isinstance(field.default, float) else int for field in dataclasses.fields(Limits)
+    }
+    for name, value in course.limits.items():
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise CourseError(f"limits has no setting {name!r}{hint} It has: {', '.join(kinds)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise CourseError(f"limits: {name} is {value!r}; give a number above 0")
+    given: dict[str, Any] = {name: kinds[name](value) for name, value in course.limits.items()}
+    return Limits(**given)
+
+
+def _release(options: argparse.Namespace) -> int:
+    from . import paperwork
+
+    released, *handouts = paperwork.release(_course(options), options.assignment)
+    print(f"Students' version, with an example's parameters: {released}")
+    for path in handouts:
+        print(f"  {path}")
+    print(f"{len(handouts)} copies with students' own parameters.")
+    return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = doctor.doctor(options.submission)
+    print(doctor.report(options.submission, findings))
+    return FAILED if any(finding.serious for finding in findings) else DONE
+
+
+def _marker(options: argparse.Namespace, course: Course) -> dict[str, Any]:
+    own = {"trust_container": True} if options.trust_container else {}
+    return {"key": courses.key(course), "limits": limits(course), **own}
+
+
+def _run(options: argparse.Namespace) -> int:
+    from . import marking
+
+    course = _course(options)
+    course.entry(options.assignment)
+    checks, results = course.checks(options.assignment), course.root / "results"
+    settings = _marker(options, course)
+    found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
+    failed = [one["student"] for one in found if one["status"] == "infrastructure_error"]
+    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results}")
+    if failed:
+        print(f"Not marked, because the marker failed: {', '.join(failed)}. Repair that and run the same command.")
+    return FAILED if failed else DONE
+
+
+def _one(options: argparse.Namespace) -> int:
+    from . import marking
+
+    course, path = _course(options), options.submission
+    assignment = options.assignment or path.stem
+    course.entry(assignment)
+    student = courses.check_name(options.student or path.resolve().parent.parent.name, "a student")
+    result = marking.one(path, course.checks(assignment), student=student, **_marker(options, course))
+    marking.write(result, options.out)
+    print(f"{student}, {assignment}: {result['status']}, {result['score']:g} of {result['max_score']:g}: {options.out}")
+    return FAILED if result["status"] == "infrastructure_error" else DONE
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from . import paperwork
+
+    course = _course(options)
+    done = paperwork.merge(course, options.assignment)
+    print(f"{len(done.written)} results are in {course.gradebook}")
+    for what, students in (
+        ("To be marked by hand in formgrader", done.to_mark_by_hand),
+        ("Counted as on time, because no time stamp says otherwise", done.undated),
+    ):
+        if students:
+            print(f"{what}: {', '.join(students)}")
+    for student, why in done.unmarked.items():
+        print(f"No marks for {student}: {why}. Run: initgrade run {options.assignment}")
+    return FAILED if done.unmarked else DONE
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from . import paperwork
+
+    written, without = paperwork.feedback_pages(_course(options), options.assignment)
+    for path in written:
+        print(path)
+    for student, why in without.items():
+        print(f"No page for {student}: {why}.")
+    return FAILED if without else DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from . import paperwork, records
+
+    course = _course(options)
+    names = [options.assignment] if options.assignment else paperwork.released(course)
+    table = paperwork.export(course, names)
+    if options.csv == "-":
+        print(table, end="")
+    else:
+        records.write(Path(options.csv), table)
+        print(f"{table.count(chr(10)) - 1} lines: {options.csv}")
+    return DONE
+
+
+def _regrade(options: argparse.Namespace) -> int:
+    from . import marking, records
+
+    course = _course(options)
+    stored = records.results(course, options.assignment)
+    settings, checks = _marker(options, course), course.checks(options.assignment)
+    changed = 0
+    for student, old in stored.items():
+        path = course.submitted(options.assignment, student)
+        new = marking.one(path, checks, student=student, seed=records.seed(old), **settings)
+        lines = records.difference(old, new)
+        changed += bool(lines)
+        for line in lines:
+            print(f"{student}: {line}")
+        if not options.diff and new["status"] != "infrastructure_error":
+            marking.write(new, course.results(options.assignment) / f"{student}.json")
+    kept = "; the stored results are as they were" if options.diff else ""
+    print(f"{changed} of {len(stored)} results differ{kept}.")
+    return FAILED if changed and options.diff else DONE
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from . import paperwork
+
+    course = _course(options)
+    found = paperwork.traces(course, options.student)
+    if not found:
+        print(f"Nothing in {course.root} is about {options.student!r}.")
+        return FAILED
+    print("\n".join([f"This will be deleted from {course.root} for good:", *(f"  {trace}" for trace in found)]))
+    if not options.yes and input(f"Type {options.student} to delete it: ").strip() != options.student:
+        print("Nothing was deleted.")
+        return FAILED
+    paperwork.erase(course, options.student)
+    print(f"Deleted. Not known here: backups, exported tables, nbgrader's exchange, the history of git. {_GIT}")
+    return DONE
+
+
+_GIT = "The guide says what to do about those."
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser("initgrade", description=_ABOUT, epilog=_END, formatter_class=raw)
+    top.add_argument("--course", type=Path, metavar="FOLDER", help="the course's folder, with its course.yml")
+    verbs = top.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
+
+    def verb(name: str, do: Any, summary: str, more: str = "") -> argparse.ArgumentParser:
+        text = f"{summary[0].upper()}{summary[1:]}. {more}".strip()
+        made = verbs.add_parser(name, help=summary, description=text)
+        made.set_defaults(do=do)
+        return made
+
+    _assignment(verb("release", _release, "make the students' version, and each student's copy", _MORE["release"]))
+    one = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
+    one.add_argument("submission", type=Path, help="the notebook")
+    run = verb("run", _run, "mark all submissions of an assignment", _MORE["run"])
+    _assignment(run)
+    run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
+    run.add_argument("--dask", metavar="ADDRESS", help="send the same work to this Dask scheduler, tcp://host:8786")
+    one = verb("one", _one, "mark one submission and write its result", _MORE["one"])
+    one.add_argument("submission", type=Path, help="the notebook")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the result goes, as JSON")
+    one.add_argument("--student", help="whose it is (default: by its folder, STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb)")
+    one.add_argument("--assignment", help="what it answers (default: by its file's name)")
+    _assignment(verb("merge", _merge, "write the results into nbgrader's gradebook", _MORE["merge"]))
+    _assignment(verb("feedback", _feedback, "write a page for each student", _MORE["feedback"]))
+    export = verb("export", _export, "write the marks as a table", _MORE["export"])
+    export.add_argument("assignment", nargs="?", help="such as ps3 (default: all that were released)")
+    export.add_argument("--csv", nargs="?", const="-", default="-", metavar="FILE", help="where to (default: print it)")
+    again = verb("regrade", _regrade, "mark again with the stored random numbers", _MORE["regrade"])
+    _assignment(again)
+    again.add_argument("--diff", action="store_true", help="only show what would change")
+    erase = verb("erase", _erase, "delete all that is stored about a student", _MORE["erase"])
+    erase.add_argument("student", help="the name in the roster")
+    erase.add_argument("--yes", action="store_true", help="do not ask")
+    for marks in (run, verbs.choices["one"], again):
+        marks.add_argument("--trust-container", action="store_true", help=_TRUST)
+    return top
+
+
+_TRUST = "there is no bubblewrap, and nothing in this container or beyond its walls is worth protecting"
+_MORE = {
+    "release": "nbgrader strips the solutions; the copies in handout/STUDENT hold each student's own VARIANT.",
+    "doctor": "It runs nothing, changes nothing, and needs no course's folder.",
+    "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap. "
+    "The limits of a submission are set in course.yml.",
+    "one": "This is the unit of work of every run. It exits with 0 unless the marker itself failed.",
+    "merge": "Twice is the same as once; marks given by hand stay. A failure of the marker never becomes a mark.",
+    "feedback": "Only results that may become marks get a page. Merge first: comments and lateness come from there.",
+    "export": "One line for each student and assignment; marks by hand and lateness are in it.",
+    "regrade": "Without --diff the new results are stored; merge them then.",
+    "erase": "Asks for confirmation.",
+}
+
+
+def _assignment(of: argparse.ArgumentParser) -> None:
+    of.add_argument("assignment", help="its name, such as ps3")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.do(options))
+    except (CourseError, doctor.UnreadableError) as error:
+        print(f"initgrade: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"initgrade: {error}. Marking needs more: pip install -e '.[grading]'", file=sys.stderr)
+    except RuntimeError as error:
+        if type(error).__name__ != "NoSandbox":
+            raise
+        print(f"initgrade: {error}", file=sys.stderr)
+    return REFUSED

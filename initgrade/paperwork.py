@@ -1,0 +1,447 @@
+"""What nbgrader keeps: the students' version, the gradebook, the marks given by hand; and what is made from them.
+
+``merge`` is the only writer of marks. Nothing here runs a submission, and ``nbgrader autograde`` is never run.
+"""
+
+import ast
+import csv
+import io
+import logging
+import os
+import pprint
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from . import doctor, feedback, lateness
+from .assignment import Assignment, load, variant
+from .course import Course, CourseError, Student, key, roster
+from .records import STATUSES, Result, results, unmarked, write
+from .to_mark import Answer, copy, dumps
+
+_LEFT_OVER = ("BEGIN SOLUTION", "END SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
+
+
+class _Complaints(logging.Handler):
+    """Keeps what nbgrader says about an error, which its exception leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage().strip())
+
+
+@contextmanager
+def gradebook(course: Course) -> Iterator[Any]:
+    """Open nbgrader's gradebook, and make it if there is none."""
+    from nbgrader.api import Gradebook
+
+    path = os.environ.get("PATH", "")
+    # A new gradebook asks the program alembic for its version: it is beside Python, which need not be on the path.
+    os.environ["PATH"] = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), path]))
+    try:
+        opened = Gradebook(f"sqlite:///{course.gradebook}", course.name)
+    finally:
+        os.environ["PATH"] = path
+    with opened as book:
+        yield book
+
+
+# ---- release
+
+
+def release(course: Course, assignment: str) -> list[Path]:
+    """Make the students' version of an assignment, and each student's copy of it.
+
+    Parameters
+    ----------
+    course : Course
+        With the source notebook, the checks and the roster.
+    assignment : str
+        Its name.
+
+    Returns
+    -------
+    list of Path
+        The students' version, then one copy for each student of the roster, with the student's own ``VARIANT``.
+
+    Raises
+    ------
+    CourseError
+        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks.
+    """
+    course.entry(assignment)
+    for path in (course.source(assignment), course.checks(assignment)):
+        if not path.is_file():
+            raise CourseError(f"{path} is missing; an assignment needs its notebook and its checks")
+    checks, students, secret = load(course.checks(assignment)), roster(course), key(course)
+    _generate(course, assignment)
+    released = course.release(assignment)
+    try:
+        notebook = _finish(released, checks)
+    except CourseError:
+        shutil.rmtree(released.parent)
+        raise
+    write(released, dumps(notebook))
+    handouts = [_hand_out(course, notebook, checks, secret, student.name) for student in students]
+    return [released, *handouts]
+
+
+def _generate(course: Course, assignment: str) -> None:
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.preprocessors import ClearSolutions
+    from traitlets.config import Config
+
+    config = Config()
+    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": assignment})
+    with gradebook(course):
+        pass  # there is one now, so nbgrader does not look for alembic
+    log, complaints = logging.Logger("nbgrader", logging.ERROR), _Complaints()
+    log.addHandler(complaints)
+    place = CourseDirectory(config=config, log=log)
+    generate = GenerateAssignment(coursedir=place, config=config, log=log, force=True)
+    steps = list(generate.preprocessors)
+    generate.preprocessors = [
+        *steps[: steps.index(ClearSolutions)],
+        _keep_question,
+        *steps[steps.index(ClearSolutions) :],
+    ]
+    try:
+        generate.start()
+    except Exception as error:
+        said = "\n".join(complaints.lines) or str(error)
+        raise CourseError(f"nbgrader did not release {assignment}:\n{said}") from None
+
+
+def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
+    """Let nbgrader replace the rubric of a question by the place for the answer, and keep the question.
+
+    It would clear the whole cell, or refuse a rubric in a cell that is to be answered.
+    """
+    for cell in notebook.cells:
+        if doctor.mark(cell).get("solution") and cell.cell_type == "markdown" and "BEGIN SOLUTION" not in cell.source:
+            cell.source = cell.source.replace("BEGIN MARK SCHEME", "BEGIN SOLUTION")
+            cell.source = cell.source.replace("END MARK SCHEME", "END SOLUTION")
+    return notebook, resources
+
+
+def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
+    """Return the released notebook with what ``doctor`` needs, if nothing is left in it that must not leave."""
+    notebook = doctor.read(released)
+    for cell in notebook["cells"]:
+        for words in _LEFT_OVER:
+            if words in cell["source"].upper():
+                raise CourseError(f"{released.name} still says {words!r} in: {cell['source'][:200]}")
+    marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
+    graded = {mark["grade_id"]: float(mark["points"]) for mark in marks if mark["grade"] and not mark["solution"]}
+    asked = {request.name: float(request.points) for request in checks.requests}
+    if graded != asked:
+        odd = sorted(set(graded.items()) ^ set(asked.items()))
+        raise CourseError(f"{released.name} and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
+    names = list(dict.fromkeys(request.target for request in checks.requests))
+    cells = [mark["grade_id"] for mark in marks]
+    notebook["metadata"]["initgrade"] = {"assignment": checks.name, "cells": cells, "names": names}
+    return notebook
+
+
+def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secret: bytes, student: str) -> Path:
+    values = dict(variant(checks, secret, student))
+    cells = [
+        _filled(cell, values) if doctor.mark(cell).get("grade_id") == "variant" else cell for cell in notebook["cells"]
+    ]
+    path = course.handout(checks.name, student)
+    if not path.parent.is_dir():
+        shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
+    write(path, dumps({**notebook, "cells": cells}))
+    return path
+
+
+def _filled(cell: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the cell in which ``VARIANT`` has these values, with nbgrader's check sum of the new text."""
+    lines = cell["source"].split("\n")
+    for node in ast.parse(cell["source"]).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANT":
+            text = "VARIANT = " + pprint.pformat(values, width=110, sort_dicts=False)
+            lines[node.lineno - 1 : node.end_lineno] = [text]
+            return doctor.sealed({**cell, "source": "\n".join(lines)})
+    raise CourseError("the cell 'variant' has no line VARIANT = {...}; it is where a student's parameters go")
+
+
+# ---- merge
+
+
+@dataclass
+class Merged:
+    """What ``merge`` did: whose marks it wrote, and why others have none."""
+
+    written: list[str] = field(default_factory=list)
+    unmarked: dict[str, str] = field(default_factory=dict)
+    to_mark_by_hand: list[str] = field(default_factory=list)
+    undated: list[str] = field(default_factory=list)
+
+
+def merge(course: Course, assignment: str) -> Merged:
+    """Write results into nbgrader's gradebook, and beside it the copies that a person reads in formgrader.
+
+    A second merge of the same results changes nothing. Marks and comments given by hand stay; where what they were
+    given for has changed, nbgrader asks for them again. An infrastructure error changes no mark.
+
+    Raises
+    ------
+    CourseError
+        If the assignment was not released, or a result does not fit it.
+    """
+    entry, found = course.entry(assignment), results(course, assignment)
+    if not course.gradebook.is_file() or not course.release(assignment).is_file():
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
+    done = Merged(unmarked=unmarked(course, assignment, found))
+    with gradebook(course) as book:
+        due = entry.due.astimezone(UTC).replace(tzinfo=None) if entry.due else None
+        book.update_or_create_assignment(assignment, duedate=due)
+        for student, one in found.items():
+            if student not in done.unmarked:
+                _merge_one(course, book, one, done)
+                done.written.append(student)
+    return done
+
+
+def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
+    assignment, student = one["assignment"], one["student"]
+    person, stamp = _person(course, student), lateness.handed_in(course.submitted(assignment, student))
+    book.update_or_create_student(student)
+    with book.db.no_autoflush:  # SQLAlchemy warns of how nbgrader puts a submission together
+        book.update_or_create_submission(assignment, student, timestamp=stamp)
+    book.grant_extension(assignment, student, days=person.extension(assignment))
+    notebook = book.find_submission_notebook(assignment, assignment, student)
+    answers = copy(course, assignment, student, readable=one["status"] != "malformed")
+    _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
+    book.db.flush()
+    book.db.expire(notebook, ["score"])
+    notebook.late_submission_penalty = (
+        _late(course, person).get(assignment, lateness.Lateness()).share_lost * notebook.score
+    )
+    book.db.commit()
+    if any(grade.needs_manual_grade for grade in notebook.grades):
+        done.to_mark_by_hand.append(student)
+    if course.entry(assignment).due and stamp is None:
+        done.undated.append(student)
+
+
+def _person(course: Course, student: str) -> Student:
+    return next((line for line in roster(course) if line.name == student), Student(student))
+
+
+def _late(course: Course, person: Student) -> dict[str, lateness.Lateness]:
+    stamps = {name: lateness.handed_in(course.submitted(name, person.name)) for name in course.entries}
+    return lateness.lateness(course, person, {name: stamp for name, stamp in stamps.items() if stamp})
+
+
+def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Answer]) -> None:
+    """Give each cell its marks; the cells that a person marks wait, unless there is nothing to read."""
+    cells = {grade.name for grade in notebook.grades}
+    if odd := sorted(set(points) - cells):
+        raise CourseError(
+            f"{notebook.name} has no graded cell for {', '.join(odd)}; release it again, or mark it again"
+        )
+    for grade in notebook.grades:
+        answer = answers.get(grade.name)
+        if grade.name in points:
+            changed, auto = grade.auto_score not in (None, points[grade.name]), points[grade.name]
+            waits = False
+        elif answer is None or not answer.given:
+            changed, auto, waits = grade.auto_score != 0.0, 0.0, False
+        else:
+            changed, auto, waits = answer.changed, None, True
+        if grade.manual_score is None:
+            grade.needs_manual_grade = waits
+        elif changed:
+            grade.needs_manual_grade = True
+        grade.auto_score = auto
+    for comment in notebook.comments:
+        answer = answers.get(comment.name)
+        comment.auto_comment = None if answer is not None and answer.given else "No response."
+
+
+# ---- marks out of the gradebook
+
+
+@dataclass(frozen=True)
+class Marks:
+    """One student's marks in one assignment, those given by hand and the lateness included."""
+
+    student: str
+    assignment: str
+    status: str
+    score: float
+    max_score: float
+    points_lost_late: float = 0.0
+    late: lateness.Lateness = field(default_factory=lateness.Lateness)
+    by_hand: tuple[Mapping[str, Any], ...] = ()
+    waits: bool = False
+
+    @property
+    def total(self) -> float:
+        """Return what counts: the score less what lateness costs."""
+        return self.score - self.points_lost_late
+
+
+def marks(course: Course, assignment: str) -> list[Marks]:
+    """Return the marks of all students of the roster and of all who handed in; who has none scores 0.
+
+    Raises
+    ------
+    CourseError
+        If there is no gradebook yet.
+    """
+    course.entry(assignment)
+    if not course.gradebook.is_file():
+        raise CourseError(f"there is no gradebook yet; run: initgrade release {assignment}")
+    found = results(course, assignment)
+    waiting = unmarked(course, assignment, found)
+    names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))
+    with gradebook(course) as book:
+        submissions = {one.student.id: one for one in book.assignment_submissions(assignment)}
+        most = book.find_assignment(assignment).max_score
+        rows = []
+        for name in names:
+            status = waiting.get(name) or (found[name]["status"] if name in found else "not handed in")
+            if name in submissions:
+                rows.append(_marks(course, assignment, submissions[name], status))
+            else:
+                rows.append(Marks(name, assignment, status, 0.0, most))
+        return rows
+
+
+def _marks(course: Course, assignment: str, submission: Any, status: str) -> Marks:
+    student = submission.student.id
+    late = _late(course, _person(course, student)).get(assignment, lateness.Lateness())
+    (notebook,) = submission.notebooks
+    comments = {comment.name: comment.manual_comment or "" for comment in notebook.comments}
+    solutions = {cell.name for cell in notebook.notebook.solution_cells}
+    by_hand = [
+        {
+            "name": grade.name,
+            "points": None if grade.needs_manual_grade else grade.score,
+            "max_points": grade.max_score,
+            "comment": comments.pop(grade.name, ""),
+        }
+        for grade in notebook.grades
+        if grade.name in solutions or grade.manual_score is not None or grade.extra_credit is not None
+    ]
+    by_hand += [
+        {"name": n, "points": None, "max_points": None, "comment": text} for n, text in comments.items() if text
+    ]
+    lost = late.share_lost * submission.score
+    waits = submission.needs_manual_grade
+    return Marks(student, assignment, status, submission.score, submission.max_score, lost, late, tuple(by_hand), waits)
+
+
+def released(course: Course) -> list[str]:
+    """Return the names of the assignments that were released, in the order of the settings."""
+    return [name for name in course.entries if course.release(name).is_file()]
+
+
+def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[str, str]]:
+    """Write a page for each student whose result may become marks.
+
+    Returns
+    -------
+    list of Path
+        The pages.
+    dict
+        Why others who handed in have none.
+    """
+    found = results(course, assignment)
+    without = unmarked(course, assignment, found)
+    written = []
+    for row in marks(course, assignment):
+        if row.student in found and row.student not in without:
+            text = feedback.page(
+                found[row.student],
+                title=course.entry(assignment).title,
+                by_hand=row.by_hand,
+                late=str(row.late) if row.late.days else "",
+                lost=row.points_lost_late,
+                totals=(row.total, row.max_score),
+                waits=row.waits,
+            )
+            write(course.feedback(assignment, row.student), text)
+            written.append(course.feedback(assignment, row.student))
+    return written, without
+
+
+COLUMNS = (
+    *("student", "assignment", "status", "days_late", "free_days"),
+    *("score", "lost_late", "total", "max_score", "course_points", "complete"),
+)
+
+
+def export(course: Course, assignments: list[str]) -> str:
+    """Return the marks as CSV, one line for each student and assignment.
+
+    ``course_points`` is the total in the points that the assignment counts in the course. ``complete`` is "no" where
+    marks by hand, or all marks, are still to come.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for assignment in assignments:
+        worth = course.entry(assignment).points
+        for row in marks(course, assignment):
+            counts = worth * row.total / (row.max_score or 1.0)
+            numbers = (row.score, row.points_lost_late, row.total, row.max_score, counts)
+            complete = "no" if row.waits or row.status not in ("not handed in", *STATUSES[:-1]) else "yes"
+            start = (row.student, row.assignment, row.status, row.late.days, row.late.free)
+            table.writerow([*start, *(f"{number:g}" for number in numbers), complete])
+    return text.getvalue()
+
+
+# ---- erase
+
+
+def traces(course: Course, student: str) -> list[str]:
+    """Return what the course's folder holds about a student."""
+    found = [str(path.relative_to(course.root)) for path in course.per_student(student) if os.path.lexists(path)]
+    if any(line.name == student for line in roster(course)):
+        found.append("a line of roster.csv")
+    if course.gradebook.is_file():
+        with gradebook(course) as book:
+            if any(one.id == student for one in book.students):
+                found.append("marks and comments in gradebook.db")
+    return found
+
+
+def erase(course: Course, student: str) -> None:
+    """Delete all that `traces` names: files, the line of the roster, and the rows of the gradebook."""
+    for path in course.per_student(student):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    _strike(course.root / "roster.csv", student)
+    if not course.gradebook.is_file():
+        return
+    with gradebook(course) as book:
+        for name in [one.name for one in book.student_submissions(student)]:
+            book.remove_submission(name, student)
+        if any(one.id == student for one in book.students):
+            book.remove_student(student)
+    with closing(sqlite3.connect(course.gradebook)) as database:
+        database.execute("VACUUM")  # deleted rows stay in the file's free pages until it is written anew
+
+
+def _strike(path: Path, student: str) -> None:
+    lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    column = next(csv.reader(lines[:1])).index("student")
+    kept = [line for line in lines[1:] if not line.strip() or next(csv.reader([line]))[column].strip() != student]
+    if len(kept) < len(lines) - 1:
+        write(path, "".join([lines[0], *kept]))

@@ -1,0 +1,103 @@
+"""Stored results: one JSON file for each submission, which the marker writes and everything else reads."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .course import Course, CourseError, is_name
+
+FORMAT = 1
+STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
+
+Result = dict[str, Any]
+
+
+def write(path: Path, text: str) -> None:
+    """Write a whole file or nothing, in a folder that is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def result(path: Path) -> Result:
+    """Read a stored result.
+
+    Raises
+    ------
+    CourseError
+        If it is none.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("status") not in STATUSES:
+        raise CourseError(f"{path} is no result of format {FORMAT}; delete it and run the marker again")
+    if found.get("student") != path.stem or found.get("assignment") != path.parent.name:
+        raise CourseError(f"{path} is about {found.get('student')!r} in {found.get('assignment')!r}; it was moved")
+    return found
+
+
+def results(course: Course, assignment: str) -> dict[str, Result]:
+    """Return all stored results of an assignment, by student."""
+    found = (path for path in sorted(course.results(assignment).glob("*.json")) if is_name(path.stem))
+    return {path.stem: result(path) for path in found}
+
+
+def unmarked(course: Course, assignment: str, found: Mapping[str, Result]) -> dict[str, str]:
+    """Return why a student who handed in, or has a result, has no result that may become marks."""
+    reasons = {name: "not marked yet" for name in course.students_of(assignment) if name not in found}
+    reasons |= {name: "that is no student's name" for name in reasons if not is_name(name)}
+    for student, one in found.items():
+        if one["status"] == "infrastructure_error":
+            reasons[student] = f"the marker failed, not the student: {_why(one)}"
+        elif (marked := one["hashes"]["submission"]) and _digest(course.submitted(assignment, student)) != marked:
+            reasons[student] = "what was handed in is not what was marked"
+    return dict(sorted(reasons.items()))
+
+
+def _why(one: Result) -> str:
+    return str(one.get("message") or one.get("output") or "no reason given").strip()[:300]
+
+
+def _digest(path: Path) -> str | None:
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seed(one: Result) -> int | None:
+    """Return the number from which all random numbers of a marking follow."""
+    stored = one.get("seeds")
+    found = stored.get("entropy") if isinstance(stored, dict) else None
+    return found if isinstance(found, int) else None
+
+
+def difference(old: Result, new: Result) -> list[str]:
+    """Return, in lines, what differs between two markings of one submission; nothing if nothing does.
+
+    Messages count: a student who reads another sentence was told something else. Times do not.
+    """
+    lines = [_change(name, old.get(name), new.get(name)) for name in ("status", "score", "max_score")]
+    before, after = ({request["name"]: request for request in one["requests"]} for one in (old, new))
+    for name in dict.fromkeys([*before, *after]):
+        for part in ("points", "max_points", "status", "message"):
+            pair = [requests.get(name, {}).get(part) for requests in (before, after)]
+            lines.append(_change(f"{name}: {part}", *pair))
+    for name in ("submission", "checks", "packages"):
+        lines.append(_change(f"hash of {name}", *(one.get("hashes", {}).get(name) for one in (old, new))))
+    return [line for line in lines if line]
+
+
+def _change(what: str, old: Any, new: Any) -> str:
+    if old == new or (isinstance(old, float) and isinstance(new, float) and abs(old - new) < 1e-9):
+        return ""
+    return f"{what}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)[:80]

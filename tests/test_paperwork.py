@@ -1,0 +1,406 @@
+"""Release, merge, export, erase: what nbgrader keeps, with results as the marker stores them."""
+
+import json
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from initgrade import course as courses
+from initgrade import doctor, lateness, paperwork, records
+from initgrade.course import Course, CourseError, Late, Student
+from tests.coursework import cell, hand_in, make, nbgrader, request, result, source, store
+
+GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer = 3", "explain": "Because."}
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """Return a course whose assignment was released; not to be changed."""
+    course = make(tmp_path_factory.mktemp("released"))
+    paperwork.release(course, "tiny")
+    return course
+
+
+@pytest.fixture
+def course(released: Course, tmp_path: Path) -> Course:
+    """Return a released course of the test's own."""
+    shutil.copytree(released.root, tmp_path / "course")
+    return courses.load(tmp_path / "course")
+
+
+def grades(course: Course, student: str) -> dict[str, Any]:
+    with paperwork.gradebook(course) as book:
+        notebook = book.find_submission_notebook("tiny", "tiny", student)
+        return {g.name: (g.auto_score, g.manual_score, g.needs_manual_grade) for g in notebook.grades}
+
+
+def mark_by_hand(course: Course, student: str, points: float, comment: str = "") -> None:
+    with paperwork.gradebook(course) as book:
+        grade = book.find_grade("explain", "tiny", "tiny", student)
+        grade.manual_score, grade.needs_manual_grade = points, False
+        book.find_comment("explain", "tiny", "tiny", student).manual_comment = comment
+        book.db.commit()
+
+
+# ---- release
+
+
+def test_release_has_no_solution_and_keeps_the_question(released: Course) -> None:
+    text = released.release("tiny").read_text()
+    for hidden in ("SOLUTION", "MARK SCHEME", "because", 'VARIANT[\\"n\\"] * x', "hidden check"):
+        assert hidden not in text
+    by_name = {doctor.mark(c)["grade_id"]: c["source"] for c in json.loads(text)["cells"] if doctor.mark(c)}
+    assert by_name["explain"].split() == ["Why?", "YOUR", "ANSWER", "HERE"]
+    assert "raise NotImplementedError()" in by_name["times"]
+
+
+def test_each_student_gets_the_own_variant(released: Course) -> None:
+    texts = {}
+    for student in ("student-a", "student-b"):
+        cells = doctor.read(released.handout("tiny", student))["cells"]
+        (variant,) = [one for one in cells if doctor.mark(one).get("grade_id") == "variant"]
+        assert doctor.unchanged(variant)
+        space: dict[str, Any] = {}
+        exec(variant["source"], space)
+        texts[student] = space["VARIANT"]
+        assert variant["source"].startswith("# yours\n")
+    assert set(texts["student-a"]) == {"n", "flag"}
+    assert texts["student-a"] != texts["student-b"]
+    assert 7 not in (texts["student-a"]["n"], texts["student-b"]["n"])
+
+
+def test_check_sum_is_that_of_nbgrader(released: Course) -> None:
+    import nbformat
+    from nbgrader.utils import compute_checksum
+
+    cells = nbformat.read(released.release("tiny"), as_version=4).cells
+    marked = [one for one in cells if "nbgrader" in one.metadata]
+    assert len(marked) == 6
+    assert all(doctor.check_sum(one) == compute_checksum(one) == one.metadata.nbgrader.checksum for one in marked)
+
+
+@pytest.mark.parametrize(
+    ("position", "planted", "said"),
+    [
+        (3, cell("code", "assert True", nbgrader("times_check", grade=True, locked=True, points=1)), "times_check"),
+        (5, cell("code", "assert True", nbgrader("other", grade=True, locked=True, points=2)), "answer_check"),
+        (0, cell("markdown", "### Begin solution"), "BEGIN SOLUTION"),
+        (0, cell("code", "### BEGIN SOLUTION\n1\n### END SOLUTION"), "non-solution cell"),
+        (1, cell("code", "VALUES = {}", {**nbgrader("variant", locked=True)}), "VARIANT"),
+    ],
+)
+def test_a_release_that_would_be_wrong_is_refused(course: Course, position: int, planted: Any, said: str) -> None:
+    notebook = source()
+    notebook["cells"][position] = planted
+    course.source("tiny").write_text(json.dumps(notebook))
+    with pytest.raises(CourseError, match=said):
+        paperwork.release(course, "tiny")
+    assert not course.release("tiny").exists() or said == "VARIANT"
+
+
+# ---- merge
+
+
+def test_points_reach_the_grade_cells_and_the_question_waits(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a", (3.0, 0.5)))
+    done = paperwork.merge(course, "tiny")
+    assert (done.written, done.unmarked, done.to_mark_by_hand) == (["student-a"], {}, ["student-a"])
+    expected = {"times_check": (3.0, None, False), "answer_check": (0.5, None, False), "explain": (None, None, True)}
+    assert grades(course, "student-a") == expected
+
+
+def test_merging_twice_changes_nothing_and_keeps_marks_by_hand(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 2.5, "half")
+    before = grades(course, "student-a"), paperwork.marks(course, "tiny")
+    paperwork.merge(course, "tiny")
+    assert (grades(course, "student-a"), paperwork.marks(course, "tiny")) == before
+    assert before[0]["explain"] == (None, 2.5, False)
+    assert before[1][0].by_hand[0]["comment"] == "half"
+
+
+def test_another_answer_has_to_be_marked_by_hand_again(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 2.5)
+    hand_in(course, "student-a", {**GOOD, "explain": "Otherwise."})
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    assert grades(course, "student-a")["explain"] == (None, 2.5, True)
+
+
+def test_infrastructure_error_never_becomes_marks(course: Course) -> None:
+    for student in ("student-a", "student-b"):
+        hand_in(course, student, GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    for student in ("student-a", "student-b"):
+        store(course, result(student, (0.0, 0.0), status="infrastructure_error", message="no disk"))
+    done = paperwork.merge(course, "tiny")
+    assert done.written == []
+    assert set(done.unmarked) == {"student-a", "student-b"}
+    assert "no disk" in done.unmarked["student-a"]
+    assert grades(course, "student-a")["times_check"][0] == 3.0
+    assert [row.score for row in paperwork.marks(course, "tiny")] == [5.0, 0.0, 0.0]
+    assert paperwork.export(course, ["tiny"]).count(",no\n") == 2
+
+
+def test_a_result_of_another_file_is_not_merged(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    hand_in(course, "student-a", {**GOOD, "answer": "answer = 4"})
+    hand_in(course, "student-b", GOOD)
+    done = paperwork.merge(course, "tiny")
+    assert done.written == []
+    assert done.unmarked["student-b"] == "not marked yet"
+    assert "not what was marked" in done.unmarked["student-a"]
+
+
+def test_no_answer_scores_zero_without_a_person(course: Course) -> None:
+    hand_in(course, "student-a", {**GOOD, "explain": "Why?\n\nYOUR ANSWER HERE"})
+    store(course, result("student-a"))
+    path = course.submitted("tiny", "student-b")
+    path.parent.mkdir(parents=True)
+    path.write_text("no notebook")
+    store(course, result("student-b", (0.0, 0.0), status="malformed"))
+    done = paperwork.merge(course, "tiny")
+    assert done.to_mark_by_hand == []
+    assert [grades(course, name)["explain"] for name in ("student-a", "student-b")] == [(0.0, None, False)] * 2
+
+
+def test_a_link_to_another_students_folder_is_not_read(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    folder = course.submitted("tiny", "student-b").parent
+    folder.parent.mkdir()
+    folder.symlink_to(course.submitted("tiny", "student-a").parent)
+    store(course, result("student-b", (0.0, 0.0), status="malformed"))
+    assert paperwork.merge(course, "tiny").to_mark_by_hand == []
+    assert "Because." not in course.to_mark("tiny", "student-b").read_text()
+
+
+def test_a_result_that_does_not_fit_the_release_is_refused(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    one = result("student-a")
+    one["requests"].append(request("extra", 1.0, 1.0))
+    store(course, one)
+    with pytest.raises(CourseError, match="extra"):
+        paperwork.merge(course, "tiny")
+
+
+def test_formgrader_gets_no_markup_and_no_metadata_of_the_student(course: Course) -> None:
+    evil = '<script>alert(1)</script> <img src=x onerror="alert(1)">'
+    path = hand_in(course, "student-a", {**GOOD, "explain": evil})
+    notebook = json.loads(path.read_text())
+    notebook["cells"].append(cell("markdown", evil))
+    notebook["cells"][3]["source"] = "pass  # the check is gone"
+    notebook["cells"][3]["metadata"]["nbgrader"]["points"] = 900
+    notebook["cells"][2]["outputs"] = [{"output_type": "display_data", "data": {"text/html": evil}, "metadata": {}}]
+    path.write_text(json.dumps(notebook))
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    text = course.to_mark("tiny", "student-a").read_text()
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;" in text
+    assert "900" not in text
+    assert "assert times(2) == 14" in text
+    assert "1 point: because." in text
+
+
+@pytest.mark.parametrize("damage", ["{", '{"format": 2}', "[]"])
+def test_a_damaged_result_is_named(course: Course, damage: str) -> None:
+    store(course, result("student-a")).write_text(damage)
+    with pytest.raises(CourseError, match=r"student-a\.json"):
+        paperwork.merge(course, "tiny")
+
+
+def test_merge_before_release_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match="initgrade release tiny"):
+        paperwork.merge(make(tmp_path), "tiny")
+
+
+# ---- late
+
+
+def test_late_days_extensions_and_free_days(released: Course, tmp_path: Path) -> None:
+    shutil.copytree(released.root, tmp_path / "c")
+    settings = "{due: 2030-03-01 12:00:00+01:00}"
+    late = "{free_days: 1, percent_per_day: 20, most_days: 3}"
+    (tmp_path / "c/course.yml").write_text(f"course: a-course\nassignments:\n  tiny: {settings}\nlate: {late}\n")
+    course = courses.load(tmp_path / "c")
+    stamps = {"student-a": "2030-03-03 10:00:00 UTC", "student-b": "2030-03-02 10:00:00 UTC", "student-c": "nonsense"}
+    for student, stamp in stamps.items():
+        hand_in(course, student, GOOD, stamp)
+        store(course, result(student))
+    done = paperwork.merge(course, "tiny")
+    assert done.undated == ["student-c"]
+    a, b, c = paperwork.marks(course, "tiny")
+    assert (a.late.days, a.late.free, a.total) == (2, 1, 4.0)
+    assert (b.late.days, b.total, c.total) == (0, 5.0, 5.0)
+    with paperwork.gradebook(course) as book:
+        assert book.find_submission("tiny", "student-a").late_submission_penalty == 1.0
+        assert book.find_submission("tiny", "student-b").extension.days == 1
+    assert "student-a,tiny,graded,2,1,5,1,4,9," in paperwork.export(course, ["tiny"])
+
+
+def test_free_days_go_by_due_date_and_end() -> None:
+    entries = {
+        name: courses.Entry(name, name, due=lateness.datetime.fromisoformat(f"2030-0{month}-01T00:00+00:00"))
+        for name, month in (("second", 4), ("first", 3))
+    }
+    course = Course(Path(), "c", entries, Late(free_days=2, percent_per_day=50, most_days=3))
+    at = lateness.datetime.fromisoformat
+    stamps = {"second": at("2030-04-02T12:00+00:00"), "first": at("2030-03-01T12:00+00:00")}
+    found = lateness.lateness(course, Student("student-a"), stamps)
+    assert (found["first"], found["second"]) == (lateness.Lateness(1, 1, 0.0), lateness.Lateness(2, 1, 0.5))
+    stamps["first"] = at("2030-03-09T12:00+00:00")
+    found = lateness.lateness(course, Student("student-a"), stamps)
+    assert (found["first"].share_lost, found["second"].free) == (1.0, 2)
+    assert lateness.days_late(entries["first"].due, 0, entries["first"].due) == 0  # type: ignore[arg-type]
+
+
+# ---- erase
+
+
+def test_erase_leaves_nothing_behind(course: Course) -> None:
+    for student in ("student-a", "student-b"):
+        hand_in(course, student, {**GOOD, "explain": f"I am {student}, and unmistakable."})
+        store(course, result(student))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 1.0, "remark on student-a")
+    paperwork.feedback_pages(course, "tiny")
+    assert len(paperwork.traces(course, "student-a")) == 7
+    paperwork.erase(course, "student-a")
+    assert paperwork.traces(course, "student-a") == []
+    files = [path for path in course.root.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"student-a" in path.read_bytes() or "student-a" in str(path)]
+    assert grades(course, "student-b")["times_check"][0] == 3.0
+    assert [student.name for student in courses.roster(course)] == ["student-b", "student-c"]
+
+
+@pytest.mark.parametrize("name", ["../source", "", ".", "a/b", "=1+1", "-x"])
+def test_erase_takes_names_only(course: Course, name: str) -> None:
+    with pytest.raises(CourseError, match="cannot name a student"):
+        paperwork.traces(course, name)
+    assert course.source("tiny").is_file()
+
+
+# ---- regrade
+
+
+def test_difference_shows_what_changed() -> None:
+    old, new = result("student-a"), result("student-a", (3.0, 0.0), seconds=9.0)
+    assert records.difference(old, old | {"seconds": 7.0}) == []
+    assert records.difference(old, new) == [
+        "score: 5 -> 3",
+        "answer_check: points: 2 -> 0",
+        "answer_check: status: passed -> failed",
+    ]
+    new["requests"].pop()
+    assert "answer_check: points: 2 -> nothing" in records.difference(old, new)
+    assert (records.seed(old), records.seed({"seeds": {}})) == (5, None)
+
+
+# ---- the course's folder
+
+
+def test_key_is_made_once_and_private(tmp_path: Path) -> None:
+    course = make(tmp_path)
+    first = courses.key(course)
+    path = tmp_path / "course.key"
+    assert (len(first), stat.S_IMODE(path.stat().st_mode), courses.key(course)) == (32, 0o600, first)
+    assert sorted(tmp_path.glob(".key*")) == []
+    path.chmod(0o640)
+    with pytest.raises(CourseError, match="chmod 600"):
+        courses.key(course)
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with pytest.raises(CourseError, match="5 bytes"):
+        courses.key(course)
+    path.unlink()
+    os.symlink("/dev/zero", path)
+    with pytest.raises(CourseError, match="not a plain file"):
+        courses.key(course)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("course: c\nassigments: {}", "did you mean 'assignments'"),
+        ("course: c", "at least one"),
+        ("course: c\nassignments: {ps1: {due: 2030-03-01}}", "offset"),
+        ("course: c\nassignments: {ps1: {due: 2030-03-01 10:00:00}}", "offset"),
+        ("course: c\nassignments: {ps1: {points: -1}}", "0 or more"),
+        ("course: c\nassignments: {../up: {}}", "cannot name"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {free_day: 1}", "did you mean 'free_days'"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {percent_per_day: 200}", "0 to 100"),
+        ("[", "cannot be read"),
+    ],
+)
+def test_settings_that_are_wrong_say_so(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "course.yml").write_text(text)
+    with pytest.raises(CourseError, match=said):
+        courses.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name\nstudent-a\n", "'name'"),
+        ("extension_days\n1\n", "no column 'student'"),
+        ("student\nstudent-a\nstudent-a\n", "more than once"),
+        ("student,extension_days\nstudent-a,soon\n", "whole days"),
+        ("student\n../x\n", "cannot name"),
+        ("student,extension_days_ps9\nstudent-a,1\n", "extension_days_tiny"),
+    ],
+)
+def test_a_roster_that_is_wrong_says_so(tmp_path: Path, text: str, said: str) -> None:
+    course = make(tmp_path)
+    (tmp_path / "roster.csv").write_text(text)
+    with pytest.raises(CourseError, match=said):
+        courses.roster(course)
+
+
+def test_an_extension_for_one_assignment_replaces_the_general_one(tmp_path: Path) -> None:
+    course = make(tmp_path)
+    (tmp_path / "roster.csv").write_text("student,extension_days,extension_days_tiny\nstudent-a,1,5\nstudent-b,1,\n")
+    assert [student.extension("tiny") for student in courses.roster(course)] == [5, 1]
+
+
+def test_the_course_is_found_from_below_and_from_beside(tmp_path: Path) -> None:
+    root = tmp_path / "coursework"
+    make(root)
+    (tmp_path / "book/deep").mkdir(parents=True)
+    assert courses.find(root / "source/tiny") == courses.find(tmp_path / "book/deep") == root
+    with pytest.raises(CourseError, match="--course"):
+        courses.find(Path("/"))
+    with pytest.raises(CourseError, match="did you mean 'tiny'"):
+        courses.load(root).entry("tinny")
+
+
+# ---- the guide
+
+
+def test_the_guide_has_the_objectives_of_every_chapter() -> None:
+    root = Path(courses.__file__).resolve().parent.parent
+    guide = re.sub(r"\s+", " ", (root / "coursework/README.md").read_text(encoding="utf-8"))
+    for path in sorted((root / "book").glob("0[1-8]_*.ipynb")):
+        text = next(c["source"] for c in doctor.read(path)["cells"] if "After this chapter you can" in c["source"])
+        listed = re.sub(r"\{term\}`([^`<]+?)(?: <[^>]*>)?`", r"\1", text.split("After this chapter you can\n\n")[1])
+        assert re.sub(r"\s+", " ", listed.split("\n\n")[0]) in guide, f"{path.name} has other objectives than the guide"
+
+
+def test_the_settings_in_the_repository_are_sound() -> None:
+    course = courses.load(Path(courses.__file__).resolve().parent.parent / "coursework")
+    assert list(course.entries) == [*(f"ps{number}" for number in range(1, 9)), "capstone"]
+    assert [student.name for student in courses.roster(course)] == ["student-a", "student-b", "student-c"]
+    assert not [entry for entry in course.entries.values() if entry.due]
