@@ -1,14 +1,33 @@
-"""Each module of initnotes imports only from the floors below its own."""
+"""Each module of a package imports only from the floors below its own."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
+import initgrade
 import initnotes
 
-PACKAGE = Path(initnotes.__file__).parent
-FLOORS = {
+HOUSES = {"initnotes": Path(initnotes.__file__).parent, "initgrade": Path(initgrade.__file__).parent}
+GRADING = {
+    "assignment": 0,
+    "values": 0,
+    "course": 0,
+    "doctor": 0,
+    "judging": 1,
+    "sandbox": 1,
+    "worker": 1,
+    "lateness": 1,
+    "records": 1,
+    "submission": 2,
+    "feedback": 2,
+    "to_mark": 2,
+    "marking": 3,
+    "paperwork": 3,
+    "cli": 4,
+    "__main__": 5,
+}
+FLOORS = GRADING | {
     "_checks": 0,
     "schemes": 1,
     "activations": 1,
@@ -27,35 +46,35 @@ FLOORS = {
 LATE = {("measure", "plots")}  # a result may draw itself: its method imports what draws when it is called
 
 
-def imported_rooms(source: str) -> set[str]:
-    """Return the modules of initnotes that a module's source imports, anywhere in the file."""
+def imported_rooms(source: str, house: str = "initnotes") -> set[str]:
+    """Return the modules of a package that a module's source imports, anywhere in the file."""
     rooms: set[str] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.level == 1 or (node.module or "").split(".")[0] == "initnotes"):
-            inner = (node.module or "").removeprefix("initnotes").lstrip(".")
+        if isinstance(node, ast.ImportFrom) and (node.level == 1 or (node.module or "").split(".")[0] == house):
+            inner = (node.module or "").removeprefix(house).lstrip(".")
             rooms |= {inner.split(".")[0]} if inner else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
-            rooms |= {(name[1] if len(name) > 1 else "__init__") for name in names if name[0] == "initnotes"}
+            rooms |= {(name[1] if len(name) > 1 else "__init__") for name in names if name[0] == house}
     return rooms
 
 
-def violations(name: str, source: str) -> list[str]:
+def violations(name: str, source: str, house: str = "initnotes") -> list[str]:
     """Return the imports of module `name` that are not from a floor below."""
     return [
         f"{name} (floor {FLOORS[name]}) imports {room} (floor {FLOORS.get(room, 'unknown')})"
-        for room in sorted(imported_rooms(source))
+        for room in sorted(imported_rooms(source, house))
         if FLOORS.get(room, 99) >= FLOORS[name] and (name, room) not in LATE
     ]
 
 
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted((house, path.stem) for house, folder in HOUSES.items() for path in folder.glob("*.py"))
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_module_imports_from_below_only(name: str) -> None:
+@pytest.mark.parametrize(("house", "name"), [pair for pair in MODULES if pair[1] != "__init__"])
+def test_module_imports_from_below_only(house: str, name: str) -> None:
     assert name in FLOORS, f"{name} has no floor"
-    assert violations(name, (PACKAGE / f"{name}.py").read_text(encoding="utf-8")) == []
+    assert violations(name, (HOUSES[house] / f"{name}.py").read_text(encoding="utf-8"), house) == []
 
 
 @pytest.mark.parametrize(

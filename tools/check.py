@@ -15,7 +15,7 @@ _PYTEST = ("-m", "pytest")
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
 _ALL_CORES = ("-n", "auto", "--dist", "worksteal")
 _A_FILE_A_CORE = ("-n", "auto", "--dist", "loadscope")  # the cells of a notebook share a kernel
-_COVERAGE = ("--cov=initnotes", "--cov-report=term-missing")
+_COVERAGE = ("--cov=initnotes", "--cov=initgrade", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
     "ruff format": ("-m", "ruff", "format", "--check", "."),

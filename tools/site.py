@@ -18,7 +18,7 @@ from .files import ROOT
 
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
-_APART = ("_build", "my", "tests", "benchmarks", "__pycache__")
+_APART = ("_build", "my", "tests", "benchmarks", "initgrade", "__pycache__")
 _PAGES = (".ipynb", ".md")
 
 
