@@ -297,7 +297,7 @@ def _mark(
     trust_container: bool,
 ) -> dict[str, Any]:
     """Return what marking adds to an empty result."""
-    _refuse_exposed([path, checks], trust_container)
+    _refuse_exposed([path.parent, checks], trust_container)
     submission = read(path, limits=limits)
     variant = assignments.variant(assignment, key, result["student"])
     seed = secrets.randbits(128) if seed is None else seed

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import select
 import selectors
 import shutil
@@ -211,10 +212,10 @@ def _layout() -> tuple[str, ...]:
     return (*arguments, "--proc", "/proc")
 
 
-def command(limits: Limits, filter_fd: int, sync_fd: int) -> list[str]:
+def command(limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
     """Return the start of the command line that runs a program in the sandbox.
 
-    Its first process, with which all others end, keeps `sync_fd` open and gives it to nobody.
+    On `info_fd` bubblewrap says which process is the sandbox's first, with which all others end.
     """
     namespaces = ["--unshare-all"]
     if os.geteuid() == 0:  # a real, unprivileged user: limits on processes do not hold for root
@@ -223,7 +224,7 @@ def command(limits: Limits, filter_fd: int, sync_fd: int) -> list[str]:
     settings = [part for name, value in _environment().items() for part in ("--setenv", name, value)]
     temporary = ["--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     bwrap = shutil.which("bwrap") or "bwrap"
-    guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--sync-fd", str(sync_fd)]
+    guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--info-fd", str(info_fd)]
     guards += ["--hostname", "sandbox", "--clearenv"]
     return [bwrap, *namespaces, *guards, *settings, *_layout(), *temporary, "--remount-ro", "/"]
 
@@ -307,9 +308,9 @@ def exceeded(found: Sequence[_Process], limits: Limits, locked: bool) -> tuple[s
 class _Watch:
     """Reads what a running job prints and sends, and ends it where it takes too much."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sent: int, alive: int, limits: Limits, locked: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], sent: int, info: int, limits: Limits, locked: bool) -> None:
         assert process.stdout is not None
-        self.alive = alive
+        self.info = info
         self.process, self.limits, self.locked = process, limits, locked
         self.streams = {process.stdout.fileno(): bytearray(), sent: bytearray()}
         self.printed, self.sent = process.stdout.fileno(), sent
@@ -374,8 +375,16 @@ class _Watch:
                 break
         self.process.kill()
         self.process.wait()
-        if self.locked:
-            select.select([self.alive], [], [], _GONE)
+        if self.locked and (first := re.search(rb'"child-pid": *(\d+)', os.read(self.info, 4096))):
+            _wait_until_gone(int(first[1]))
+
+
+def _wait_until_gone(pid: int) -> None:
+    """Wait for a sandbox's first process: the kernel ends all others before it."""
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        select.select([handle], [], [], _GONE)
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -462,14 +471,14 @@ def _outside_path() -> list[str]:
 
 
 def _run(job: int, limits: Limits, locked: bool) -> Outcome:
-    (receive, send), (alive, sync) = os.pipe(), os.pipe()
-    passed = [send, sync, *([_filter()] if locked else [])]
+    (receive, send), (info, tell) = os.pipe(), os.pipe()
+    passed = [send, tell, *([_filter()] if locked else [])]
     root = _COURSE if locked else str(Path(__file__).parent.parent)
     uid = _own_uid() if locked else 0
     python = [sys.executable, "-I", "-B", "-c", _START, str(uid), str(send), "locked" if locked else "open", root]
-    line = [*(command(limits, passed[2], sync) if locked else []), *python]
-    with os.fdopen(receive, "rb"), os.fdopen(alive, "rb"), _started(line, job, passed, locked) as process:
-        watch = _Watch(process, receive, alive, limits, locked)
+    line = [*(command(limits, passed[2], tell) if locked else []), *python]
+    with os.fdopen(receive, "rb"), os.fdopen(info, "rb"), _started(line, job, passed, locked) as process:
+        watch = _Watch(process, receive, info, limits, locked)
         ended, reason = watch.run()
     return _outcome(watch, ended, reason)
 

@@ -61,9 +61,10 @@ def contents(path: Path, largest: int) -> bytes:
         raise Malformed(f"there is no {path.name}; hand in a notebook with this name") from None
     except OSError:
         raise Malformed(f"{path.name} is a link or cannot be opened; hand in the notebook itself") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Malformed(f"{path.name} is not a file; hand in the notebook itself")
     with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Malformed(f"{path.name} is not a file; hand in the notebook itself")
         data = file.read(largest + 1)
     if len(data) > largest:
         raise Malformed(f"{path.name} has more than {largest / (1 << 20):g} MiB; clear its outputs and save it again")
