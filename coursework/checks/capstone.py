@@ -11,9 +11,9 @@ judge reads the fault off the exact structure of what it sent, which is sharper 
   then not counted.
 - `repair`: 20 pairs of networks that see the same batches. A pair is won by a loss below 0.7 times the baseline's.
   A start that is no better wins a pair with probability ½ or less, and so all 20 with 2⁻²⁰ < 10⁻⁶; 17 or more, which
-  give half of the points, with 0.0013. A right start has log ratios about −1 or below, with standard deviations below
-  0.2, and so loses a pair in 10⁸ or fewer if they are normal. Weights that are too small win none, and Xavier's in a
-  ReLU network too few.
+  give half of the points, with 0.0013. A right start has a mean log ratio of −1.1 (tanh) to −2.0 (GELU): ln 0.7 lies
+  eight or more standard deviations above it, so that it hardly ever misses a pair. Weights that are too small win none,
+  and Xavier's in a ReLU network too few.
 """
 
 import math
@@ -33,11 +33,11 @@ MARGIN = 0.7
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
     """Draw the size of the six networks, and the network that is to be repaired."""
-    activation, width = str(rng.choice(["relu", "leaky_relu", "gelu", "tanh"])), int(rng.integers(44, 53))
+    activation, width = str(rng.choice(["relu", "leaky_relu", "gelu", "tanh"])), int(rng.integers(48, 57))
     return {
         "width": int(rng.integers(24, 37)),
         "depth": int(rng.integers(7, 11)),
-        "patient": {"activation": activation, "widths": [64, *[width] * int(rng.integers(6, 8)), 10]},
+        "patient": {"activation": activation, "widths": [64, *[width] * 6, 10]},
     }
 
 

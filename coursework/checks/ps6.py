@@ -4,7 +4,7 @@ Power, at α = 1e-6:
 
 - `he_leaky`: two draws of at least 12,000 weights each, judged by `judging.drawn`. Above 0.999 against the slope
   forgotten, 1 + a in place of 1 + a², 1 − a², He's rule backward (fans that differ by a factor of 2 or more), and the
-  uniform law (half the points). Slopes are from 0.45 to 0.7, so that each is 8 % off or more.
+  uniform law (half the points). Slopes are from 0.45 to 0.7, so that each is 6 % off or more.
 - The other requests are exact. A rule that misses the kink at 0, or a Gauss-Hermite rule for the weight exp(−x²), is
   off by more than the tolerance.
 """

@@ -16,6 +16,7 @@ from initgrade import judging
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 SAMPLES = 2000
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
@@ -53,10 +54,9 @@ def _start(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 
 def initial_loss(frequency: float, bias: float, spread: float) -> float:
     """Return the expected binary cross-entropy of a logit that is normal around the bias."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
-    logit, weights = bias + spread * nodes, weights / math.sqrt(2 * math.pi)
+    logit = bias + spread * NODES
     loss = frequency * np.logaddexp(0, -logit) + (1 - frequency) * np.logaddexp(0, logit)
-    return float(weights @ loss)
+    return float(WEIGHTS @ loss) / math.sqrt(2 * math.pi)
 
 
 def judge_loss(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
