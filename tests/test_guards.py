@@ -510,14 +510,22 @@ def test_without_git_what_gitignore_names_is_left_out(tree: Path, monkeypatch: p
 def test_everything_that_is_used_is_pinned() -> None:
     files = [
         path
-        for folder in ("initnotes", "initgrade", "tools", "tests", "benchmarks")
+        for folder in ("initnotes", "initgrade", "coursework", "tools", "tests", "benchmarks")
         for path in (notebooks.ROOT / folder).glob("*.py")
     ]
     trees = [ast.walk(ast.parse(path.read_text(encoding="utf-8"))) for path in files]
     used = {name.split(".")[0] for tree in trees for node in tree for name in imported(node)}
     config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))
     used |= {name.split(".")[0] for name in config["sphinx"]["config"]["extensions"]}
-    local = {"initnotes", "initgrade", "tools", *(path.stem for path in files), *sys.stdlib_module_names}
+    local = {
+        "initnotes",
+        "initgrade",
+        "coursework",
+        "tools",
+        "tests",
+        *(path.stem for path in files),
+        *sys.stdlib_module_names,
+    }
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in requirements() if "==" in line}
     packages = importlib.metadata.packages_distributions()
     wanted = {name: {p.lower().replace("_", "-") for p in packages[name.split(".")[0]]} for name in used - local}
