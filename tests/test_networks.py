@@ -423,3 +423,19 @@ def test_bad_factors(a, b, error, message):
 def test_bad_inputs(inputs, error, message):
     with pytest.raises(error, match=re.escape(message)):
         ensemble(2)(inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "selu", "gelu", "silu", "sigmoid", "leaky_relu", "linear"])
+def test_all_stays_on_the_device_that_was_given(activation: str, dtype: str) -> None:
+    """A device without data stands for one that this machine may lack: it refuses to meet tensors of another."""
+    options = {"rng": np.random.default_rng(1), "replicas": 3, "sigma_b": 0.1, "dtype": dtype}
+    net = Ensemble((8, 16, 16, 4), activation, "he_normal", device="meta", **options)
+    inputs = torch.empty(5, 8, dtype=net.dtype, device="meta")
+    signals = net.forward(inputs)
+    gradients = net.backward(signals, torch.ones_like(signals.output))
+    made = [*signals.pre_activations, *signals.activations, *gradients.weights, *gradients.biases]
+    assert {tensor.device.type for tensor in made} == {"meta"}
+    here = Ensemble((8, 16, 16, 4), activation, "he_normal", **options)
+    with pytest.raises((RuntimeError, ValueError), match="device"):
+        here.backward(here.forward(torch.ones(5, 8, dtype=here.dtype)), torch.ones_like(signals.output))
