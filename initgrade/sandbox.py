@@ -200,9 +200,9 @@ def _own_files() -> list[tuple[str, str, str]]:
 
 @functools.cache
 def _layout() -> tuple[str, ...]:
-    """Return the arguments that build the file system; bubblewrap's own folders would be closed to others."""
-    arguments = ["--tmpfs", "/"]
-    made = {Path("/")}
+    """Return the arguments that fill the file system; bubblewrap's own folders would be closed to others."""
+    arguments: list[str] = []
+    made = {Path("/"), Path("/tmp")}
     for option, source, target in _mounts():
         for folder in reversed(Path(target).parents):
             if folder not in made:
@@ -222,11 +222,12 @@ def command(limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
         namespaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         namespaces += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     settings = [part for name, value in _environment().items() for part in ("--setenv", name, value)]
-    temporary = ["--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    # /tmp comes first: Python itself may lie below it.
+    roots = ["--tmpfs", "/", "--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     bwrap = shutil.which("bwrap") or "bwrap"
     guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--info-fd", str(info_fd)]
     guards += ["--hostname", "sandbox", "--clearenv"]
-    return [bwrap, *namespaces, *guards, *settings, *_layout(), *temporary, "--remount-ro", "/"]
+    return [bwrap, *namespaces, *guards, *settings, *roots, *_layout(), "--remount-ro", "/"]
 
 
 def _own_uid() -> int:
