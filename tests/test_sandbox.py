@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,25 +98,30 @@ def test_forbidden(sandbox: list[str], code: str, tmp_path: Path) -> None:
     assert len(problems(outcome)) == 1
 
 
-LIMITED = {
+PATIENT = {"cell_seconds": 20.0, "seconds": 20.0}  # so that on a busy machine no other limit comes first
+LIMITED: dict[str, tuple[str, dict[str, Any], str]] = {
     "wall clock": ("import time\ntime.sleep(60)", {"seconds": 0.5}, "timed_out"),
     "processor time": (
         "import os\nfor _ in range(3): os.fork()\nwhile True: pass",
-        {"cpu_seconds": 0.6, "cell_seconds": 9.0, "seconds": 9.0},
+        {"cpu_seconds": 0.6, **PATIENT},
         "timed_out",
     ),
     "memory of all": (
         "import os, time\nfor _ in range(8):\n    if os.fork() == 0:\n        kept = bytearray(b'x') * (60 << 20)\n"
         "        time.sleep(60)\ntime.sleep(60)",
-        {},
+        PATIENT,
         "out_of_memory",
     ),
     "memory in files": (
         "import time\nfor k in range(3): open(f'/tmp/{k}', 'wb').write(b'x' * (30 << 20))\ntime.sleep(60)",
-        {"files": 100 << 20, "memory": 80 << 20},
+        {"files": 100 << 20, "memory": 80 << 20, **PATIENT},
         "out_of_memory",
     ),
-    "number of files": ("import time\nfor k in range(9999): open(f'/tmp/{k}', 'w')\ntime.sleep(60)", {}, "stopped"),
+    "number of files": (
+        "import time\nfor k in range(999): open(f'/tmp/{k}', 'w')\ntime.sleep(60)",
+        PATIENT,
+        "stopped",
+    ),
     "values": ("import os\nwhile True: os.write(OUT, bytes(1 << 16))", {}, "stopped"),
     "exit": ("import os\nos._exit(0)", {}, "died"),
     "own end": ("import os\nos.kill(os.getpid(), 9)", {}, "died"),
@@ -131,7 +137,7 @@ def test_limit(sandbox: list[str], name: str) -> None:
     assert outcome.started
     assert outcome.ended == ended, outcome
     assert outcome.reason
-    assert outcome.seconds < LIMITS.seconds + 1
+    assert outcome.seconds < 20.0
 
 
 def alive(marker: str) -> list[str]:
@@ -384,3 +390,61 @@ def f():
     requests = [{"target": "f", "call": True, "seconds": 20.0, "arguments": [values.pack({})[0]]}]
     outcome = ours.execute([{"id": "a", "source": code}], requests, variant={}, limits=limits)
     assert answered(outcome) == 600.0
+
+
+def answer(
+    target: Any, *, call: bool = True, name: str = "f", seconds: float = 2.0, **arguments: Any
+) -> dict[str, Any]:
+    tree, blobs = values.pack(arguments)
+    request = {"target": name, "call": call, "arguments": [tree, tree]}
+    data = worker.in_a_child(lambda: worker.answer(request, blobs, {"f": target}, 1 << 20), seconds, 1 << 20)
+    ((header, back),) = values.frames(data)
+    return {**header, "found": [values.unpack(tree, back) for tree in header.get("values", [])]}
+
+
+def test_requests_are_answered() -> None:
+    def draw(rng: np.random.Generator, scale: float) -> dict[str, np.ndarray]:
+        return {"w": scale * rng.normal(size=3)}
+
+    found = answer(draw, seed=7, scale=2.0)["found"]
+    expected = 2.0 * np.random.default_rng(7).normal(size=3)
+    for each in found:
+        np.testing.assert_array_equal(each["w"], expected)
+    assert answer(3, call=False)["found"] == [3, 3]
+
+
+def test_requests_that_cannot_be_answered_say_why() -> None:
+    for target, status, message in [
+        (lambda: 1 / 0, "crashed", "ZeroDivisionError"),
+        (lambda: object(), "malformed", "type object"),
+        (lambda: os._exit(3), "crashed", "ended before it gave an answer"),
+        (lambda: os.kill(os.getpid(), 9), "crashed", "by signal 9"),
+        (lambda: time.sleep(9), "timed_out", "no answer within 0.3 s"),
+        (3, "missing", "is of type int, not a function"),
+    ]:
+        found = answer(target, seconds=0.3 if status == "timed_out" else 2.0)
+        assert (found["status"], message in found["message"]) == (status, True), found
+    assert answer(3, name="g")["message"] == "there is no function 'g'"
+
+
+def test_a_session_sends_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    requests = [{"target": "f", "call": True, "seconds": 2.0, "arguments": [values.pack({"x": 2})[0]]}]
+    cells = ["def f(x): return x * VARIANT['k']", "VARIANT['k'] = 0", "1 / 0"]
+    job: dict[str, Any] = {"variant": {"k": 5}, "limits": {"cell_seconds": 2, "result": 1 << 20}, "requests": requests}
+    job["cells"] = [{"id": str(k), "source": source} for k, source in enumerate(cells)]
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as file:
+        session = worker.Session(
+            job | {"variant": {"k": 5}, "limits": {"cell_seconds": 2, "result": 1 << 20}}, [], writer
+        )
+        session.run()
+        os.close(writer)
+        messages = [header for header, _ in values.frames(file.read())]
+    assert [message["kind"] for message in messages] == ["cell", "asked", "answer", "done"]
+    assert messages[2]["values"] == [10]
+
+
+def test_modules_that_are_lacking() -> None:
+    assert worker.lacking(["json"]) == ""
+    assert "no_such_module" in worker.lacking(["json", "no_such_module"])
