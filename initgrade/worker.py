@@ -1,7 +1,8 @@
 """Runs inside the sandbox: executes a submission's cells, then answers each request in a process of its own.
 
 It holds no checks and decides nothing. Of initgrade it imports only `values`, and of other packages none before the
-submission does, so that starting is cheap.
+submission does, so that starting is cheap. What is marked "no cover" runs in the sandbox only, where tests reach it and
+coverage does not.
 """
 
 import contextlib
@@ -38,14 +39,14 @@ class CellTimeout(BaseException):
     """Raised inside a cell that takes too long; not an Exception, so that a broad ``except`` lets it pass."""
 
 
-def become(uid: int) -> None:
+def become(uid: int) -> None:  # pragma: no cover
     """Become an ordinary user for good."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
-def unlocked() -> str:
+def unlocked() -> str:  # pragma: no cover
     """Return what is wrong with the lock: a capability left, or a way back to root. Empty if nothing is."""
     with open("/proc/self/status", encoding="ascii") as file:
         status = {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
@@ -59,7 +60,7 @@ def unlocked() -> str:
     return ""
 
 
-def confine(limits: Mapping[str, int]) -> None:
+def confine(limits: Mapping[str, int]) -> None:  # pragma: no cover
     """Set the limits of each process; the supervisor adds up those of all of them."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name, kind in _LIMITS.items():
@@ -158,7 +159,7 @@ def answer(request: Mapping[str, Any], blobs: list[bytes], space: Mapping[str, A
     if target not in space:
         return _reply("missing", f"there is no {'function' if request['call'] else 'variable'} {target!r}")
     if request["call"] and not callable(space[target]):
-        return _reply("missing", f"{target!r} is a {type(space[target]).__name__}, not a function")
+        return _reply("missing", f"{target!r} is of type {type(space[target]).__name__}, not a function")
     try:
         with _same_process():
             return _values(request, blobs, space[target], largest)
@@ -191,7 +192,7 @@ def _arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _single_thread() -> None:
+def _single_thread() -> None:  # pragma: no cover
     """Let torch start no thread in a forked process, where its thread pool does not exist any more."""
     torch = sys.modules.get("torch")
     with contextlib.suppress(Exception):
@@ -232,7 +233,7 @@ def in_a_child(work: Callable[[], bytes], seconds: float, largest: int) -> bytes
     return _reply("crashed", f"its process ended {ended}")
 
 
-def _child(work: Callable[[], bytes], writer: int) -> None:
+def _child(work: Callable[[], bytes], writer: int) -> None:  # pragma: no cover
     try:
         os.setsid()
         _single_thread()
@@ -319,7 +320,7 @@ def lacking(needs: list[str]) -> str:
     return f"{', '.join(missing)} cannot be imported in the sandbox" if missing else ""
 
 
-def main(uid: int, out: int, locked: bool) -> None:
+def main(uid: int, out: int, locked: bool) -> None:  # pragma: no cover
     """Give up all privileges, read the job, run it.
 
     Parameters
