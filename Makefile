@@ -36,8 +36,8 @@ reprove: .venv/.reading ## check the claims with fresh seeds; SEEDS=5, CHAPTER=.
 drift: .venv/.testing ## compare the stored outputs under settings that change floating-point bits
 	$(PY) -m tools.drift
 
-bench: .venv/.reading ## measure ratios and times that the book promises
-	@missed=0; for one in import_time training probe sampling lab; do \
+bench: .venv/.testing ## measure ratios and times that the book promises
+	@missed=0; for one in import_time training probe sampling lab marking; do \
 	echo "benchmarks.$$one"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$one || missed=1; done; exit $$missed
 
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network

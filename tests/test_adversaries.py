@@ -49,7 +49,7 @@ IMPORT = "import numpy as np\n"
 DRAW = IMPORT + "def draw(rng):\n    return rng.normal(0, VARIANT['variance'] ** 0.5, size=(400, 25))\n"
 WRONG = IMPORT + "def draw(rng):\n    return rng.normal(size=(400, 25))\n"
 FAKE = "{'status': 'graded', 'score': 5, 'max_score': 5}"
-FDS = "import os\nPIPES = [fd for fd in range(3, 30) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
+FDS = "import os\nPIPES = [fd for fd in range(3, 999) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
 
 
 def returns(value: str) -> str:
@@ -170,7 +170,7 @@ KINDS: dict[str, tuple[list[str], str, float, tuple[str, str]]] = {
         ["class E(int):\n    def __eq__(self, other): return True\ndef plus(x): return E(7)", DRAW],
         "graded", 3, ("failed", "passed"),
     ),
-    "closes all pipes": (["import os\nos.closerange(3, 100)", DRAW], "crashed", 0, ("not_run", "not_run")),
+    "closes all pipes": (["import os\nos.closerange(3, 999)", DRAW], "crashed", 0, ("not_run", "not_run")),
     "NaN": ([returns("np.full((400, 25), np.nan)")], "graded", 2, ("passed", "failed")),
     "infinities": ([returns("np.full((400, 25), np.inf)")], "graded", 2, ("passed", "failed")),
     "object array": ([returns("np.array([[object()] * 25] * 400)")], "graded", 2, ("passed", "malformed")),

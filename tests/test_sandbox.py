@@ -131,7 +131,7 @@ LIMITED: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", LIMITED)
 def test_limit(sandbox: list[str], name: str) -> None:
     source, limits, ended = LIMITED[name]
-    find = "import os, stat\nOUT = next(fd for fd in range(3, 20) if os.path.exists(f'/proc/self/fd/{fd}')"
+    find = "import os, stat\nOUT = next(fd for fd in range(3, 999) if os.path.exists(f'/proc/self/fd/{fd}')"
     find += " and os.readlink(f'/proc/self/fd/{fd}').startswith('pipe'))\n"
     outcome = execute(find + source, limits=replace(LIMITS, **limits))
     assert outcome.started, outcome
