@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearMarkScheme, ClearSolutions
 
@@ -22,6 +23,15 @@ WRONG = sorted((ROOT / "wrong").glob("*/*.py"))
 STUDENTS = ("student-a", "student-b", "student-c")
 SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.M | re.S)
 LONGEST_CHECK = 15
+
+
+def test_an_assignment_has_one_title() -> None:
+    settings = yaml.safe_load((ROOT / "course.yml").read_text(encoding="utf-8"))["assignments"]
+    titles = {name: checks(name).title for name in NAMES}
+    assert {name: entry["title"] for name, entry in settings.items()} == titles
+    for name, title in titles.items():
+        heading = source(name).cells[0].source.splitlines()[0]
+        assert heading.partition(": ")[2].lower().startswith(title.lower()), heading
 
 
 @cache

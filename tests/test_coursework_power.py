@@ -1,4 +1,4 @@
-"""What the checks of problem sets 5 to 8 and of the capstone promise: correct answers pass, named wrong ones do not."""
+"""What the checks of assignments 5 to 8 and of the capstone promise: correct answers pass, named wrong ones do not."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Problem set 5: Glorot's two laws, fans that a shape does not show, and the compromise between them.
+"""Assignment 5: Glorot's two laws, fans that a shape does not show, and the compromise between them.
 
 Power, at α = 1e-6 for each judged request:
 

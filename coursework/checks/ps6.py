@@ -1,4 +1,4 @@
-"""Problem set 6: He's rule with a leaky slope, and the gain of an activation of one's own by quadrature.
+"""Assignment 6: He's rule with a leaky slope, and the gain of an activation of one's own by quadrature.
 
 Power, at α = 1e-6:
 

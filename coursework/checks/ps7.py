@@ -1,4 +1,4 @@
-"""Problem set 7: a truncated normal with the right spread, and a SELU of one's own with its fixed point.
+"""Assignment 7: a truncated normal with the right spread, and a SELU of one's own with its fixed point.
 
 Power, at α = 1e-6:
 

@@ -1,4 +1,4 @@
-"""Problem set 8: an output bias for unequal classes, the loss and the steps that follow, and tanh's critical line.
+"""Assignment 8: an output bias for unequal classes, the loss and the steps that follow, and tanh's critical line.
 
 All requests are exact, so none has a false-failure rate. Tolerances are those of the notebook. Each named wrong answer
 differs from the right one by more than its tolerance for every variant: frequencies are from 0.02 to 0.08, where
