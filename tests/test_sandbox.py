@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -171,7 +172,7 @@ def test_fork_bomb(sandbox: list[str], bomb: str) -> None:
         assert alive(f"\x00{ours._own_uid()}\x00") == []
 
 
-def test_as_an_ordinary_user(sandbox: list[str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_as_an_ordinary_user(sandbox: list[str], request: pytest.FixtureRequest) -> None:
     """Root becomes one for this test; others already are."""
     code = """
 import sys
@@ -191,13 +192,13 @@ for source in (look, bomb):
             system_parts.record("sandbox", request.node.nodeid)
             (pytest.fail if system_parts.under_ci() else pytest.skip)("setpriv or a Python for all users was not found")
         python, become = ["/usr/bin/python3"], ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    copied = tmp_path / "initgrade"
-    shutil.copytree(Path(ours.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in (copied, *tmp_path.parents[:-2], tmp_path):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "A_SECRET": "of the course"}
-    line = [*become, *python, "-B", "-c", code, str(tmp_path)]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, cwd="/", timeout=60)
+    with tempfile.TemporaryDirectory() as home:  # pytest closes its own folder whenever another pytest starts
+        shutil.copytree(Path(ours.__file__).parent, f"{home}/initgrade", ignore=shutil.ignore_patterns("__pycache__"))
+        Path(home).chmod(0o755)
+        line = [*become, *python, "-B", "-c", code, home]
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "A_SECRET": "of the course"}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, cwd="/", timeout=60)
+    assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "", lines
     assert lines[1].startswith(f"True finished  {user}" if become else "True finished")
