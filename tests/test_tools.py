@@ -384,6 +384,18 @@ def test_what_was_not_run_comes_last(
     assert check.main([]) == 1
 
 
+def test_one_part_runs_beside_another(parts: dict[str, tuple[str, ...]], capfd: pytest.CaptureFixture[str]) -> None:
+    wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
+    sign = str(system_parts.RECORD.parent / "sign")
+    parts.update(
+        pytest=("-c", wait.format(sign)), nbval=("-c", f"open({sign!r}, 'w'); print('said'); raise SystemExit(2)")
+    )
+    assert check.main([]) == 1
+    shown = capfd.readouterr().out
+    assert shown.index("=== pytest") < shown.index("=== nbval") < shown.index("said") < shown.index("=== summary")
+    assert re.search(r"nbval +FAILED \(exit code 2\)", shown)
+
+
 def test_interrupted_check_shows_its_summary(
     parts: dict[str, tuple[str, ...]], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

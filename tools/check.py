@@ -1,11 +1,14 @@
 """``make test``: run every check, let no failure hide another, and end with a summary and with what was not run.
 
+The notebooks are compared beside the tests, which often wait for a browser or a sandbox: together they fill the cores.
 ``python -m tools.check`` runs all; ``python -m tools.check pytest mypy`` runs the parts named.
 """
 
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import system_parts
@@ -14,7 +17,7 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 _PYTEST = ("-m", "pytest")
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
 _ALL_CORES = ("-n", "auto", "--dist", "worksteal")
-_A_FILE_A_CORE = ("-n", "auto", "--dist", "loadscope")  # the cells of a notebook share a kernel
+_A_FILE_A_KERNEL = ("-n", str(max(1, (os.cpu_count() or 1) // 2)), "--dist", "loadscope")
 _COVERAGE = ("--cov=initnotes", "--cov=initgrade", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
@@ -22,8 +25,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
-    "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_CORE),
+    "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
+BESIDE = {"pytest": "nbval"}
 
 
 @dataclass
@@ -49,6 +53,31 @@ def run(name: str) -> Row:
     return Row(name, code, time.monotonic() - start, len(system_parts.recorded()) - before)
 
 
+def run_beside(name: str) -> tuple[Row, str]:
+    """Run one part that prints nothing before it is over; no such part counts what it leaves out."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *PARTS[name]], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return Row(name, done.returncode, time.monotonic() - start, 0), done.stdout
+
+
+def run_all(names: list[str], rows: list[Row]) -> None:
+    """Run the parts in order, and append what each did."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        begun: dict[str, Future[tuple[Row, str]]] = {}
+        for place, name in enumerate(names):
+            beside = BESIDE.get(name)
+            if beside in names[place:]:
+                begun[beside] = pool.submit(run_beside, beside)
+            if name not in begun:
+                rows.append(run(name))
+                continue
+            row, said = begun[name].result()
+            print(f"\n=== {name}, beside the one before\n{said}", flush=True)
+            rows.append(row)
+
+
 def main(names: list[str]) -> int:
     unknown = [name for name in names if name not in PARTS]
     if unknown:
@@ -58,8 +87,7 @@ def main(names: list[str]) -> int:
     wanted = names or list(PARTS)
     rows: list[Row] = []
     try:
-        for name in wanted:
-            rows.append(run(name))
+        run_all(wanted, rows)
     except KeyboardInterrupt:
         print("\nInterrupted: the summary shows what was finished.")
     print("\n=== summary")
