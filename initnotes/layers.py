@@ -2,7 +2,8 @@
 
 What lives here writes parameters, and says which ones; what the network then does to a signal is measured upstairs.
 
-A layer's weight is a stack of blocks ``(fan_out, fan_in, *kernel)``, one a group, which a scheme draws as replicas:
+A weight is a stack of blocks ``(fan_out, fan_in, *kernel)``, one a group, row, gate or projection, which a scheme draws
+as replicas:
 
 =====================  ==================================  ================  ================
 layer                  layout in torch                     fan_in            fan_out
@@ -11,6 +12,17 @@ layer                  layout in torch                     fan_in            fan
 ``Conv1d`` … ``3d``    ``(out, in / groups, *kernel)``     in / groups · k   out / groups · k
 ``ConvTranspose…``     ``(in, out / groups, *kernel)``     in / groups · k   out / groups · k
 ``Embedding``          ``(rows, dim)``                     1                 dim
+``RNN``, ``GRU``, ``LSTM`` and their cells
+---------------------------------------------------------------------------------------------
+- ``weight_ih…``       ``(gates · hidden, in)``            in                hidden
+- ``weight_hh…``       ``(gates · hidden, state)``         state             hidden
+- ``weight_hr…``       ``(state, hidden)``                 hidden            state
+``MultiheadAttention``
+---------------------------------------------------------------------------------------------
+- ``in_proj_weight``   ``(3 · embed, embed)``              embed             embed
+- ``q_proj_weight``    ``(embed, embed)``                  embed             embed
+- ``k_proj_weight``    ``(embed, kdim)``                   kdim              embed
+- ``v_proj_weight``    ``(embed, vdim)``                   vdim              embed
 =====================  ==================================  ================  ================
 
 Here k is the product of the kernel's sizes. The derivation, at stride 1 and away from the edges: an output of a
@@ -19,8 +31,17 @@ are connected, in / groups behind every output and out / groups before every inp
 transpose of a convolution from out to in channels, so that its two fans change places, and so do the channels in its
 weight's layout. A depthwise convolution has one input channel a group: fan_in = k. A lookup in an embedding is a linear
 layer with a one-hot input: a coordinate is the sum of one weight, and an index feeds dim coordinates.
+
+Gates and projections are linear layers side by side, whose matrices torch stores on top of one another: gates is 1 for
+``RNN``, 3 for ``GRU`` and 4 for ``LSTM``, a packed projection holds query, key and value, and the state has proj_size
+units if that is set, else hidden ones. Each matrix counts for itself, in its own equation, so that the draw does not
+depend on how it is stored. Two things follow for the signals. The pre-activation of a gate is a sum over two matrices,
+W_ih x + W_hh h + b, so its variance is the sum of theirs; at the first step, with h = 0, only W_ih's is there, and in a
+GRU's candidate the reset gate weakens W_hh's. And the gradient that reaches x or h is the sum of what comes back
+through all gates.
+
 ``torch.nn.init`` counts from the layout alone: it takes in for out where the convolution is transposed, the rows of an
-embedding for its outputs, and all groups for one in fan_out.
+embedding for its outputs, and all groups, gates or projections for one in fan_out.
 """
 
 from __future__ import annotations
@@ -44,18 +65,13 @@ __all__ = ["Entry", "Plan", "initialize_", "plan", "true_fans"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_LAYERS = (nn.Linear, _ConvNd, nn.Embedding)
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+_LAYERS = (nn.Linear, _ConvNd, nn.Embedding, *_RECURRENT, nn.MultiheadAttention)
 _NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
-_GATES = "it stacks the matrices of several gates in one weight, so that its shape does not tell their fans"
+_TOKENS = {"bias_k": "key", "bias_v": "value"}  # of MultiheadAttention, which appends them to the sequence
 _BY_HAND = "initialize it by hand (torch.nn.init), and the other submodules one by one"
 _NO_RULE: dict[type[nn.Module], tuple[str, str]] = {
-    nn.RNNBase: (_GATES, _BY_HAND),
-    nn.RNNCellBase: (_GATES, _BY_HAND),
-    nn.MultiheadAttention: (
-        "it stacks the projections of queries, keys and values in one weight, whose shape does not tell their fans",
-        _BY_HAND,
-    ),
     nn.Bilinear: ("its output sums products of two inputs, for which a scheme has no fan", _BY_HAND),
     nn.EmbeddingBag: ("how many rows an output sums depends on the bag", _BY_HAND),
     torch.jit.ScriptModule: (
@@ -136,38 +152,56 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class _Stack:
+    """A weight as `count` blocks (fan_out, fan_in, *kernel); a plan says what they are, if `what` does."""
+
+    block: tuple[int, ...]
+    count: int = 1
+    what: str = ""
+    is_transposed: bool = False
+
+
+@dataclass(frozen=True)
 class _Job:
-    """A parameter to write, under the first name that a layer gives it; a bias has no layer."""
+    """A parameter to write, under the first name that a layer gives it.
+
+    A bias has no stack. If another bias is added to it, only one has the value: `other` names that one in the rest.
+    """
 
     name: str
     parameter: nn.Parameter
-    layer: nn.Module | None
+    stack: _Stack | None
+    other: str
     zero_rows: list[int]
 
 
-def true_fans(layer: nn.Module) -> tuple[int, int]:
+def true_fans(layer: nn.Module, weight: str | None = None) -> tuple[int, int]:
     """Count the inputs that one output of a layer sums over, and the outputs that one input feeds.
 
     Unlike `initnotes.fans` and ``torch.nn.init``, which see only a shape, this knows of groups, of transposed
-    convolutions and of embeddings; the module's docstring derives the counts.
+    convolutions, of embeddings, and of gates and projections that share a weight; the module's docstring derives the
+    counts.
 
     Parameters
     ----------
-    layer : torch.nn.Linear, Conv1d … 3d, ConvTranspose1d … 3d or Embedding
+    layer : torch.nn.Linear, Conv1d … 3d, ConvTranspose1d … 3d, Embedding, RNN, LSTM, GRU, a cell, MultiheadAttention
+    weight : str, optional
+        Which of its weights, such as ``"weight_hh_l0"`` or ``"in_proj_weight"``. Needed where there are several.
 
     Returns
     -------
     fan_in, fan_out : int
         At stride 1 and away from the edges. With stride s, an input of a d-dimensional convolution feeds fan_out / sᵈ
         outputs on average, and an output of a transposed one sums over fan_in / sᵈ inputs; as in He et al., strides do
-        not count here. Dilation changes neither.
+        not count here. Dilation changes neither. Where gates or projections share a weight, these are the fans of one.
 
     Raises
     ------
     TypeError
-        If `layer` is of another kind.
+        If `layer` is of another kind, or `weight` not a string.
     ValueError
-        If its weight has no shape yet, or an axis of length 0.
+        If it has no weight of that name, or several and none is named; if the weight has no shape yet, or an axis of
+        length 0.
 
     References
     ----------
@@ -183,13 +217,22 @@ def true_fans(layer: nn.Module) -> tuple[int, int]:
     (9, 9)
     >>> true_fans(nn.Embedding(1000, 32))
     (1, 32)
+    >>> true_fans(nn.LSTM(10, 32), "weight_hh_l0")
+    (32, 32)
+    >>> true_fans(nn.MultiheadAttention(64, 4))
+    (64, 64)
     """
     if not isinstance(layer, _LAYERS):
-        allowed = "a Linear, Conv1d to 3d, ConvTranspose1d to 3d or Embedding of torch.nn"
-        raise TypeError(f"layer must be {allowed}, got {_kind(layer)}")
-    if is_lazy(layer.weight):
+        allowed = "a Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding, RNN, LSTM, GRU, one of their cells, or a"
+        raise TypeError(f"layer must be {allowed} MultiheadAttention of torch.nn, got {_kind(layer)}")
+    names = _weights(layer)
+    if weight is None and len(names) > 1:
+        raise ValueError(f"{_kind(layer)} has several weights; say of which, weight=… one of: {', '.join(names)}")
+    name = names[0] if weight is None else _checks.one_of(weight, "weight", names)
+    values = getattr(layer, name)
+    if is_lazy(values):
         raise ValueError(f"layer must have a shape, got a {_kind(layer)} without one; run one batch through it first")
-    return schemes.fans(_blocks(layer, layer.weight)[0])
+    return schemes.fans(_stack(layer, name, values).block)
 
 
 def plan(module: nn.Module, scheme: str | Initializer, *, bias: float = 0.0) -> Plan:
@@ -221,6 +264,12 @@ def plan(module: nn.Module, scheme: str | Initializer, *, bias: float = 0.0) -> 
     1.bias     (64,)                                    left: normalization (BatchNorm2d)
     3.weight   (64, 2, 5, 5)     400       50  0.07071  set: he_normal
     3.bias     (8,)                            0        set: bias 0
+    >>> print(plan(nn.GRU(10, 32), "orthogonal", bias=1.0))
+    parameter     shape     fan_in  fan_out  std
+    weight_ih_l0  (96, 10)      10       32  0.1768  set: orthogonal, 3 gates
+    weight_hh_l0  (96, 32)      32       32  0.1768  set: orthogonal, 3 gates
+    bias_ih_l0    (96,)                      0       set: bias 1
+    bias_hh_l0    (96,)                      0       set: 0, bias_ih_l0 has the bias
     """
     drawn_by = schemes.scheme(scheme)
     start = _checks.real(bias, "bias")
@@ -232,22 +281,23 @@ def plan(module: nn.Module, scheme: str | Initializer, *, bias: float = 0.0) -> 
 def initialize_(module: Module, scheme: str | Initializer, *, rng: np.random.Generator, bias: float = 0.0) -> Module:
     """Draw the weights of all layers of a module in place, each with its true fans, and fill their biases.
 
-    Set are ``Linear``, ``Conv1d`` … ``3d``, ``ConvTranspose1d`` … ``3d`` and ``Embedding``, frozen ones too. Left as
-    they are: normalization layers, and all parameters that are not the weight or bias of a layer with a rule. `plan`
-    says it parameter by parameter.
+    Set are ``Linear``, ``Conv1d`` … ``3d``, ``ConvTranspose1d`` … ``3d``, ``Embedding``, ``RNN``, ``LSTM``, ``GRU``,
+    their cells, and ``MultiheadAttention``, frozen ones too. Left as they are: normalization layers, and all parameters
+    that are not a weight or bias of a layer with a rule. `plan` says it parameter by parameter.
 
     Parameters
     ----------
     module : torch.nn.Module
         A layer, or a network of any depth.
     scheme : str or Initializer
-        How the weights are drawn, as `initnotes.scheme` takes it. Each group of a convolution, and each row of an
-        embedding, is a draw of its own: `orthogonal` makes the groups orthogonal one by one and the rows unit vectors.
+        How the weights are drawn, as `initnotes.scheme` takes it. Each group of a convolution, row of an embedding,
+        gate of a recurrent layer, and projection of an attention is a draw of its own: `orthogonal` makes groups, gates
+        and projections orthogonal one by one and the rows unit vectors.
     rng : numpy.random.Generator
         The only source of randomness. Draws are float64, in the order of ``module.named_modules()``, then rounded to
         the parameter's dtype.
     bias : float
-        The value of all biases.
+        The value of all biases. Recurrent layers have two, which torch adds: ``bias_ih`` gets it, ``bias_hh`` gets 0.
 
     Returns
     -------
@@ -257,8 +307,8 @@ def initialize_(module: Module, scheme: str | Initializer, *, rng: np.random.Gen
     Raises
     ------
     TypeError
-        If `module` is not a module, contains a layer that has no rule yet (recurrent layers, ``MultiheadAttention``,
-        ``Bilinear``, ``EmbeddingBag``, quantized or scripted modules), or another argument has the wrong type.
+        If `module` is not a module, contains a layer that has no rule (``Bilinear``, ``EmbeddingBag``, quantized or
+        scripted modules), or another argument has the wrong type.
     ValueError
         If `module` has no parameters, some have no values yet (lazy layers, the meta device), a layer's weight is
         computed from other parameters (weight norm, pruning) or not real; if the scheme is unknown, `bias` not finite,
@@ -269,6 +319,11 @@ def initialize_(module: Module, scheme: str | Initializer, *, rng: np.random.Gen
     A parameter that several layers share is set once, with the fans of the first of them: an embedding before an
     unembedding that is tied to it gets fan_in = 1. The row ``padding_idx`` of an embedding is set to zero. All draws
     are made before the first is written, which takes the memory of a second copy of the parameters.
+
+    In a ``GRU``, torch multiplies the candidate's part of ``bias_hh`` by the reset gate, so that ``bias_ih`` is the one
+    that is added in all gates. To open the forget gates of an ``LSTM`` of n units, set them afterwards:
+    ``lstm.bias_ih_l0.data[n : 2 * n] = 1``. What a ``MultiheadAttention`` calls ``bias_k`` and ``bias_v`` is a key and
+    a value that it appends to the sequence and adds to nothing: they are left.
 
     References
     ----------
@@ -281,10 +336,17 @@ def initialize_(module: Module, scheme: str | Initializer, *, rng: np.random.Gen
     True
     >>> round(float(net[0].weight.detach().std() / (2 / 784) ** 0.5), 2)
     1.0
-    >>> initialize_(nn.LSTM(3, 4), "he_normal", rng=np.random.default_rng(0))
+
+    Each of the four gates of an LSTM gets an orthogonal matrix:
+
+    >>> lstm = initialize_(nn.LSTM(3, 8), "orthogonal", rng=np.random.default_rng(0), bias=0.5)
+    >>> gates = lstm.weight_hh_l0.detach().reshape(4, 8, 8)
+    >>> torch.allclose(gates @ gates.mT, torch.eye(8), atol=1e-6)
+    True
+    >>> initialize_(nn.Bilinear(2, 3, 4), "he_normal", rng=np.random.default_rng(0))
     Traceback (most recent call last):
         ...
-    TypeError: no rule for module (LSTM): it stacks the matrices of several gates in one weight, ...
+    TypeError: no rule for module (Bilinear): its output sums products of two inputs, for which a scheme has no fan; ...
     """
     drawn_by, start = schemes.scheme(scheme), _checks.real(bias, "bias")
     _checks.generator(rng)
@@ -305,15 +367,54 @@ def _kind(module: Any) -> str:
     return type(module).__name__
 
 
-def _blocks(layer: nn.Module, weight: Tensor) -> tuple[tuple[int, ...], int]:
-    """Return the shape (fan_out, fan_in, *kernel) of one block of a weight, and the number of blocks."""
+def _weights(layer: nn.Module) -> list[str]:
+    """Return the names of the weights that a layer with a rule has by its construction."""
+    if isinstance(layer, nn.MultiheadAttention):
+        is_packed = layer.kdim == layer.vdim == layer.embed_dim
+        return ["in_proj_weight"] if is_packed else ["q_proj_weight", "k_proj_weight", "v_proj_weight"]
+    if isinstance(layer, nn.RNNCellBase):
+        return ["weight_ih", "weight_hh"]
+    if isinstance(layer, nn.RNNBase):
+        ends = ["", "_reverse"] if layer.bidirectional else [""]
+        kinds = ["ih", "hh", "hr"] if layer.proj_size else ["ih", "hh"]
+        return [f"weight_{kind}_l{depth}{end}" for depth in range(layer.num_layers) for end in ends for kind in kinds]
+    return ["weight"]
+
+
+def _biases(layer: nn.Module) -> dict[str, str]:
+    """Map the names of the biases that such a layer may have to "", or to the bias that has the value in its place."""
+    if isinstance(layer, nn.MultiheadAttention):
+        return {"in_proj_bias": ""}
+    if not isinstance(layer, _RECURRENT):
+        return {"bias": ""}
+    first = [name.replace("weight", "bias") for name in _weights(layer) if "_ih" in name]
+    return dict.fromkeys(first, "") | {name.replace("_ih", "_hh"): name for name in first}
+
+
+def _divisor(layer: nn.Module, name: str) -> int:
+    """Return what a weight's first axis is a multiple of: its number of blocks, or if recurrent the rows of a block."""
+    if isinstance(layer, _ConvNd):
+        return layer.groups
+    if isinstance(layer, nn.RNNBase) and "_hr" in name:
+        return layer.proj_size
+    if isinstance(layer, _RECURRENT):
+        return layer.hidden_size
+    return 3 if name == "in_proj_weight" else 1
+
+
+def _stack(layer: nn.Module, name: str, weight: Tensor) -> _Stack:
+    """Cut a weight of a layer into the blocks that have fans."""
     first, second, *kernel = weight.shape
+    divisor = _divisor(layer, name)
     if isinstance(layer, nn.Embedding):
-        return (second, 1), first
-    if not isinstance(layer, _ConvNd):
-        return (first, second), 1
-    share = first // layer.groups
-    return ((second, share, *kernel) if layer.transposed else (share, second, *kernel)), layer.groups
+        return _Stack((second, 1), first)
+    if isinstance(layer, _RECURRENT):
+        gates = first // max(1, divisor)
+        return _Stack((divisor, second), gates, f"{gates} gates" if gates > 1 else "")
+    if isinstance(layer, _ConvNd) and layer.transposed:
+        return _Stack((second, first // divisor, *kernel), divisor, is_transposed=True)
+    what = "query, key and value" if name == "in_proj_weight" else ""
+    return _Stack((first // divisor, second, *kernel), divisor, what)
 
 
 def _parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
@@ -338,14 +439,11 @@ def _jobs(module: nn.Module) -> list[_Job]:
             padding.setdefault(id(sub.weight), []).append(sub.padding_idx)
     jobs: dict[int, _Job] = {}
     for sub, name, p in named:
-        if _is_own(sub, p) and p.numel():
-            jobs.setdefault(id(p), _Job(name, p, sub if p is sub.weight else None, padding.get(id(p), [])))
+        key = name.rpartition(".")[2]
+        if p.numel() and isinstance(sub, _LAYERS) and (key in _weights(sub) or key in _biases(sub)):
+            stack = _stack(sub, key, p) if key in _weights(sub) else None
+            jobs.setdefault(id(p), _Job(name, p, stack, _biases(sub).get(key, ""), padding.get(id(p), [])))
     return list(jobs.values())
-
-
-def _is_own(sub: nn.Module, parameter: nn.Parameter) -> bool:
-    """Return whether it is the weight or bias of a layer that has a rule, not a parameter that a subclass added."""
-    return isinstance(sub, _LAYERS) and (parameter is sub.weight or parameter is getattr(sub, "bias", None))
 
 
 def _refuse(who: str, sub: nn.Module) -> None:
@@ -355,17 +453,20 @@ def _refuse(who: str, sub: nn.Module) -> None:
     for kind, (why, what_to_do) in _NO_RULE.items():
         if isinstance(sub, kind):
             raise TypeError(f"no rule for {who}: {why}; nothing was changed; {what_to_do}")
-    own = list(sub.named_parameters(recurse=False))
+    own = list(sub.named_parameters(recurse=False, remove_duplicate=False))
     if any(is_lazy(p) for _, p in own):
         raise ValueError(f"{who} has parameters without a shape; run one batch through the model first")
     if not isinstance(sub, _LAYERS):
         return
     kept = dict(own)
-    if "weight" not in kept or ("bias" not in kept and getattr(sub, "bias", None) is not None):
-        raise ValueError(f"{who} computes its weight or bias from other tensors; initialize it before that is set up")
+    computed = [name for name in _weights(sub) if name not in kept]
+    computed = computed or [name for name in _biases(sub) if name not in kept and getattr(sub, name, None) is not None]
+    if computed:
+        raise ValueError(f"{who} computes its {computed[0]} from other tensors; initialize it before that is set up")
     for key, p in own:
         _refuse_values(who, key, p)
-    _refuse_shape(who, sub, kept["weight"])
+    for name in _weights(sub):
+        _refuse_shape(who, sub, name, kept[name])
 
 
 def _refuse_values(who: str, key: str, parameter: nn.Parameter) -> None:
@@ -377,11 +478,12 @@ def _refuse_values(who: str, key: str, parameter: nn.Parameter) -> None:
         raise ValueError(f"entries of {key} of {who} share memory (an expanded tensor); clone it first")
 
 
-def _refuse_shape(who: str, sub: nn.Module, weight: nn.Parameter) -> None:
-    kernel = len(sub.kernel_size) if isinstance(sub, _ConvNd) else 0
-    groups = sub.groups if isinstance(sub, _ConvNd) else 1
-    if weight.dim() != 2 + kernel or weight.shape[0] % groups:
-        raise ValueError(f"weight of {who} must have {2 + kernel} dimensions, got shape {tuple(weight.shape)}")
+def _refuse_shape(who: str, sub: nn.Module, name: str, weight: nn.Parameter) -> None:
+    axes = 2 + (len(sub.kernel_size) if isinstance(sub, _ConvNd) else 0)
+    divisor = max(1, _divisor(sub, name))
+    if weight.dim() != axes or weight.shape[0] % divisor:
+        multiple = f", the first a multiple of {divisor}" if divisor > 1 else ""
+        raise ValueError(f"{name} of {who} must have {axes} dimensions{multiple}, got shape {tuple(weight.shape)}")
 
 
 def _entry(
@@ -390,27 +492,29 @@ def _entry(
     """Say what happens to one parameter under one name."""
     shape = tuple(parameter.shape)
     if job is None:
-        return Entry(name, shape, None, None, None, _why_left(sub, parameter))
+        return Entry(name, shape, None, None, None, _why_left(sub, name.rpartition(".")[2], parameter))
     if name != job.name:
         return Entry(name, shape, None, None, None, f"tied to {job.name}, which is set")
-    if job.layer is None:
-        return Entry(name, shape, None, None, 0.0, f"bias {bias:g}")
-    block, _ = _blocks(job.layer, parameter)
+    if job.stack is None:
+        return Entry(name, shape, None, None, 0.0, f"0, {job.other} has the bias" if job.other else f"bias {bias:g}")
     rows = ", ".join(map(str, job.zero_rows))
-    why = scheme.name + (f", padding row {rows} zero" if rows else "")
-    return Entry(name, shape, *schemes.fans(block), scheme.std(block), why)
+    said = [scheme.name, job.stack.what, f"padding row {rows} zero" if rows else ""]
+    block = job.stack.block
+    return Entry(name, shape, *schemes.fans(block), scheme.std(block), ", ".join(filter(None, said)))
 
 
-def _why_left(sub: nn.Module, parameter: nn.Parameter) -> str:
+def _why_left(sub: nn.Module, key: str, parameter: nn.Parameter) -> str:
     if isinstance(sub, _NORMS):
         return f"normalization ({_kind(sub)})"
+    if isinstance(sub, nn.MultiheadAttention) and key in _TOKENS:
+        return f"a {_TOKENS[key]} of the sequence, not a bias ({_kind(sub)})"
     return f"no rule ({_kind(sub)})" if parameter.numel() else f"empty ({_kind(sub)})"
 
 
 def _value(job: _Job, scheme: Initializer, bias: float, rng: np.random.Generator) -> Tensor:
     """Return what a parameter will be, rounded to its dtype."""
-    p = job.parameter
-    value = np.full(tuple(p.shape), bias) if job.layer is None else _draw(job.layer, p, scheme, rng)
+    p, fill = job.parameter, 0.0 if job.other else bias
+    value = np.full(tuple(p.shape), fill) if job.stack is None else _draw(job.stack, p, scheme, rng)
     value[job.zero_rows] = 0.0
     largest, allowed = max(value.max(), -value.min()), torch.finfo(p.dtype).max
     if not largest <= allowed:
@@ -418,10 +522,9 @@ def _value(job: _Job, scheme: Initializer, bias: float, rng: np.random.Generator
     return torch.from_numpy(value).to(p.dtype)
 
 
-def _draw(layer: nn.Module, weight: nn.Parameter, scheme: Initializer, rng: np.random.Generator) -> schemes.Array:
-    block, groups = _blocks(layer, weight)
-    draws = scheme.sample(block, rng, replicas=groups)  # (groups, fan_out, fan_in, *kernel)
-    if isinstance(layer, _ConvNd) and layer.transposed:
+def _draw(stack: _Stack, weight: nn.Parameter, scheme: Initializer, rng: np.random.Generator) -> schemes.Array:
+    draws = scheme.sample(stack.block, rng, replicas=stack.count)  # (count, fan_out, fan_in, *kernel)
+    if stack.is_transposed:
         draws = draws.swapaxes(1, 2)
     return draws.reshape(tuple(weight.shape))
 

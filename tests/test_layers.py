@@ -288,6 +288,359 @@ def test_every_group_is_orthogonal_on_its_own():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Gates and projections: matrices that torch stores on top of one another, each with fans of its own
+
+PROJECTED = {"num_layers": 2, "bidirectional": True, "proj_size": 15}
+
+# (how the layer is made, which weight, of how many blocks, their fan_in and fan_out counted by hand)
+STACKS = {
+    "RNN, input": (lambda: nn.RNN(24, 20, **F64), "weight_ih_l0", 1, (24, 20)),
+    "LSTM, input": (lambda: nn.LSTM(24, 20, **F64), "weight_ih_l0", 4, (24, 20)),
+    "LSTM, state": (lambda: nn.LSTM(24, 20, **F64), "weight_hh_l0", 4, (20, 20)),
+    "LSTM, projection": (lambda: nn.LSTM(24, 20, **PROJECTED, **F64), "weight_hr_l0_reverse", 1, (20, 15)),
+    "LSTM, projected state": (lambda: nn.LSTM(24, 20, **PROJECTED, **F64), "weight_hh_l0", 4, (15, 20)),
+    "LSTM, both directions": (lambda: nn.LSTM(24, 20, **PROJECTED, **F64), "weight_ih_l1_reverse", 4, (30, 20)),
+    "GRU, input": (lambda: nn.GRU(24, 20, bias=False, **F64), "weight_ih_l0", 3, (24, 20)),
+    "GRU, state": (lambda: nn.GRU(24, 20, 2, batch_first=True, **F64), "weight_hh_l1", 3, (20, 20)),
+    "RNNCell, state": (lambda: nn.RNNCell(24, 20, **F64), "weight_hh", 1, (20, 20)),
+    "LSTMCell, input": (lambda: nn.LSTMCell(24, 20, **F64), "weight_ih", 4, (24, 20)),
+    "GRUCell, state": (lambda: nn.GRUCell(24, 20, bias=False, **F64), "weight_hh", 3, (20, 20)),
+    "attention, packed": (lambda: nn.MultiheadAttention(24, 4, **F64), "in_proj_weight", 3, (24, 24)),
+    "attention, query": (lambda: nn.MultiheadAttention(24, 4, kdim=18, **F64), "q_proj_weight", 1, (24, 24)),
+    "attention, key": (lambda: nn.MultiheadAttention(24, 4, kdim=18, **F64), "k_proj_weight", 1, (18, 24)),
+    "attention, value": (lambda: nn.MultiheadAttention(24, 4, vdim=18, **F64), "v_proj_weight", 1, (18, 24)),
+}
+SEVERAL = [name for name, (_, _, count, _) in STACKS.items() if count > 1]
+REPEATS = 20
+
+
+def blocks(name, fill):
+    """Return what `fill(layer)` puts into the blocks of a weight: (repeats, blocks, fan_out, fan_in)."""
+    make, weight, count, (fan_in, fan_out) = STACKS[name]
+    drawn = [getattr(fill(make()), weight).detach().reshape(count, fan_out, fan_in).numpy() for _ in range(REPEATS)]
+    return np.stack(drawn)
+
+
+def by_initialize(initializer):
+    generator = rng()
+    return lambda layer: ini.initialize_(layer, initializer, rng=generator)
+
+
+def by_whole_stacks(initializer):
+    """Return the wrong implementation: every weight is one block of the shape in which it is stored."""
+    generator = rng()
+
+    def fill(layer):
+        with torch.no_grad():
+            for p in layer.parameters():
+                if p.dim() == 2:
+                    p.copy_(torch.from_numpy(initializer.sample(tuple(p.shape), generator)))
+        return layer
+
+    return fill
+
+
+def p_worst(values, variance):
+    """Smallest p-value of an exact chi-square test on each of the first axis' entries, times their number."""
+    return len(values) * min(p_variance(one, variance) for one in values)
+
+
+def by_block(drawn):
+    return drawn.swapaxes(0, 1)
+
+
+def signals(drawn, which):
+    """Return what each block puts out forward, or backward, for inputs of ±1: one signal of each draw."""
+    _, _, fan_out, fan_in = drawn.shape
+    out = drawn @ signs(fan_in).numpy() if which == "fan_in" else signs(fan_out).numpy() @ drawn
+    return by_block(out)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_true_fans_of_a_block_are_those_counted_by_hand(name):
+    make, weight, count, counted = STACKS[name]
+    layer = make()
+    assert true_fans(layer, weight) == counted
+    entry = next(e for e in plan(layer, "he_normal").entries if e.name == weight)
+    assert (entry.fan_in, entry.fan_out) == counted
+    assert entry.std == pytest.approx(math.sqrt(2 / counted[0]))
+    assert entry.shape == (count * counted[1], counted[0])
+    what = "query, key and value" if "in_proj" in weight else f"{count} gates"
+    assert entry.why == ("he_normal" if count == 1 else f"he_normal, {what}")
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
+@pytest.mark.parametrize("name", STACKS)
+def test_signals_through_each_block_have_the_promised_variance(name, mode):
+    """False-failure rate ALPHA over the 30 cases."""
+    drawn = blocks(name, by_initialize(Scheme(scale=1.7, mode=mode)))
+    assert p_worst(signals(drawn, mode), 1.7) > ALPHA / (2 * len(STACKS))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_the_fan_out_of_a_whole_stack_is_caught(name):
+    drawn = blocks(name, by_whole_stacks(Scheme(scale=1.7, mode="fan_out")))
+    assert p_worst(signals(drawn, "fan_out"), 1.7) < ALPHA / (2 * len(STACKS))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_blocks_are_draws_of_their_own(name):
+    """False-failure rate ALPHA over the 9 cases: the sum of independent blocks has the sum of their variances."""
+    fan_in, count = STACKS[name][3][0], STACKS[name][2]
+    drawn = blocks(name, by_initialize(ini.lecun_normal))
+    assert p_variance(drawn.sum(axis=1), count / fan_in) > ALPHA / len(SEVERAL)
+    copies = np.repeat(drawn[:, :1], count, axis=1)
+    assert p_worst(by_block(copies), 1 / fan_in) > ALPHA  # one by one, copies look right
+    assert p_variance(copies.sum(axis=1), count / fan_in) < ALPHA / len(SEVERAL)
+
+
+@pytest.mark.parametrize("distribution", UNIT_LAWS)
+@pytest.mark.parametrize("name", STACKS)
+def test_each_block_has_the_law_of_the_scheme(name, distribution):
+    """False-failure rate ALPHA over the 45 cases; counting whole stacks is caught at the same threshold."""
+    initializer = Scheme(scale=1.3, mode="fan_avg", distribution=distribution)
+    _, _, count, (fan_in, fan_out) = STACKS[name]
+    std = math.sqrt(2 * 1.3 / (fan_in + fan_out))
+
+    def worst(drawn):
+        return count * min(p_law(block.ravel() / std, distribution) for block in by_block(drawn))
+
+    assert worst(blocks(name, by_initialize(initializer))) > ALPHA / (3 * len(STACKS))
+    if count > 1:
+        assert worst(blocks(name, by_whole_stacks(initializer))) < ALPHA / (3 * len(STACKS))
+
+
+def is_orthogonal(block, gain):
+    rows, columns = block.shape
+    gram = block @ block.T if rows <= columns else block.T @ block
+    return np.allclose(gram, gain**2 * np.eye(min(rows, columns)))
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_every_gate_and_every_projection_is_orthogonal_on_its_own(name):
+    drawn = blocks(name, by_initialize(ini.orthogonal(1.5)))
+    assert all(is_orthogonal(block, 1.5) for one in drawn for block in one)
+    if name in SEVERAL:
+        whole = blocks(name, by_whole_stacks(ini.orthogonal(1.5)))
+        assert not any(is_orthogonal(block, 1.5) for one in whole for block in one)
+
+
+def test_the_draw_does_not_depend_on_how_it_is_stored():
+    packed = ini.initialize_(nn.MultiheadAttention(8, 2, **F64), "xavier_normal", rng=rng())
+    three = [ini.xavier_normal.sample((8, 8), generator) for generator in [rng()] for _ in range(3)]
+    np.testing.assert_array_equal(packed.in_proj_weight.detach(), np.concatenate(three))
+    cell = ini.initialize_(nn.LSTMCell(8, 8, **F64), "xavier_normal", rng=rng())
+    np.testing.assert_array_equal(cell.weight_ih.detach()[:24], np.concatenate(three))
+
+
+def test_the_pre_activation_sums_both_matrices():
+    """Documented: its variance is the sum of theirs. False-failure rate ALPHA."""
+    generator, x, h = rng(), signs(1, 24), signs(1, 20)
+
+    def pre_activation(cell):
+        return torch.atanh(cell(0.01 * x, 0.01 * h)) / 0.01  # within tanh's range, where it is inverted to 1e-12
+
+    fill = lambda cell: ini.initialize_(cell, Scheme(scale=1.7), rng=generator)  # noqa: E731
+    values = measured(lambda: nn.RNNCell(24, 20, **F64), pre_activation, fill)
+    assert p_variance(values, 2 * 1.7) > ALPHA
+    assert p_variance(values, 1.7) < ALPHA
+
+
+# By hand, from the equations: what one step of a cell makes of (x, h, c), with the gates in torch's order
+
+
+def lstm_step(x, h, c, w_ih, w_hh, bias):
+    i, f, g, o = (x @ w_ih.T + h @ w_hh.T + bias).chunk(4, dim=-1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def gru_step(x, h, c, w_ih, w_hh, bias):
+    (r, z, n), (r_h, z_h, n_h) = (x @ w_ih.T + bias).chunk(3, dim=-1), (h @ w_hh.T).chunk(3, dim=-1)
+    z, n = torch.sigmoid(z + z_h), torch.tanh(n + torch.sigmoid(r + r_h) * n_h)
+    return (1 - z) * n + z * h, c
+
+
+def rnn_step(x, h, c, w_ih, w_hh, bias):
+    return torch.tanh(x @ w_ih.T + h @ w_hh.T + bias), c
+
+
+@pytest.mark.parametrize(("kind", "step"), [(nn.LSTM, lstm_step), (nn.GRU, gru_step), (nn.RNN, rnn_step)])
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+def test_a_recurrent_layer_runs_on_what_was_written(kind, step, bias):
+    """Its two bias vectors sum to `bias` wherever torch adds them: in all gates, a GRU's candidate among them."""
+    layer = kind(3, 5, num_layers=2, batch_first=True, **F64)
+    layer.flatten_parameters()
+    layer(torch.zeros(1, 1, 3, **F64))
+    ini.initialize_(layer, "orthogonal", rng=rng(), bias=bias)
+    layer.flatten_parameters()
+    x = torch.from_numpy(rng(2).standard_normal((4, 6, 3)))
+    expected = x
+    for depth in range(2):
+        h = c = torch.zeros(4, 5, **F64)
+        w_ih, w_hh = (getattr(layer, f"weight_{which}_l{depth}") for which in ("ih", "hh"))
+        out = []
+        for now in expected.unbind(1):
+            h, c = step(now, h, c, w_ih, w_hh, bias)
+            out.append(h)
+        expected = torch.stack(out, dim=1)
+    torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+def test_one_of_two_biases_has_the_value(make):
+    layer = ini.initialize_(make(3, 4), "he_normal", rng=rng(), bias=0.5)
+    end = "_l0" if isinstance(layer, nn.RNNBase) else ""
+    assert (getattr(layer, f"bias_ih{end}") == 0.5).all()
+    assert (getattr(layer, f"bias_hh{end}") == 0).all()
+    whys = [entry.why for entry in plan(layer, "he_normal", bias=0.5).entries[2:]]
+    assert whys == ["bias 0.5", f"0, bias_ih{end} has the bias"]
+    assert not torch.signbit(getattr(ini.initialize_(layer, "zeros", rng=rng(), bias=-1.0), f"bias_hh{end}")).any()
+
+
+@pytest.mark.parametrize("other", [{}, {"kdim": 3, "vdim": 5}, {"bias": False}, {"batch_first": True}])
+def test_attention_runs_on_what_was_written(other):
+    layer = nn.MultiheadAttention(8, 2, **other, **F64)
+    ini.initialize_(layer, "orthogonal", rng=rng(), bias=0.25)
+    sizes = (8, other.get("kdim", 8), other.get("vdim", 8))
+    q, k, v = (torch.from_numpy(rng(3).standard_normal((2, 6, size))) for size in sizes)
+    packed = layer.in_proj_weight
+    three = (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight) if packed is None else packed.chunk(3)
+    b = 0.25 if other.get("bias", True) else 0.0
+    heads = [(x @ w.T + b).unflatten(-1, (2, 4)).transpose(1, 2) for x, w in zip((q, k, v), three, strict=True)]
+    scores = torch.softmax(heads[0] @ heads[1].mT / 2, dim=-1)
+    expected = (scores @ heads[2]).transpose(1, 2).flatten(2) @ layer.out_proj.weight.T + b
+    given = (q, k, v) if other.get("batch_first") else (x.transpose(0, 1) for x in (q, k, v))
+    out = layer(*given)[0]
+    torch.testing.assert_close(out if other.get("batch_first") else out.transpose(0, 1), expected)
+
+
+def test_what_attention_appends_to_the_sequence_is_left():
+    layer = nn.MultiheadAttention(8, 2, add_bias_kv=True)
+    before = layer.bias_k.clone(), layer.bias_v.clone()
+    ini.initialize_(layer, "he_normal", rng=rng(), bias=0.5)
+    assert torch.equal(layer.bias_k, before[0])
+    assert torch.equal(layer.bias_v, before[1])
+    said = plan(layer, "he_normal")
+    assert said.left == ["bias_k", "bias_v"]
+    assert [entry.why for entry in said.entries if not entry.is_set] == [
+        "a key of the sequence, not a bias (MultiheadAttention)",
+        "a value of the sequence, not a bias (MultiheadAttention)",
+    ]
+
+
+TRANSFORMERS = {
+    "encoder layer": lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+    "decoder layer": lambda: nn.TransformerDecoderLayer(8, 2, 16),
+    "encoder": lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2),
+    "transformer": lambda: nn.Transformer(8, 2, 1, 2, 16, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_in_a_transformer_only_normalization_is_left(name):
+    net = TRANSFORMERS[name]()
+    ini.initialize_(net, ini.constant(3.0), rng=rng(), bias=0.5)
+    said = plan(net, "he_normal")
+    assert all(entry.why == "normalization (LayerNorm)" for entry in said.entries if not entry.is_set)
+    for key, p in net.named_parameters():
+        is_bias = key.endswith("bias")
+        expected = float(not is_bias) if key in said.left else (0.5 if is_bias else 3.0)
+        assert (p == expected).all(), key
+    x = torch.ones(1, 3, 8)
+    assert net(*([x] if "encoder" in name else [x, x])).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("make", [nn.GRU, nn.LSTMCell, nn.MultiheadAttention])
+def test_draws_for_gates_and_projections_are_rounded_to_the_dtype(make, dtype):
+    size = (8, 4)
+    half, double = make(*size, dtype=dtype), make(*size, **F64)
+    for layer in (half, double):
+        ini.initialize_(layer, "xavier_uniform", rng=rng(), bias=0.1)
+    for (key, p), q in zip(half.named_parameters(), double.parameters(), strict=True):
+        assert p.dtype == dtype, key
+        assert torch.equal(p, q.to(dtype)), key
+
+
+class Translator(nn.Module):
+    """Words in, words out: an LSTM between an embedding with padding and an unembedding that is tied to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 8, padding_idx=0)
+        self.recurrent = nn.LSTM(8, 8, num_layers=2, batch_first=True)
+        self.recurrent.weight_hh_l1 = self.recurrent.weight_hh_l0
+        self.unembed = nn.Linear(8, 20, bias=False)
+        self.unembed.weight = self.embed.weight
+
+    def forward(self, tokens, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(self.embed(tokens), lengths, batch_first=True)
+        return self.unembed(nn.utils.rnn.pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)[0])
+
+
+def test_a_recurrent_network_with_tied_weights_and_padding():
+    net, tokens, lengths = Translator(), torch.tensor([[3, 4, 5], [7, 0, 0]]), torch.tensor([3, 1])
+    net(tokens, lengths)
+    said = plan(net, "orthogonal")
+    assert ini.initialize_(net, "orthogonal", rng=rng()) is net
+    assert net.recurrent.weight_hh_l1 is net.recurrent.weight_hh_l0
+    assert said.left == ["recurrent.weight_hh_l1", "unembed.weight"]
+    reasons = {entry.name: entry.why for entry in said.entries}
+    assert reasons["recurrent.weight_hh_l1"] == "tied to recurrent.weight_hh_l0, which is set"
+    assert (net.embed.weight[0] == 0).all()
+    copied = copy.deepcopy(net)
+    copied.recurrent.flatten_parameters()
+    assert torch.equal(net(tokens, lengths), copied(tokens, lengths))
+
+
+@st.composite
+def recurrent_or_attention(draw):
+    """Return a recurrent layer, a cell or an attention of any size and options."""
+    n, hidden, bias = draw(st.integers(1, 6)), draw(st.integers(2, 6)), draw(st.booleans())
+    kind = draw(st.sampled_from([nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.MultiheadAttention]))
+    if kind is nn.MultiheadAttention:
+        dims = draw(st.sampled_from([{}, {"kdim": n}, {"vdim": n}, {"kdim": hidden}]))
+        return kind(hidden, 1, bias=bias, **dims, **F64)
+    if issubclass(kind, nn.RNNCellBase):
+        return kind(n, hidden, bias=bias, **F64)
+    options = {"num_layers": draw(st.integers(1, 2)), "bidirectional": draw(st.booleans())}
+    if kind is nn.LSTM:
+        options["proj_size"] = draw(st.integers(0, hidden - 1))
+    return kind(n, hidden, bias=bias, batch_first=draw(st.booleans()), **options, **F64)
+
+
+@given(recurrent_or_attention(), every_scheme, st.floats(-2, 2), st.integers(0, 2**32))
+@quick
+def test_any_recurrent_layer_or_attention_is_filled_as_planned(layer, name, bias, seed):
+    said = plan(layer, name, bias=bias)
+    assert ini.initialize_(layer, name, rng=rng(seed), bias=bias) is layer
+    assert said.left == []
+    assert said.set == [key for key, _ in layer.named_parameters()]
+    for entry in said.entries:
+        if "weight" not in entry.name:
+            assert (layer.get_parameter(entry.name) == (0 if "hh" in entry.name else bias)).all()
+            continue
+        owner = layer.get_submodule(entry.name.rpartition(".")[0])
+        assert (entry.fan_in, entry.fan_out) == true_fans(owner, entry.name.rpartition(".")[2])
+        assert math.prod(entry.shape) % (entry.fan_in * entry.fan_out) == 0
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        for p in other.parameters():
+            p.fill_(7.0)
+    ini.initialize_(other, name, rng=rng(seed), bias=bias)
+    assert all(torch.equal(p, q) for p, q in zip(layer.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_cells_without_units_or_inputs():
+    assert plan(nn.LSTMCell(3, 0), "he_normal").set == []
+    with pytest.raises(ValueError, match=r"shape\[0\] must be at least 1"):
+        true_fans(nn.LSTMCell(3, 0), "weight_ih")
+    assert plan(nn.GRUCell(0, 3), "he_normal").set == ["weight_hh", "bias_ih", "bias_hh"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # What is set, and what is left
 
 
@@ -475,10 +828,10 @@ def snapshot(module):
     return bits, [(n, t.requires_grad, type(t)) for n, t in tensors], module.training
 
 
-def weight_norm(norm):
+def weight_norm(norm, layer=None, name="weight"):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return norm(nn.Linear(3, 4))
+        return norm(nn.Linear(3, 4) if layer is None else layer, name)
 
 
 def quantized():
@@ -489,10 +842,24 @@ def quantized():
         return nnq.Linear(3, 4)
 
 
-def scripted():
+def quantized_lstm():
+    import torch.ao.nn.quantized.dynamic as nnqd
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.script(nn.Linear(3, 4))
+        return nnqd.LSTM(3, 4)
+
+
+def scripted(layer=None):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(nn.Linear(3, 4) if layer is None else layer)
+
+
+def reshaped_gru():
+    layer = nn.GRU(3, 4)
+    layer.weight_hh_l0 = nn.Parameter(torch.zeros(10, 4))
+    return layer
 
 
 def biased(dtype):
@@ -513,11 +880,6 @@ def reshaped(layer, *shape):
 
 
 REFUSED = {
-    "RNN": (lambda: nn.RNN(3, 4), TypeError, "several gates"),
-    "LSTM": (lambda: nn.LSTM(3, 4), TypeError, "by hand (torch.nn.init)"),
-    "GRU": (lambda: nn.GRU(3, 4), TypeError, "nothing was changed"),
-    "LSTMCell": (lambda: nn.LSTMCell(3, 4), TypeError, "several gates"),
-    "MultiheadAttention": (lambda: nn.MultiheadAttention(4, 2), TypeError, "queries, keys and values"),
     "Bilinear": (lambda: nn.Bilinear(2, 3, 4), TypeError, "products of two inputs"),
     "EmbeddingBag": (lambda: nn.EmbeddingBag(3, 4), TypeError, "depends on the bag"),
     "RecursiveScriptModule": (scripted, TypeError, "before scripting"),
@@ -538,7 +900,37 @@ REFUSED = {
     "integer": (lambda: biased(torch.int64), ValueError, "bias of"),
     "expanded": (expanded, ValueError, "share memory"),
     "vector": (lambda: reshaped(nn.Linear(3, 4), 4), ValueError, "must have 2 dimensions, got shape (4,)"),
-    "groups": (lambda: reshaped(nn.Conv1d(4, 4, 3, groups=2), 3, 2, 3), ValueError, "must have 3 dimensions"),
+    "groups": (lambda: reshaped(nn.Conv1d(4, 4, 3, groups=2), 3, 2, 3), ValueError, "the first a multiple of 2"),
+    "LSTM, orthogonal by parametrization": (
+        lambda: parametrizations.orthogonal(nn.LSTM(3, 4), "weight_hh_l0"),
+        ValueError,
+        "computes its weight_hh_l0 from other tensors",
+    ),
+    "GRUCell, weight norm": (lambda: parametrizations.weight_norm(nn.GRUCell(3, 4), "weight_ih"), ValueError, "_ih"),
+    "LSTM, old weight norm": (
+        lambda: weight_norm(nn.utils.weight_norm, nn.LSTM(3, 4), "weight_hh_l0"),
+        ValueError,
+        "_hh",
+    ),
+    "RNN, pruned": (
+        lambda: prune.random_unstructured(nn.RNN(3, 4), "bias_hh_l0", 1),
+        ValueError,
+        "its bias_hh_l0 from",
+    ),
+    "attention, spectral norm": (
+        lambda: parametrizations.spectral_norm(nn.MultiheadAttention(4, 2), "in_proj_weight"),
+        ValueError,
+        "computes its in_proj_weight from other tensors",
+    ),
+    "LSTM, scripted": (lambda: scripted(nn.LSTM(3, 4)), TypeError, "before scripting"),
+    "LSTM, quantized": (lambda: quantized_lstm(), TypeError, "before quantizing"),
+    "LSTM, meta": (lambda: nn.LSTM(3, 4, device="meta"), ValueError, "to_empty"),
+    "GRU, reshaped": (lambda: reshaped_gru(), ValueError, "weight_hh_l0 of"),
+    "attention, complex": (
+        lambda: nn.MultiheadAttention(4, 2, dtype=torch.complex64),
+        ValueError,
+        "floating-point dtype",
+    ),
 }
 
 
@@ -557,12 +949,6 @@ def test_what_has_no_rule_is_named_and_nothing_touched(name, nested):
         assert message in str(caught.value)
     assert snapshot(net) == state
     assert generator.bit_generator.state == before
-
-
-def test_a_transformer_is_refused_by_the_name_of_its_attention():
-    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    with pytest.raises(TypeError, match=r"no rule for 'self_attn' \(MultiheadAttention\)"):
-        ini.initialize_(net, "he_normal", rng=rng())
 
 
 BAD = [
@@ -637,14 +1023,18 @@ def test_a_snapshot_sees_a_single_bit():
 
 
 @pytest.mark.parametrize(
-    ("layer", "error", "message"),
+    ("layer", "weight", "error", "message"),
     [
-        (nn.ReLU(), TypeError, "layer must be a Linear, Conv1d to 3d"),
-        (nn.LSTM(3, 4), TypeError, "got LSTM"),
-        (torch.zeros(3, 4), TypeError, "got Tensor"),
-        (nn.LazyConv2d(4, 3), ValueError, "run one batch"),
+        (nn.ReLU(), None, TypeError, "layer must be a Linear, Conv1d to 3d"),
+        (nn.Bilinear(2, 3, 4), None, TypeError, "got Bilinear"),
+        (torch.zeros(3, 4), None, TypeError, "got Tensor"),
+        (nn.LazyConv2d(4, 3), None, ValueError, "run one batch"),
+        (nn.RNN(3, 4), None, ValueError, "RNN has several weights; .* one of: weight_ih_l0, weight_hh_l0$"),
+        (nn.RNN(3, 4), "weight_hh", ValueError, "unknown weight 'weight_hh'; did you mean 'weight_hh_l0'"),
+        (nn.Linear(3, 4), "bias", ValueError, "unknown weight 'bias'. One of: weight"),
+        (nn.Linear(3, 4), 0, TypeError, "weight must be a string, got 0"),
     ],
 )
-def test_true_fans_of_what_has_none(layer, error, message):
+def test_true_fans_of_what_has_none(layer, weight, error, message):
     with pytest.raises(error, match=message):
-        true_fans(layer)
+        true_fans(layer, weight)
