@@ -173,6 +173,19 @@ def test_wrong_biases_are_caught(wrong):
     assert p_variance(noisy(WRONG_NOISE[wrong]), 0.7, 0.3) < ALPHA / 2
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_tanh_is_the_same_with_and_without_autograd(dtype):
+    net = Ensemble((4, 6, 5, 3), "tanh", "he_normal", rng=rng(), replicas=REPLICAS, dtype=dtype)
+    inputs = torch.tensor(
+        [[1e-30, 1.0, -3.0, 40.0], [math.nan, 0, 0, 0], [math.inf, 0, 0, 0]], dtype=net.parameters.dtype
+    )
+    plain, tracked = net(inputs), net(inputs.clone().requires_grad_())
+    assert tracked.requires_grad
+    assert not plain.requires_grad
+    few_units = 20 * torch.finfo(plain.dtype).eps
+    torch.testing.assert_close(plain, tracked.detach(), rtol=few_units, atol=few_units, equal_nan=True)
+
+
 def test_repr_and_depth():
     net = ensemble(3, dtype="float32")
     assert repr(net) == "Ensemble(4-6-5-3, tanh, 3 replicas, float32)"
