@@ -174,8 +174,7 @@ def _keras_draw(code: str, shape: tuple[int, ...], rng: np.random.Generator, rep
     initializer = eval(code, {"keras": keras})
     if hasattr(initializer, "seed"):
         initializer.seed = keras.random.SeedGenerator(_seed(rng))  # an integer would draw the same each time
-    draws = [keras.ops.convert_to_numpy(initializer(shape, dtype="float64")) for _ in range(replicas)]
-    return np.array(draws, dtype=np.float64)
+    return np.array([_array(initializer(shape, dtype="float64")) for _ in range(replicas)])
 
 
 def _jax_draw(code: str, shape: tuple[int, ...], rng: np.random.Generator, replicas: int) -> Array:
@@ -325,15 +324,15 @@ class Layer:
 
 
 LAYERS = {
-    "Linear": Layer((64, 256), (256, 64), (64, 256), (64, 256)),
+    "Linear": Layer((256, 64), (64, 256), (256, 64), (256, 64)),
     "Conv": Layer((72, 576), (64, 8, 3, 3), (3, 3, 8, 64), (3, 3, 8, 64)),
     "grouped": Layer((72, 72), (64, 8, 3, 3), (3, 3, 8, 64), (3, 3, 8, 64)),
     "depthwise": Layer((9, 9), (64, 1, 3, 3), (3, 3, 64, 1), (3, 3, 1, 64)),
     "transposed": Layer((72, 576), (8, 64, 3, 3), (3, 3, 64, 8), (3, 3, 8, 64)),
-    "Embedding": Layer((1, 64), (1000, 64), (1000, 64), (1000, 64)),
+    "Embedding": Layer((1, 64), (256, 64), (256, 64), (256, 64)),
     "recurrent": Layer((64, 64), (256, 64), (64, 256), None),
     "attention": Layer((64, 64), (192, 64), (64, 4, 16), None),
-}  # Linear 64 → 256, Conv 8 → 64 and 3 × 3, 8 groups of 64, LSTM and attention of 64 units
+}  # Linear 256 → 64, Conv 8 → 64 and 3 × 3, 8 groups of 64, LSTM and attention of 64 units
 
 
 def draws(library: str, code: str, layer: str, *, rng: np.random.Generator, replicas: int = 32) -> Array:
@@ -479,12 +478,12 @@ def _torch_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[An
         "biases": lambda layer: layer.in_proj_bias,
     }
     return {
-        "Linear": (lambda: nn.Linear(64, 256), both, 64),
+        "Linear": (lambda: nn.Linear(256, 64), both, 256),
         "Conv2d": (lambda: nn.Conv2d(8, 64, 3), both, 72),
         "Conv2d, 8 groups": (lambda: nn.Conv2d(64, 64, 3, groups=8), weight, 72),
         "Conv2d, depthwise": (lambda: nn.Conv2d(64, 64, 3, groups=64), weight, 9),
         "ConvTranspose2d": (lambda: nn.ConvTranspose2d(8, 64, 3), both, 72),
-        "Embedding": (lambda: nn.Embedding(1000, 64), weight, 1),
+        "Embedding": (lambda: nn.Embedding(256, 64), weight, 1),
         "LSTM": (lambda: nn.LSTM(32, 64), recurrent, 64),
         "MultiheadAttention": (lambda: nn.MultiheadAttention(64, 4), attention, 64),
         "LayerNorm": (lambda: nn.LayerNorm(64), weight, 1),
@@ -518,12 +517,12 @@ def _keras_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[An
     }
     tokens = (None, 5, 64)
     return {
-        "Dense": (built(lambda: new.Dense(256), (None, 64)), both, 64),
+        "Dense": (built(lambda: new.Dense(64), (None, 256)), both, 256),
         "Conv2D": (built(lambda: new.Conv2D(64, 3), (*image, 8)), both, 72),
         "Conv2D, 8 groups": (built(lambda: new.Conv2D(64, 3, groups=8), (*image, 64)), kernel, 72),
         "DepthwiseConv2D": (built(lambda: new.DepthwiseConv2D(3), (*image, 64)), kernel, 9),
         "Conv2DTranspose": (built(lambda: new.Conv2DTranspose(64, 3), (*image, 8)), both, 72),
-        "Embedding": (built(lambda: new.Embedding(1000, 64), (None,)), {"weight": lambda one: one.embeddings}, 1),
+        "Embedding": (built(lambda: new.Embedding(256, 64), (None,)), {"weight": lambda one: one.embeddings}, 1),
         "LSTM": (built(lambda: new.LSTM(64), (None, 5, 32)), recurrent, 64),
         "MultiHeadAttention": (built(lambda: new.MultiHeadAttention(4, 16), tokens, tokens), attention, 64),
         "LayerNormalization": (built(new.LayerNormalization, (None, 64)), {"weight": lambda one: one.gamma}, 1),
@@ -578,7 +577,7 @@ def _default_rows(
 
 
 def _array(parameter: Any) -> Array:
-    """Return a parameter of either library as float64."""
+    """Return a tensor or parameter of any library as float64, without Keras's own conversion, which NumPy deprecates."""
     value = getattr(parameter, "value", parameter)
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64)
 
@@ -600,7 +599,7 @@ def forward_factors(
     Returns
     -------
     dict of ndarray
-        Kind of layer to ``(replicas,)``: Linear 64 → 256, Conv2d 8 → 64 with 3 × 3 kernels, the same with 8 groups of
+        Kind of layer to ``(replicas,)``: Linear 256 → 64, Conv2d 8 → 64 with 3 × 3 kernels, the same with 8 groups of
         64 channels, depthwise, transposed 16 → 64, and the queries of 64 units, packed with keys and values.
 
     Raises
@@ -628,7 +627,7 @@ def _convolutions() -> dict[str, Any]:
         "grouped": lambda: nn.Conv2d(64, 64, 3, groups=8, **plain),
         "depthwise": lambda: nn.Conv2d(64, 64, 3, groups=64, **plain),
         "transposed": lambda: nn.ConvTranspose2d(16, 64, 3, **plain),
-        "Linear": lambda: nn.Linear(64, 256, **plain),
+        "Linear": lambda: nn.Linear(256, 64, **plain),
     }
 
 
@@ -651,7 +650,7 @@ def _factor(kind: str, code: str | schemes.Initializer, rng: np.random.Generator
         return float(((x @ weight.T) ** 2).mean())
     layer = _convolutions()[kind]()
     _fill(layer, code, rng)
-    shape = (64, 64) if kind == "Linear" else (4, layer.in_channels, 12, 12)
+    shape = (64, 256) if kind == "Linear" else (4, layer.in_channels, 12, 12)
     with torch.no_grad():
         z = layer(torch.from_numpy(rng.standard_normal(shape)))
     inside = z[..., 2:-2, 2:-2] if kind == "transposed" else z
@@ -750,14 +749,14 @@ def _keras_seeding(seed: int) -> dict[str, bool | None]:
 
     def keras_draw(shape: tuple[int, ...], dtype: str) -> Array:
         initializer = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
-        return np.asarray(keras.ops.convert_to_numpy(initializer(shape, dtype=dtype)), dtype=np.float64)
+        return _array(initializer(shape, dtype=dtype))
 
     import torch
 
     with _seeded(seed):
         before = random.getstate(), torch.get_rng_state()
         seeded = keras.initializers.RandomNormal(seed=seed)
-        twice = [keras.ops.convert_to_numpy(seeded((8,))) for _ in range(2)]
+        twice = [_array(seeded((8,))) for _ in range(2)]
         with_seed = random.getstate() != before[0] or not torch.equal(before[1], torch.get_rng_state())
         keras.initializers.RandomNormal()((8,))
         without = random.getstate() != before[0]

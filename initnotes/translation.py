@@ -74,7 +74,8 @@ class Scaled:
 
     def __str__(self) -> str:
         cut = ", rescaled" if self.family == "truncated_normal" else ""
-        return f"{_words(self.family)}{cut}, variance {_number(self.scale)} / {self.mode}"
+        scale = _number(self.scale)
+        return f"{_words(self.family)}{cut}, variance {f'({scale})' if '/' in scale else scale} / {self.mode}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,7 +469,7 @@ def law(name: str, library: str, **arguments: Any) -> Law:
     Examples
     --------
     >>> print(law("kaiming_uniform_", "torch", a=5**0.5))
-    uniform, variance 1 / 3 / fan_in
+    uniform, variance (1 / 3) / fan_in
     >>> print(law("he_normal", "keras"))
     truncated normal, rescaled, variance 2 / fan_in
     """
@@ -559,7 +560,7 @@ def default_law(layer: str, library: str) -> Law:
     Examples
     --------
     >>> print(default_law("Linear", "torch"))
-    uniform, variance 1 / 3 / fan_in
+    uniform, variance (1 / 3) / fan_in
     >>> print(default_law("Embedding", "keras"))
     uniform on [-0.05, 0.05]
     """
@@ -687,6 +688,8 @@ def _translate_layer(
     if "Depthwise" in layer and target == "initnotes":
         why = "Keras counts the channels of the whole layer as fans, and initialize_ the true ones of each channel"
         return Translation(source, target, call, drawn, None, (why,))
+    if "Depthwise" in layer:
+        notes.append("for a depth_multiplier of 1")
     if "Transpose" in layer and target in ("jax", "initnotes") and isinstance(drawn, Scaled):
         other = {"fan_in": "fan_out", "fan_out": "fan_in"}
         drawn = Scaled(scale=drawn.scale, mode=other.get(drawn.mode, drawn.mode), family=drawn.family)
@@ -713,7 +716,7 @@ def _translated(
         code, more = _WRITERS[target](said, fans)
     except _NoneError as none:
         return Translation(source, target, call, drawn, None, (*notes, str(none)))
-    notes = (*notes, *more, *_about_layouts(source, target, drawn))
+    notes = (*notes, *more, *_about_layouts(source, target, said))
     return Translation(source, target, call, drawn, code, notes)
 
 
@@ -726,8 +729,7 @@ def _about_layouts(source: str, target: str, drawn: Law) -> list[str]:
         layout = {True: "(out, in, *kernel)", False: "(*kernel, in, out)"}
         ours, theirs = layout[target in _LIKE_TORCH], layout[source in _LIKE_TORCH]
         notes.append(f"{target} reads the fans from {ours}, {source} from {theirs}")
-    cut = "truncated_normal" in (getattr(drawn, "family", ""),)
-    if cut and "keras" in (source, target):
+    if getattr(drawn, "family", "") == "truncated_normal" and "keras" in (source, target):
         notes.append("on its torch backend Keras lets about 4 weights in a million through the cut")
     return notes
 
