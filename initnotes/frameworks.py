@@ -170,10 +170,11 @@ def _torch_draw(code: str, shape: tuple[int, ...], rng: np.random.Generator, rep
 
 
 def _keras_draw(code: str, shape: tuple[int, ...], rng: np.random.Generator, replicas: int) -> Array:
-    keras = _load("keras")
-    initializer = eval(code, {"keras": keras})
+    keras, seed = _load("keras"), _seed(rng)
+    with _seeded(seed):  # an initializer without a seed takes one from Python's generator
+        initializer = eval(code, {"keras": keras})
     if hasattr(initializer, "seed"):
-        initializer.seed = keras.random.SeedGenerator(_seed(rng))  # an integer would draw the same each time
+        initializer.seed = keras.random.SeedGenerator(seed)  # an integer would draw the same each time
     return np.array([_array(initializer(shape, dtype="float64")) for _ in range(replicas)])
 
 
@@ -577,7 +578,7 @@ def _default_rows(
 
 
 def _array(parameter: Any) -> Array:
-    """Return a tensor or parameter of any library as float64, without Keras's own conversion, which NumPy deprecates."""
+    """Return any library's tensor as float64; Keras's own conversion warns under NumPy 2."""
     value = getattr(parameter, "value", parameter)
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64)
 

@@ -52,13 +52,13 @@ def random_names() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def drawn() -> Any:
-    """Draw by code and shape, each once, at least 30 000 weights."""
+    """Draw by code and shape, each once, at least 16 000 weights."""
     kept: dict[tuple[str, str, tuple[int, ...]], np.ndarray] = {}
 
     def draw(library: str, code: str, shape: tuple[int, ...]) -> np.ndarray:
         key = library, code, shape
         if key not in kept:
-            replicas = math.ceil(30_000 / math.prod(shape))
+            replicas = math.ceil(16_000 / math.prod(shape))
             kept[key] = sample(library, code, shape, rng=rng(len(kept)), replicas=replicas)
         return kept[key]
 
@@ -73,11 +73,11 @@ def test_translations_draw_the_same_law(drawn: Any) -> None:
         for entry in [ENTRIES[library][name]]
         for target in LIBRARIES
         for shape in (LINEAR, CONV)
-        if target != library
+        if target != library and (shape == LINEAR or isinstance(entry.says(NEEDED.get(name, {})), Scaled))
         for code in [translate(name, library, target, shape=shape, **NEEDED.get(name, {})).code]
         if code is not None
     ]
-    assert len(pairs) > 150
+    assert len(pairs) > 120
     wrong = [
         (source, code, target, pasted, shape)
         for source, code, target, pasted, shape in pairs
