@@ -24,10 +24,11 @@ import numpy as np
 
 from . import _checks, schemes
 from .schemes import Array
-from .translation import ENTRIES, LIBRARIES, Entry, Fixed, Scaled
+from .translation import ENTRIES, LIBRARIES, Entry, Fixed, Scaled, call, law, translate
 
-__all__ = ["FACTORS", "INSTALL", "LAYERS", "Layer", "Summary", "Table", "defaults", "draws", "forward_factors"]
-__all__ += ["initializers", "read_fans", "sample", "seeding", "sparse_leak", "summarize", "versions"]
+__all__ = ["FACTORS", "INSTALL", "LAYERS", "Layer", "Summary", "Table", "defaults", "draws", "fan_factors"]
+__all__ += ["forward_factors", "initializers", "read_fans", "sample", "seeding", "sparse_leak", "summarize"]
+__all__ += ["translations", "versions"]
 
 INSTALL = "pip install -r requirements-frameworks.txt, or pip install 'initnotes[frameworks]'"
 _LIKE_TORCH = ("torch", "initnotes")  # (out, in, *kernel)
@@ -390,7 +391,7 @@ _SET: dict[str, dict[str, Any]] = {
     "variance_scaling": {"scale": 1.0, "mode": "fan_geo_avg", "distribution": "normal"},
     "constant_": {"val": 0.5},
 }
-_SET |= {"constant": {"value": 0.5}, "sparse_": {"sparsity": 0.5}}
+_SET |= {"constant": {"value": 0.5}, "sparse_": {"sparsity": 0.5}, "Scheme": {"scale": 1.0}}
 
 
 def _default_code(entry: Entry) -> str:
@@ -528,6 +529,73 @@ def _keras_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[An
         "MultiHeadAttention": (built(lambda: new.MultiHeadAttention(4, 16), tokens, tokens), attention, 64),
         "LayerNormalization": (built(new.LayerNormalization, (None, 64)), {"weight": lambda one: one.gamma}, 1),
     }
+
+
+def fan_factors(
+    calls: dict[str, tuple[str, dict[str, Any]]], *, rng: np.random.Generator, replicas: int = 32
+) -> dict[tuple[str, str], tuple[Array, float]]:
+    """Measure true fan_in · Var of one initializer in several libraries, beside what the fan that is read predicts.
+
+    Parameters
+    ----------
+    calls : dict
+        Library to the name of an initializer whose variance is scaled by a fan, and its arguments.
+    rng : numpy.random.Generator
+    replicas : int
+        Independent draws.
+
+    Returns
+    -------
+    dict
+        (library, kind of layer) to the measured factors, of shape ``(replicas,)``, and the theory: scale times true
+        fan_in over the fan that the library reads. For the kinds of `LAYERS` that all libraries have.
+
+    Raises
+    ------
+    ImportError
+        If a library is not installed; the message says how to.
+    TypeError, ValueError
+        If a library, a name or an argument is unknown, or the name's variance is not scaled.
+
+    Examples
+    --------
+    >>> seen = fan_factors({"torch": ("kaiming_normal_", {})}, rng=np.random.default_rng(0), replicas=2)
+    >>> seen["torch", "transposed"][1]
+    0.25
+    """
+    _checks.generator(rng)
+    found = {}
+    for library, (name, arguments) in calls.items():
+        says, code = law(name, library, **arguments), call(name, library, **arguments)
+        if not isinstance(says, Scaled):
+            raise ValueError(f"{library}'s {name} draws the same for every shape: {says}")
+        for kind in (one for one, layer in LAYERS.items() if layer.jax is not None and one != "Embedding"):
+            fan = LAYERS[kind].fans[0]
+            weights = draws(library, code, kind, rng=rng, replicas=replicas).reshape(replicas, -1)
+            read = read_fans(library, getattr(LAYERS[kind], library))
+            found[library, kind] = fan * weights.var(axis=1), says.scale * fan / says.fan(*read)
+    return found
+
+
+def translations() -> Table:
+    """Count the names of each library that `translate` can say in another's terms, without a shape.
+
+    Returns
+    -------
+    Table
+        A row per source, a column per target.
+
+    Examples
+    --------
+    >>> translations()["jax", "to torch"]
+    '14 of 15'
+    """
+    rows = []
+    for source in LIBRARIES:
+        every = [(one.name, _SET.get(one.name, {})) for one in ENTRIES[source].values()]
+        found = [[bool(translate(name, source, target, **more)) for name, more in every] for target in LIBRARIES]
+        rows.append((source, *(f"{sum(one)} of {len(one)}" for one in found)))
+    return Table("Names with a translation", ("from", *(f"to {target}" for target in LIBRARIES)), tuple(rows))
 
 
 def defaults(*, rng: np.random.Generator) -> Table:

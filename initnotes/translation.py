@@ -31,7 +31,7 @@ from . import _checks, schemes
 from .schemes import Array
 
 __all__ = ["ENTRIES", "LIBRARIES", "Constant", "Entry", "Fixed", "Law", "Scaled", "Special", "Translation"]
-__all__ += ["default_law", "law", "names", "translate"]
+__all__ += ["call", "default_law", "law", "names", "translate"]
 
 LIBRARIES = ("torch", "keras", "jax", "initnotes")
 CUT = 2.0
@@ -474,6 +474,33 @@ def law(name: str, library: str, **arguments: Any) -> Law:
     truncated normal, rescaled, variance 2 / fan_in
     """
     return _entry(name, library).says(arguments)
+
+
+def call(name: str, library: str, **arguments: Any) -> str:
+    """Return a library's own call as code; `w` is the tensor that torch fills.
+
+    Parameters
+    ----------
+    name, library, **arguments
+        As in `law`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `law`.
+
+    Examples
+    --------
+    >>> call("he_normal", "keras"), call("xavier_normal_", "torch", gain=2.0)
+    ('keras.initializers.HeNormal()', 'torch.nn.init.xavier_normal_(w, gain=2.0)')
+    """
+    entry = _entry(name, library)
+    entry.says(arguments)
+    return entry.code(arguments)
 
 
 def _entry(name: str, library: str) -> Entry:

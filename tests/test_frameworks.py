@@ -333,3 +333,23 @@ def test_a_constant_has_no_kurtosis() -> None:
 
 def test_schemes_are_read_by_their_own_fans() -> None:
     assert read_fans("initnotes", CONV) == schemes.fans(CONV)
+
+
+def test_fan_factors_follow_the_fan_that_is_read() -> None:
+    """Means of 32 draws within 12 %: false-failure rate below 1e-4, by the smallest layer's 576 weights a draw."""
+    seen = frameworks.fan_factors({"torch": ("kaiming_normal_", {}), "keras": ("he_uniform", {})}, rng=rng(12))
+    kinds = ["Linear", "Conv", "grouped", "depthwise", "transposed"]
+    assert [seen["torch", kind][1] for kind in kinds] == [2, 2, 2, 2, 1 / 4]
+    assert [seen["keras", kind][1] for kind in kinds] == [2, 2, 2, 2 / 64, 1 / 4]
+    for measured, theory in seen.values():
+        assert measured.mean() == pytest.approx(theory, rel=0.12)
+    fan_out = frameworks.fan_factors({"keras": ("VarianceScaling", {"scale": 2.0, "mode": "fan_out"})}, rng=rng(13))
+    assert fan_out["keras", "depthwise"][1] == fan_out["keras", "transposed"][1] == 2
+    with pytest.raises(ValueError, match="the same for every shape"):
+        frameworks.fan_factors({"torch": ("normal_", {})}, rng=rng())
+
+
+def test_translations_are_counted() -> None:
+    table = frameworks.translations()
+    assert table["initnotes", "to torch"] == "11 of 11"
+    assert table["torch", "to keras"] == "12 of 14"
