@@ -297,7 +297,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.head)
         body = "".join(
-            f"<tr><th scope='row'>{html.escape(row[0])}</th>"
+            f"<tr><th scope='row'>{html.escape(row[0]).replace('.', '.<wbr>')}</th>"
             f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
             for row in self.rows
         )
