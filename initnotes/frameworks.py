@@ -297,7 +297,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.head)
         body = "".join(
-            f"<tr><th scope='row'>{html.escape(row[0]).replace('.', '.<wbr>')}</th>"
+            f"<tr><th scope='row'>{re.sub('([._])', '\\1<wbr>', html.escape(row[0]))}</th>"
             f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
             for row in self.rows
         )
@@ -420,7 +420,7 @@ def initializers(*, rng: np.random.Generator) -> Table:
         If a library draws another law than the registry says.
     """
     _checks.generator(rng)
-    head = ("call", "draws", "excess kurtosis", "largest / std", "random by", *LAYERS)
+    head = ("name", "draws", "excess kurtosis", "largest / std", "random by", *LAYERS)
     every = [entry for library in LIBRARIES[:3] for entry in ENTRIES[library].values()]
     rows = [_initializer_row(one, rng) for one in every if isinstance(one.says(_SET.get(one.name, {})), Scaled | Fixed)]
     return Table("std of a weight, by initializer and kind of layer", head, tuple(rows))
@@ -442,7 +442,7 @@ def _initializer_row(entry: Entry, rng: np.random.Generator) -> tuple[str, ...]:
     largest = "no bound" if says.family == "normal" else f"{abs(pooled).max():.2f}"
     kurtosis = f"{summarize(pooled).kurtosis:.1f}".replace("-0.0", "0.0")
     name = re.sub(r"torch\.nn\.init|jax\.nn\.initializers|keras\.initializers", entry.library, _default_code(entry))
-    return (name, str(says), kurtosis, largest, entry.source, *stds)
+    return (name.removesuffix("(w)").removesuffix("()"), str(says), kurtosis, largest, entry.source, *stds)
 
 
 def _fans_of(library: str, layer: str) -> tuple[int, int]:

@@ -134,15 +134,15 @@ def test_the_table_holds_and_a_wrong_law_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(frameworks, "LAYERS", few)
     table = frameworks.initializers(rng=rng(3))
     assert len(table.rows) == len(random_names()) - len(ENTRIES["initnotes"]) + 3
-    assert table["torch.kaiming_normal_(w)", "excess kurtosis"] == "0.0"
-    assert table["keras.HeNormal()", "excess kurtosis"] == "-0.6"
-    assert table["jax.he_uniform()", "largest / std"] == "1.73"
-    assert table["jax.normal()", "attention"] == "–"
+    assert table["torch.kaiming_normal_", "excess kurtosis"] == "0.0"
+    assert table["keras.HeNormal", "excess kurtosis"] == "-0.6"
+    assert table["jax.he_uniform", "largest / std"] == "1.73"
+    assert table["jax.normal", "attention"] == "–"
     assert "<td>-0.6</td>" in table._repr_html_()
     assert "tabindex='0'" in table._repr_html_()
     assert str(table).splitlines()[0] == table.caption
     with pytest.raises(ValueError, match="unknown column"):
-        table["torch.kaiming_normal_(w)", "std"]
+        table["torch.kaiming_normal_", "std"]
 
     entry = ENTRIES["keras"]["LecunNormal"]
     wrong = Scaled(scale=1.0, mode="fan_avg", family="truncated_normal")
