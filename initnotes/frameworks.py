@@ -297,7 +297,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.head)
         body = "".join(
-            f"<tr><th scope='row'>{re.sub('([._])', '\\1<wbr>', html.escape(row[0]))}</th>"
+            f"<tr><th scope='row'>{_breakable(row[0])}</th>"
             f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
             for row in self.rows
         )
@@ -306,6 +306,11 @@ class Table:
             f"<table><caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>"
         )
+
+
+def _breakable(name: str) -> str:
+    """Return a name as HTML that may break after its dots and underscores."""
+    return re.sub(r"([._])", r"\1<wbr>", html.escape(name))
 
 
 @dataclass(frozen=True)
