@@ -27,10 +27,10 @@ lab: .venv/.reading ## open JupyterLab on the chapters; your own copies belong i
 	@mkdir -p book/my
 	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) book
 
-run: .venv/.reading ## execute the chapters and store their outputs; CHAPTER=01_symmetry runs one
+run: .venv/.frameworks ## execute the chapters and store their outputs; CHAPTER=01_symmetry runs one
 	$(PY) -m tools.run $(CHAPTER)
 
-reprove: .venv/.reading ## check the claims with fresh seeds; SEEDS=5, CHAPTER=..., ENTROPY=... repeats a run
+reprove: .venv/.frameworks ## check the claims with fresh seeds; SEEDS=5, CHAPTER=..., ENTROPY=... repeats a run
 	$(PY) -m tools.reprove --seeds "$(SEEDS)" $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ENTROPY),--entropy $(ENTROPY))
 
 drift: .venv/.testing ## compare the stored outputs under settings that change floating-point bits
@@ -76,6 +76,11 @@ endif
 	$(PY) -c "import matplotlib.font_manager"
 	@touch .venv/.reading
 
-.venv/.testing: requirements-dev.txt .venv/.reading
+# Chapter 9 compares torch with JAX and Keras; who reads, or works in the other chapters, needs neither.
+.venv/.frameworks: requirements-frameworks.txt .venv/.reading
+	$(PY) -m pip install --disable-pip-version-check -r requirements-frameworks.txt
+	@touch .venv/.frameworks
+
+.venv/.testing: requirements-dev.txt .venv/.frameworks
 	$(PY) -m pip install --disable-pip-version-check -r requirements-dev.txt
 	@touch .venv/.testing

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         activations,
         claims,
         data,
+        frameworks,
         layers,
         measure,
         networks,
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
         symmetry,
         theory,
         training,
+        translation,
         widgets,
     )
     from .layers import initialize_
     from .measure import probe
+    from .translation import translate
     from .widgets import lab
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "constant",
     "data",
     "fans",
+    "frameworks",
     "he_normal",
     "he_uniform",
     "initialize_",
@@ -69,6 +73,8 @@ __all__ = [
     "symmetry",
     "theory",
     "training",
+    "translate",
+    "translation",
     "widgets",
     "xavier_normal",
     "xavier_uniform",
@@ -79,6 +85,7 @@ _ROOMS = (
     "activations",
     "claims",
     "data",
+    "frameworks",
     "layers",
     "measure",
     "networks",
@@ -88,9 +95,10 @@ _ROOMS = (
     "symmetry",
     "theory",
     "training",
+    "translation",
     "widgets",
 )
-_FUNCTIONS = {"initialize_": "layers", "lab": "widgets", "probe": "measure"}  # public here, but their rooms are heavy
+_FUNCTIONS = {"initialize_": "layers", "lab": "widgets", "probe": "measure", "translate": "translation"}  # heavy rooms
 
 
 def __getattr__(name: str) -> Any:
