@@ -23,6 +23,7 @@ __all__ = [
     "Normalized",
     "Residual",
     "gradient_factor",
+    "mean_squares",
     "normalize",
     "stream_factors",
     "stream_moments",
@@ -39,6 +40,7 @@ class _Normalize(torch.autograd.Function):
         if center:
             z = z - z.mean(axis, keepdim=True)
         inverse = (z.square().mean(axis, keepdim=True) + eps).rsqrt()
+        inverse = inverse.where(inverse.isfinite(), 0.0)  # no spread and no eps
         u = z * inverse
         ctx.save_for_backward(u, inverse)
         ctx.axis, ctx.center = axis, center
@@ -64,7 +66,8 @@ def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
         "batch" subtracts each unit's mean over the batch and divides by its std there; "layer" does the same over the
         units, sample by sample; "rms" divides each sample by its root mean square over the units. None does nothing.
     eps : float
-        Added to the variance, or the mean square, under the root.
+        Added to the variance, or the mean square, under the root. With 0, what has no spread becomes 0 and passes no
+        gradient.
 
     Returns
     -------
@@ -323,6 +326,27 @@ def _affine(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _norm(norm: Any) -> str | None:
     return None if norm is None else _checks.one_of(norm, "norm", NORMS)
+
+
+def mean_squares(layers: Sequence[Tensor]) -> np.ndarray:
+    """Return the mean square of each layer, over the batch and the units, for each replica.
+
+    Parameters
+    ----------
+    layers : sequence of L Tensors, shape (R, batch, n_l)
+        Such as the `pre_activations` of signals or of gradients.
+
+    Returns
+    -------
+    ndarray, shape (R, L)
+
+    Examples
+    --------
+    >>> mean_squares([torch.ones(2, 5, 3), torch.zeros(2, 5, 4)])
+    array([[1., 0.],
+           [1., 0.]], dtype=float32)
+    """
+    return np.stack([one.square().mean((1, 2)).numpy() for one in layers], axis=1)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
