@@ -400,6 +400,8 @@ def probe(model: Any, inputs: Any, *, loss: Any = None) -> Probe:
     if not isinstance(model, (Ensemble, nn.Module)):
         given = model.__name__ if isinstance(model, type) else type(model).__name__
         raise TypeError(f"model must be an Ensemble or a torch.nn.Module (an instance), got {given}")
+    if isinstance(model, Ensemble) and type(model).forward is not Ensemble.forward:
+        raise TypeError(f"model must be a plain Ensemble, got {type(model).__name__}; use its forward() and backward()")
     if not isinstance(inputs, Tensor):
         raise TypeError(f"inputs must be a torch.Tensor, got {type(inputs).__name__}; use torch.as_tensor(x)")
     if not inputs.numel():

@@ -213,6 +213,11 @@ class Ensemble:
         self._hold(torch.from_numpy(np.concatenate([part.ravel() for part in parts])).to(device, self.dtype))
 
     @property
+    def architecture(self) -> dict[str, Any]:
+        """What ensembles of one class must share to be joined, beside widths and activation; here nothing."""
+        return {}
+
+    @property
     def depth(self) -> int:
         """L, the number of weight matrices."""
         return len(self.widths) - 1
@@ -381,13 +386,13 @@ def join(ensembles: Sequence[Ensemble]) -> Ensemble:
 
     def kind(net: Ensemble) -> dict[str, Any]:
         own = {name: getattr(net, name) for name in ("widths", "activation", "dtype", "product")}
-        return own | {"device": net.parameters.device}
+        return own | {"device": net.parameters.device, "class": type(net)} | net.architecture
 
     for net in ensembles:
-        differ = [name for name, value in kind(first).items() if kind(net)[name] != value]
+        differ = [name for name, value in kind(first).items() if kind(net).get(name) != value]
         if differ:
             raise ValueError(f"ensembles to be joined differ in {', '.join(differ)}, got {first} and {net}")
-    joined = object.__new__(Ensemble)
+    joined = object.__new__(type(first))
     joined.__dict__.update(first.__dict__)
     joined.replicas = sum(net.replicas for net in ensembles)
     layers = [[(net.weights[at], net.biases[at]) for net in ensembles] for at in range(first.depth)]

@@ -26,6 +26,7 @@ __all__ = [
     "critical_sigma_w",
     "depth_scale",
     "derivative_second_moment",
+    "first_moment",
     "fixed_point",
     "fixed_points",
     "gain",
@@ -210,6 +211,35 @@ def second_moment(activation: Any, q: Any) -> Any:
     """
     act, q = activations.get(activation), _checked_q(q)
     return _like(_square_mean(act, q, strict=True))
+
+
+def first_moment(activation: Any, q: Any) -> Any:
+    """Return E φ(√q ξ), the mean of the activations under pre-activations N(0, q).
+
+    Parameters
+    ----------
+    activation : str, Activation, module or callable
+        Whatever ``activations.get`` takes.
+    q : float or array of float
+        Second moments of the pre-activations, finite and at least 0.
+
+    Returns
+    -------
+    float or ndarray
+        In the shape of `q`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `activation` is not one or grows faster than any power, or `q` is negative or not finite.
+
+    Examples
+    --------
+    >>> round(first_moment("relu", 2 * math.pi), 6)
+    1.0
+    """
+    act, q = activations.get(activation), _checked_q(q)
+    return _like(_moment(act, act, q, strict=True))
 
 
 def derivative_second_moment(activation: Any, q: Any) -> Any:

@@ -37,6 +37,7 @@ FLOORS = GRADING | {
     "theory": 2,
     "data": 2,
     "recurrent": 2,
+    "normalization": 3,
     "measure": 3,
     "training": 3,
     "plots": 4,
