@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from . import (
         activations,
         claims,
+        clinic,
         data,
+        diagnosis,
+        graph,
         layers,
         measure,
         networks,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
         training,
         widgets,
     )
+    from .diagnosis import audit
     from .layers import initialize_
     from .measure import probe
     from .widgets import lab
@@ -46,10 +50,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Scheme",
     "activations",
+    "audit",
     "claims",
+    "clinic",
     "constant",
     "data",
+    "diagnosis",
     "fans",
+    "graph",
     "he_normal",
     "he_uniform",
     "initialize_",
@@ -78,7 +86,10 @@ __all__ = [
 _ROOMS = (
     "activations",
     "claims",
+    "clinic",
     "data",
+    "diagnosis",
+    "graph",
     "layers",
     "measure",
     "networks",
@@ -90,7 +101,12 @@ _ROOMS = (
     "training",
     "widgets",
 )
-_FUNCTIONS = {"initialize_": "layers", "lab": "widgets", "probe": "measure"}  # public here, but their rooms are heavy
+_FUNCTIONS = {
+    "audit": "diagnosis",
+    "initialize_": "layers",
+    "lab": "widgets",
+    "probe": "measure",
+}  # public here, but their rooms are heavy
 
 
 def __getattr__(name: str) -> Any:
