@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 import initnotes as ini
 from initnotes import clinic
@@ -85,7 +85,7 @@ def draw(rng: np.random.Generator) -> Drawn:
     ini.initialize_(body, scheme, rng=rng)
     ini.initialize_(model[1], "lecun_normal", rng=rng)
     labels = torch.from_numpy(rng.integers(classes, size=batch))
-    patient = Patient(f"{form} {activation} {depth}", "", model, x, lambda out: F.cross_entropy(out, labels))
+    patient = Patient(f"{form} {activation} {depth}", "", model, x, lambda out: functional.cross_entropy(out, labels))
     return Drawn(patient, form, activation, depth)
 
 
@@ -273,7 +273,7 @@ def deep(batch: int) -> tuple[Callable[[], object], Callable[[], object]]:
     model, x, y = nn.Sequential(*parts, nn.Linear(447, 10)), torch.randn(batch, 447), torch.randint(10, (batch,))
 
     def loss(outputs: Tensor) -> Tensor:
-        return F.cross_entropy(outputs, y)
+        return functional.cross_entropy(outputs, y)
 
     def plain() -> None:
         model.zero_grad()

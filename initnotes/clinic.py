@@ -6,12 +6,14 @@ What lives here builds networks and their batches; what is wrong with them is fo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from . import _checks, data
 from .layers import initialize_
@@ -52,7 +54,7 @@ class Patient(NamedTuple):
 
 
 def chain(
-    widths: Sequence[int], activation: str, scheme: str | Initializer, *, rng: np.random.Generator, bias: float = 0.0
+    widths: Sequence[int], activation: str, scheme: str | Initializer, *, rng: np.random.Generator
 ) -> nn.Sequential:
     """Return a plain network in float64: linear layers, and an activation after each but the last.
 
@@ -64,12 +66,11 @@ def chain(
         One of relu, tanh, sigmoid, selu, gelu, silu, linear.
     scheme : str or Initializer
     rng : numpy.random.Generator
-    bias : float
-        Of all layers.
 
     Returns
     -------
     torch.nn.Sequential
+        With zero biases.
 
     Raises
     ------
@@ -84,9 +85,9 @@ def chain(
     made = _ACTIVATIONS[_checks.one_of(activation, "activation", _ACTIVATIONS)]
     parts: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):  # the layers' own draws are thrown away
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             parts += [nn.Linear(before, after, dtype=torch.float64), made()]
-    return initialize_(nn.Sequential(*parts[:-1]), scheme, rng=rng, bias=bias)
+    return initialize_(nn.Sequential(*parts[:-1]), scheme, rng=rng)
 
 
 def _twins(rng: np.random.Generator) -> nn.Module:
@@ -96,15 +97,22 @@ def _twins(rng: np.random.Generator) -> nn.Module:
     return net
 
 
+def _he(depth: int, rng: np.random.Generator) -> nn.Sequential:
+    """Return a healthy ReLU chain of so many layers: He's weights, LeCun's in the last."""
+    net = chain((*[64] * depth, 10), "relu", "he_normal", rng=rng)
+    initialize_(net[-1], "lecun_normal", rng=rng)
+    return net
+
+
 def _mute(rng: np.random.Generator) -> nn.Module:
-    net = chain((64, *[64] * 5, 10), "relu", "he_normal", rng=rng)
+    net = _he(6, rng)
     initialize_(net[4], "zeros", rng=rng)
     return net
 
 
 def _numb(rng: np.random.Generator) -> nn.Module:
-    net = chain((64, *[64] * 4, 10), "relu", "he_normal", rng=rng)
-    nn.init.constant_(net[2].bias, -10.0)
+    net = _he(5, rng)
+    nn.init.constant_(net.get_parameter("2.bias"), -10.0)
     return net
 
 
@@ -121,13 +129,13 @@ def _avalanche(rng: np.random.Generator) -> nn.Module:
 
 
 def _loud(rng: np.random.Generator) -> nn.Module:
-    net = chain((64, *[64] * 3, 10), "relu", "he_normal", rng=rng)
+    net = _he(4, rng)
     initialize_(net[6], small_random(1.0), rng=rng)
     return net
 
 
 def _raw(rng: np.random.Generator) -> nn.Module:
-    return chain((64, *[64] * 3, 10), "relu", "he_normal", rng=rng)
+    return _he(4, rng)
 
 
 _BUILT: dict[str, tuple[str, Callable[[np.random.Generator], nn.Module]]] = {
@@ -169,12 +177,17 @@ def patient(name: str, *, rng: np.random.Generator) -> Patient:
     torch.Size([64, 64])
     """
     complaint, built = _BUILT[_checks.one_of(name, "patient", PATIENTS)]
-    digits = data.digits().train
+    digits = _digits()
     chosen = _checks.generator(rng).choice(len(digits.x), 64, replace=False)
     x, labels = torch.from_numpy(digits.x[chosen]), torch.from_numpy(digits.y[chosen])
     if name == "raw":
         x = (x * 60 + 120).clamp(0, 255).round()  # as a file has them
-    return Patient(name, complaint, built(rng), x, lambda outputs: F.cross_entropy(outputs, labels))
+    return Patient(name, complaint, built(rng), x, lambda outputs: functional.cross_entropy(outputs, labels))
+
+
+@lru_cache(maxsize=1)
+def _digits() -> data.Dataset:
+    return data.digits().train
 
 
 def treat(sick: Patient, report: Any, *, rng: np.random.Generator) -> Patient:
@@ -224,8 +237,8 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(h)) + self.down(x))
+        h = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(h)) + self.down(x))
 
 
 class ResNet(nn.Module):
@@ -257,9 +270,9 @@ class _GptBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = self.c_attn(self.ln_1(x)).chunk(3, dim=-1)
         q, k, v = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in parts)
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.c_proj(seen.transpose(1, 2).flatten(2))
-        return x + self.proj(F.gelu(self.fc(self.ln_2(x)), approximate="tanh"))
+        return x + self.proj(functional.gelu(self.fc(self.ln_2(x)), approximate="tanh"))
 
 
 class GPT(nn.Module):
@@ -299,7 +312,7 @@ class LSTM(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Take integer tokens, shape (batch, time)."""
-        return self.head(F.relu(self.fc(self.lstm(self.embedding(tokens))[0])))
+        return self.head(functional.relu(self.fc(self.lstm(self.embedding(tokens))[0])))
 
 
 class _MixerBlock(nn.Module):
@@ -354,8 +367,8 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Take images, shape (batch, 3, height, width), with sides that 4 divides."""
         one = self.down1(x)
-        two = self.down2(F.max_pool2d(one, 2))
-        up = self.merge2(torch.cat([two, self.up2(self.bottom(F.max_pool2d(two, 2)))], 1))
+        two = self.down2(functional.max_pool2d(one, 2))
+        up = self.merge2(torch.cat([two, self.up2(self.bottom(functional.max_pool2d(two, 2)))], 1))
         return self.head(self.merge1(torch.cat([one, self.up1(up)], 1)))
 
 
@@ -397,6 +410,6 @@ def architecture(name: str, *, seed: int) -> Patient:
         images = torch.randn(16, 3, 16, 16)
         labels, maps = torch.randint(10, (16,)), torch.randint(4, (16, 16, 16))
     if name in ("gpt", "lstm"):
-        return Patient(name, "", model, tokens[:, :-1], lambda out: F.cross_entropy(out.mT, tokens[:, 1:]))
+        return Patient(name, "", model, tokens[:, :-1], lambda out: functional.cross_entropy(out.mT, tokens[:, 1:]))
     targets = maps if name == "unet" else labels
-    return Patient(name, "", model, images, lambda out: F.cross_entropy(out, targets))
+    return Patient(name, "", model, images, lambda out: functional.cross_entropy(out, targets))

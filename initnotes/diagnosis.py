@@ -6,10 +6,12 @@ What lives here judges; `measure` and `graph` look. The thresholds stand at the 
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,7 @@ KINDS = (
 
 # A slope is told from at least four layers: of three, two differences have the same sign half of the time by chance.
 SLOPE_LAYERS = 4
-# Over the depth, 100 times is what training feels and what width 32 and depth 30 do not do by chance under He's weights.
+# Over the depth, 100 times is what training feels, and what He's weights do not do by chance at width 32 and depth 30.
 SLOPE_WARNING, SLOPE_ERROR = math.log(1e2), math.log(1e4)
 STEADY = 0.6  # Kendall's τ of a statistic with depth: a single step reaches 0.5 at most
 # Units that are off for all inputs: deep under He's weights inputs are alike and half of them are. Four standard
@@ -51,7 +53,7 @@ DEAD_MARGIN, DEAD_LEAST, DEAD_ERROR, DEAD_INPUTS = 4.0, 0.6, 0.95, 8
 SATURATED_WARNING, SATURATED_ERROR = 0.4, 0.7  # tanh under Xavier's weights and unit inputs: below 0.01
 # √(fan_in · E W²) against the gain that fits: PyTorch's default for ReLU is 0.41 times it, and trains.
 SCALE_LOW, SCALE_HIGH, SCALE_LOW_ERROR, SCALE_HIGH_ERROR = 0.1, 4.0, 1e-3, 100.0
-LOSS_WARNING, LOSS_ERROR = 2.0, 6.0  # nats above a fair guess; He's scale in the last layer costs about 0.8
+LOSS_WARNING, LOSS_ERROR = 3.0, 6.0  # nats above a fair guess; He's scale in the last layer costs about 0.8
 INPUT_HIGH, INPUT_LOW, INPUT_OFFSET, INPUT_UNEQUAL = (
     10.0,
     0.01,
@@ -61,7 +63,7 @@ INPUT_HIGH, INPUT_LOW, INPUT_OFFSET, INPUT_UNEQUAL = (
 
 _TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")
 _ONE_SIDED = ("relu", "gelu", "silu", "mish", "softplus", "hardswish")
-_SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_normal", None: "xavier_normal"}
+_SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_normal", None: "lecun_normal"}
 _GAINS = {"he_normal": math.sqrt(2.0), "lecun_normal": 1.0, "xavier_normal": 1.0}
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _SAMPLE = 2**17  # numbers of a layer from which the spread over inputs is estimated
@@ -259,16 +261,37 @@ def audit(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor] | None = N
     if not all(one.numel() for one in tensors):
         raise ValueError("batch must not be empty; pass at least one input")
     parameters = measure._checked_parameters(model)
-    with torch.inference_mode(False), torch.enable_grad(), measure._random_states_kept():
-        with measure._untouched(model, parameters, backward=True) as own, measure._fast_path_off():
-            return _examined(model, own, batch, loss)
+    _check_arguments(model, batch)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        measure._random_states_kept(),
+        measure._untouched(model, parameters, backward=True) as own,
+        measure._fast_path_off(),
+    ):
+        return _examined(model, own, batch, loss)
+
+
+def _check_arguments(model: nn.Module, batch: Any) -> None:
+    """Raise if the parts of a tuple or dict are not what forward takes."""
+    if isinstance(batch, Tensor):
+        return
+    parts: tuple[Any, ...] = () if isinstance(batch, Mapping) else tuple(batch)
+    named = dict(batch) if isinstance(batch, Mapping) else {}
+    try:
+        inspect.signature(model.forward).bind(*parts, **named)
+    except TypeError as error:
+        raise TypeError(
+            f"batch does not fit {type(model).__name__}.forward: {error}; a tuple's parts are its arguments. "
+            "If one of them is the target, pass batch=x and loss=lambda outputs: criterion(outputs, y)"
+        ) from None
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
     """Yield the tensors of nested tuples, lists and dicts."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, (tuple, list)) or isinstance(value, Mapping):
+    elif isinstance(value, (tuple, list, Mapping)):
         for one in value.values() if isinstance(value, Mapping) else value:
             yield from _tensors(one)
 
@@ -304,7 +327,7 @@ def _projected(outputs: Any) -> Tensor:
     return torch.stack([one.double() for one in total]).sum()
 
 
-def _examined(model: nn.Module, parameters: Sequence[Tensor], batch: Any, loss: Any) -> Report:
+def _examined(model: nn.Module, parameters: Sequence[nn.Parameter], batch: Any, loss: Any) -> Report:
     model.train()
     leaves: list[Tensor] = []
     copies = _copied(batch, leaves)
@@ -432,7 +455,7 @@ def _spread(z: Tensor, axis: int) -> float:
 def _rows(module: Any) -> Tensor | None:
     """Return the incoming weights and bias of each unit, shape (units, …)."""
     if isinstance(module, nn.RNNBase):
-        return torch.cat([module.weight_ih_l0.detach(), module.weight_hh_l0.detach()], dim=1)
+        return torch.cat([getattr(module, f"weight_{which}_l0").detach() for which in ("ih", "hh")], dim=1)
     if isinstance(module, nn.Embedding):
         return None
     units = measure._units_of(module)
@@ -551,7 +574,8 @@ def _stopped_findings(model: nn.Module, facts: Sequence[Layer], seen: _Examiner,
     """Find weights that are all zero, and layers that no gradient reaches though no unit before them is `dead`."""
     pairs = list(zip(facts, seen.layers, strict=True))
     zero = [(fact, one) for fact, one in pairs if one["rms W"] == 0]
-    right = [fact for fact, one in zero if (fact.last or fact.bypassed) and one["norm ∂W"] > 0]
+    may = [(fact, one) for fact, one in zero if (fact.last or fact.bypassed) and one["rms x"] > 0]
+    right = [fact for fact, _ in may] if any(one["norm ∂W"] > 0 for _, one in may) else []
     wrong = [fact for fact, one in zero if fact not in right]
     if wrong:
         said = "all weights are 0: nothing passes, forward or backward"
@@ -743,7 +767,7 @@ def _slope_findings(facts: Sequence[Layer]) -> Iterator[Finding]:
         "gradient": slope([one.gradient for one in chain][::-1]),
     }
     judged = {name: one for name, one in drifts.items() if _is_drift(*one)}
-    if "size" in judged and ("signal" not in judged or judged["size"][0] > 0):
+    if "size" in judged:  # theory has the size; what differs between inputs fades a little faster
         yield _drift("signal", "root mean square of z", judged["size"], chain, forward=True)
     elif "signal" in judged:
         yield _drift("signal", "what differs between inputs", judged["signal"], chain, forward=judged["signal"][0] > 0)
@@ -771,7 +795,7 @@ def _predicted(chain: Sequence[Layer], forward: bool) -> tuple[float, str] | Non
 
     The size of the signal follows √(σ_w² E φ²/q), the gradient and what differs between inputs √(σ_w² E φ′²).
     """
-    pairs = [(one, after) for one, after in zip(chain, chain[1:], strict=False) if one.activation in activations.NAMES]
+    pairs = [(one, after) for one, after in pairwise(chain) if one.activation in activations.NAMES]
     if len(pairs) < len(chain) - 1 or any(one.normalized or one.bypassed for one in chain):
         return None
     names = {one.activation for one, _ in pairs}
