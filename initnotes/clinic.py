@@ -5,6 +5,7 @@ What lives here builds networks and their batches; what is wrong with them is fo
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -19,7 +20,7 @@ from . import _checks, data
 from .layers import initialize_
 from .schemes import Initializer, Scheme, constant, small_random
 
-__all__ = ["ARCHITECTURES", "PATIENTS", "Patient", "architecture", "chain", "patient", "treat"]
+__all__ = ["ARCHITECTURES", "PATIENTS", "Patient", "architecture", "chain", "course", "patient", "treat"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -183,6 +184,47 @@ def patient(name: str, *, rng: np.random.Generator) -> Patient:
     if name == "raw":
         x = (x * 60 + 120).clamp(0, 255).round()  # as a file has them
     return Patient(name, complaint, built(rng), x, lambda outputs: functional.cross_entropy(outputs, labels))
+
+
+def course(one: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
+    """Train a copy of a patient by gradient descent on its batch.
+
+    Parameters
+    ----------
+    one : Patient
+        Stays as it is.
+    steps : int
+    lr : float
+
+    Returns
+    -------
+    ndarray, shape (steps,)
+        The loss before each step; inf from where it is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> losses = course(patient("fading", rng=np.random.default_rng(1)), steps=2)
+    >>> losses.round(2)
+    array([2.3, 2.3])
+    """
+    steps, lr = _checks.integer(steps, "steps"), _checks.real(lr, "lr", low=0.0)
+    model, losses = copy.deepcopy(one.model), np.full(steps, np.inf)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss = one.loss(model(one.batch))
+        losses[step] = float(loss.detach())
+        if not np.isfinite(losses[step]):
+            losses[step:] = np.inf
+            break
+        loss.backward()
+        optimizer.step()
+    return losses
 
 
 @lru_cache(maxsize=1)

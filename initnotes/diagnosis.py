@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -45,7 +46,7 @@ KINDS = (
 # A slope is told from at least four layers: of three, two differences have the same sign half of the time by chance.
 SLOPE_LAYERS = 4
 # Over the depth, 100 times is what training feels, and what He's weights do not do by chance at width 32 and depth 30.
-SLOPE_WARNING, SLOPE_ERROR = math.log(1e2), math.log(1e4)
+SLOPE_WARNING, SLOPE_ERROR = math.log(1e2), math.log(1e3)
 STEADY = 0.6  # Kendall's τ of a statistic with depth: a single step reaches 0.5 at most
 # Units that are off for all inputs: deep under He's weights inputs are alike and half of them are. Four standard
 # deviations of a count of fair coins above one half, never fewer than 60 %.
@@ -66,6 +67,7 @@ _ONE_SIDED = ("relu", "gelu", "silu", "mish", "softplus", "hardswish")
 _SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_normal", None: "lecun_normal"}
 _GAINS = {"he_normal": math.sqrt(2.0), "lecun_normal": 1.0, "xavier_normal": 1.0}
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+_INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  "}
 _SAMPLE = 2**17  # numbers of a layer from which the spread over inputs is estimated
 _FAR = {"sigmoid": 4.6, "tanh": 3.0}  # |z| beyond which |φ′| < 0.01
 
@@ -190,7 +192,7 @@ class Report:
         lines = [f"{self.model}, {len(self.layers)} layers: {said or 'nothing found'}"]
         for one in self.findings:
             more = f" and {len(one.layers) - 1} more" if len(one.layers) > 1 else ""
-            lines += [f"{one.severity}: {one.kind} at {one.layer}{more}", f"  {one.evidence}"]
+            lines += [f"{one.severity}: {one.kind} at {one.layer}{more}", *textwrap.wrap(one.evidence, 88, **_INDENT)]
             lines += [f"  | {line}" for line in one.fix.splitlines()]
         return "\n".join(lines)
 
@@ -382,7 +384,7 @@ class _Examiner(measure._Recorder):
         layer |= {"node": z.grad_fn, "signal": _spread(z.detach(), self.axes[-1]), "norm ∂W": math.nan}
         layer["rms x"] = math.nan if x is None else _rms(x)
         layer["rms W"] = math.nan if weight is None else _rms(weight)
-        layer["distinct"] = _distinct(module)
+        layer["distinct"] = _distinct(module, layer.get("distinct_units"))
 
     def backward(self, value: Tensor) -> None:
         """Send the gradient back; keep the largest of each weight's, and rows where units are equal."""
@@ -465,16 +467,14 @@ def _rows(module: Any) -> Tensor | None:
     return weight[0] if bias is None else torch.cat([weight[0], bias[0][:, None]], dim=1)
 
 
-def _distinct(module: nn.Module) -> float:
+def _distinct(module: nn.Module, counted: Any) -> float:
     """Return how many units differ in weights or bias; inf where units are not known, or of one single unit."""
-    units = None if isinstance(module, nn.Embedding) else measure._units_of(module)
-    if units is None:
-        rows = _rows(module)
-        return math.inf if rows is None else float(len(torch.unique(rows, dim=0)))
-    if units[0].shape[1] < 2:
+    rows = _rows(module)
+    if rows is None or len(rows) < 2:
         return math.inf
-    found = measure._distinct(*units)
-    return float(found if isinstance(found, Tensor) else found[0](found[1]))
+    if counted is None:
+        return float(len(torch.unique(rows, dim=0)))
+    return float(counted if isinstance(counted, Tensor) else counted[0](counted[1]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -701,9 +701,10 @@ def _loss_findings(
     fix = (
         f"with torch.no_grad():\n    for p in model.get_submodule({name!r}).parameters():\n        p.mul_({factor:.2g})"
     )
-    if causes:
+    severity = "error" if value - fair[0] > LOSS_ERROR and not causes else "warning"
+    if causes:  # which come first, then
         evidence, fix = f"{evidence}; see {causes[0]}", ""
-    return [_of("initial loss", [last], "error" if value - fair[0] > LOSS_ERROR else "warning", evidence, fix)]
+    return [_of("initial loss", [last], severity, evidence, fix)]
 
 
 _LOUD = ("unscaled inputs", "exploding signal")

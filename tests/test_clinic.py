@@ -60,3 +60,12 @@ def test_names_are_checked() -> None:
         clinic.architecture("vgg", seed=1)
     with pytest.raises(TypeError, match="Generator"):
         clinic.patient("raw", rng=1)  # type: ignore[arg-type]
+
+
+def test_a_course_leaves_the_patient_alone() -> None:
+    sick = clinic.patient("avalanche", rng=np.random.default_rng(1))
+    before = [one.detach().clone() for one in sick.model.parameters()]
+    losses = clinic.course(sick, steps=20)
+    assert losses.shape == (20,)
+    assert np.isinf(losses[-1])
+    assert all(torch.equal(a, b) for a, b in zip(before, sick.model.parameters(), strict=True))
