@@ -351,7 +351,7 @@ def _examined(model: nn.Module, parameters: Sequence[nn.Parameter], batch: Any, 
         facts = seen.facts(graph)
         value = None if loss is None else float(given.detach())
         found = [
-            *_finite_findings(model, batch, facts, value),
+            *_finite_findings(model, batch, facts, value, seen),
             *_input_findings(batch, graph, entries),
             *_stopped_findings(model, facts, seen, dead=any(one.severity == "error" for one in units)),
             *_symmetric_findings(facts, seen),
@@ -365,8 +365,18 @@ def _examined(model: nn.Module, parameters: Sequence[nn.Parameter], batch: Any, 
     return Report(type(model).__name__, found, tuple(facts), value)
 
 
+def _length(x: Tensor) -> Tensor:
+    """Return the Euclidean norm of each row and the number of its entries, shape (R, 2)."""
+    if len(x) == 1:  # without a copy in float64
+        return torch.tensor([[_norm(x), float(x.numel())]], dtype=torch.float64)
+    norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+    return torch.stack([norms, torch.full_like(norms, x[0].numel())], dim=1)
+
+
 class _Examiner(measure._Recorder):
     """The probe's hooks on layers; activations are read from the graph, and gradients of weights only scanned."""
+
+    summary = staticmethod(_length)
 
     def __enter__(self) -> _Examiner:
         self.found = [one for one in self.found if one[2] == "layer"]
@@ -384,7 +394,7 @@ class _Examiner(measure._Recorder):
         layer |= {"node": z.grad_fn, "signal": _spread(z.detach(), self.axes[-1]), "norm ∂W": math.nan}
         layer["rms x"] = math.nan if x is None else _rms(x)
         layer["rms W"] = math.nan if weight is None else _rms(weight)
-        layer["distinct"] = _distinct(module, layer.get("distinct_units"))
+        layer["distinct"], layer["units"] = _counted(module, layer.get("distinct_units"))
 
     def backward(self, value: Tensor) -> None:
         """Send the gradient back; keep the largest of each weight's, and rows where units are equal."""
@@ -402,13 +412,11 @@ class _Examiner(measure._Recorder):
 
     def facts(self, graph: Graph) -> list[Layer]:
         """Return what is known of each layer."""
-        lacking = torch.full((1, 4), math.nan, dtype=torch.float64)
-        sums = measure._joined([one.get(key, lacking) for key in ("z", "∂z") for one in self.layers])
-        sizes = np.sqrt(measure._moments(sums)[2][0])
-        count = len(self.layers)
-        norms = sizes[count:] * np.sqrt(sums[0, 3, count:])
+        lacking = torch.full((1, 2), math.nan, dtype=torch.float64)
+        found = measure._joined([one.get(key, lacking) for key in ("z", "∂z") for one in self.layers])
+        (norms, gradients), entries = found[0, 0].reshape(2, -1), found[0, 1, : len(self.layers)]
         made = []
-        for one, size, gradient in zip(self.layers, sizes[:count], norms, strict=True):
+        for one, size, gradient in zip(self.layers, norms / np.sqrt(entries), gradients, strict=True):
             activation, normalized, last = graph.follows(one["node"])
             module, bypassed = one["module"], graph.bypassed(one["node"])
             sigma = one["rms W"] * math.sqrt(_fan_in(module))
@@ -467,14 +475,16 @@ def _rows(module: Any) -> Tensor | None:
     return weight[0] if bias is None else torch.cat([weight[0], bias[0][:, None]], dim=1)
 
 
-def _distinct(module: nn.Module, counted: Any) -> float:
-    """Return how many units differ in weights or bias; inf where units are not known, or of one single unit."""
-    rows = _rows(module)
-    if rows is None or len(rows) < 2:
-        return math.inf
-    if counted is None:
-        return float(len(torch.unique(rows, dim=0)))
-    return float(counted if isinstance(counted, Tensor) else counted[0](counted[1]))
+def _counted(module: Any, counted: Any) -> tuple[float, int]:
+    """Return how many units differ in weights or bias, and how many there are; inf where they are not known or one."""
+    if isinstance(module, nn.RNNBase):
+        rows = _rows(module)
+        assert rows is not None
+        return float(len(torch.unique(rows, dim=0))), len(rows)
+    units = int(getattr(module, "out_features", None) or getattr(module, "out_channels", None) or 0)
+    if counted is None or isinstance(module, nn.Embedding) or units < 2:
+        return math.inf, 0
+    return float(counted if isinstance(counted, Tensor) else counted[0](counted[1])), units
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -516,12 +526,15 @@ def _of(kind: str, facts: Sequence[Layer], severity: str, evidence: str, fix: st
     return Finding(kind, names[0], severity, evidence, _draw(facts) if fix is None else fix, names)
 
 
-def _finite_findings(model: nn.Module, batch: Any, facts: Sequence[Layer], loss: float | None) -> Iterator[Finding]:
+def _finite_findings(
+    model: nn.Module, batch: Any, facts: Sequence[Layer], loss: float | None, seen: _Examiner
+) -> Iterator[Finding]:
     bad = [one for one in _tensors(batch) if one.is_floating_point() and not _finite(one)]
     if bad:
         fix = "batch = torch.nan_to_num(batch)  # better: find out where it comes from"
         yield Finding("not finite", "inputs", "error", "the inputs hold NaN or infinity", fix)
-    broken = [name for name, one in model.named_parameters() if not _finite(one)]
+    known = {id(_matrix(one["module"])) for one in seen.layers if math.isfinite(one["rms W"])}
+    broken = [name for name, one in model.named_parameters() if id(one) not in known and not _finite(one)]
     if broken:
         places = tuple(dict.fromkeys(name.rpartition(".")[0] for name in broken))
         fix = f"for name in {places!r}:\n    model.get_submodule(name).reset_parameters()"
@@ -600,21 +613,16 @@ def _all_zero(weight: Any) -> bool:
 def _symmetric_findings(facts: Sequence[Layer], seen: _Examiner) -> Iterator[Finding]:
     """Find layers with half or more of their units equal; equal gradients keep them so."""
     same = [(fact, one) for fact, one in zip(facts, seen.layers, strict=True) if one["rms W"] != 0]
-    same = [(fact, one) for fact, one in same if 2 * one["distinct"] <= _unit_count(one)]
+    same = [(fact, one) for fact, one in same if 2 * one["distinct"] <= one["units"]]
     most = max((one["norm ∂W"] for one in seen.layers if one["norm ∂W"] >= 0), default=0.0)
     for stays in (True, False):
         own = [(fact, one) for fact, one in same if _stay_equal(one, most) == stays and not fact.last]
         if own:
-            counts = f"{own[0][1]['distinct']:.0f} of {_unit_count(own[0][1])} units differ"
+            counts = f"{own[0][1]['distinct']:.0f} of {own[0][1]['units']} units differ"
             said = "their gradients are equal too, so they stay equal" if stays else "their gradients differ"
             yield _of(
                 "symmetric units", [fact for fact, _ in own], "error" if stays else "warning", f"{counts}; {said}"
             )
-
-
-def _unit_count(one: Mapping[str, Any]) -> int:
-    rows = _rows(one["module"])
-    return 0 if rows is None else len(rows)
 
 
 def _stay_equal(one: Mapping[str, Any], most: float) -> bool:
@@ -747,8 +755,9 @@ def slope(values: Any) -> tuple[float, float, int]:
 
     Examples
     --------
-    >>> slope([8.0, 4.0, 2.0, 1.0])[0] == -np.log(2)
-    True
+    >>> rate, tau, count = slope([8.0, 4.0, 2.0, 1.0])
+    >>> round(rate / math.log(2), 6), tau, count
+    (-1.0, -1.0, 4)
     """
     values = np.asarray(values, dtype=np.float64)
     at = np.flatnonzero(np.isfinite(values) & (values > 0))

@@ -358,7 +358,7 @@ def test_outputs_without_a_gradient_are_named() -> None:
 def test_a_report_prints_draws_and_exports() -> None:
     report = audit(chain(20, scheme="lecun_normal"), inputs())
     text = str(report)
-    assert text.startswith("Sequential, 20 layers: 2 warnings")
+    assert text.startswith("Sequential, 20 layers: 2 errors")
     assert "he_normal" in text
     assert repr(report) == text
     found = json.loads(report.to_json())
