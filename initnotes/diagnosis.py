@@ -54,7 +54,9 @@ DEAD_MARGIN, DEAD_LEAST, DEAD_ERROR, DEAD_INPUTS = 4.0, 0.6, 0.95, 8
 SATURATED_WARNING, SATURATED_ERROR = 0.4, 0.7  # tanh under Xavier's weights and unit inputs: below 0.01
 # √(fan_in · E W²) against the gain that fits: PyTorch's default for ReLU is 0.41 times it, and trains.
 SCALE_LOW, SCALE_HIGH, SCALE_LOW_ERROR, SCALE_HIGH_ERROR = 0.1, 4.0, 1e-3, 100.0
-LOSS_WARNING, LOSS_ERROR = 3.0, 6.0  # nats above a fair guess; He's scale in the last layer costs about 0.8
+# Half the variance of random logits that would cost as much as the loss is above a fair guess; He's scale in the last
+# layer has about 1, and deep networks of width 64 scatter around it.
+LOSS_WARNING, LOSS_ERROR = 3.0, 6.0
 INPUT_HIGH, INPUT_LOW, INPUT_OFFSET, INPUT_UNEQUAL = (
     10.0,
     0.01,
@@ -696,10 +698,10 @@ def _gates_far(module: Any, at: int, rms_x: float, rms_h: float, limit: float) -
 
 
 def _loss_findings(
-    value: float | None, fair: tuple[float, str] | None, facts: Sequence[Layer], found: Sequence[Finding]
+    value: float | None, fair: tuple[float, str, float] | None, facts: Sequence[Layer], found: Sequence[Finding]
 ) -> list[Finding]:
     """Compare the loss with a fair guess's; where another finding explains it, that one has the fix."""
-    if value is None or fair is None or not math.isfinite(value) or value - fair[0] <= LOSS_WARNING:
+    if value is None or fair is None or not math.isfinite(value) or value - fair[0] <= LOSS_WARNING * fair[2]:
         return []
     last = ([one for one in facts if one.last] or list(facts))[-1]
     name = _plain_name(last.name)
@@ -709,7 +711,7 @@ def _loss_findings(
     fix = (
         f"with torch.no_grad():\n    for p in model.get_submodule({name!r}).parameters():\n        p.mul_({factor:.2g})"
     )
-    severity = "error" if value - fair[0] > LOSS_ERROR and not causes else "warning"
+    severity = "error" if value - fair[0] > LOSS_ERROR * fair[2] and not causes else "warning"
     if causes:  # which come first, then
         evidence, fix = f"{evidence}; see {causes[0]}", ""
     return [_of("initial loss", [last], severity, evidence, fix)]

@@ -169,16 +169,20 @@ class Graph:
         """Return how often two streams of data that share a source are added."""
         return sum(self.is_merge(node) for node in self.order)
 
-    def fair_loss(self) -> tuple[float, str] | None:
-        """Return the loss of a fair guess and what it is, if the root is a mean cross-entropy; None otherwise."""
+    def fair_loss(self) -> tuple[float, str, float] | None:
+        """Return a fair guess's loss, what it is, and what random logits add; None unless the root is a cross-entropy.
+
+        Small independent logits of variance v cost v/2 · (1 − 1/C) more than log C, and v/8 more than log 2 if there is
+        one for each yes or no: the last number is the factor of v/2. A mean over the batch is meant, not a sum.
+        """
         node = self.root
         for _ in range(8):
             kind = _kind(node)
             if kind == "BinaryCrossEntropyWithLogits" and node._saved_reduction == 1:
-                return math.log(2), "log 2"
+                return math.log(2), "log 2", 0.25
             if kind in _LOSSES and node._saved_reduction == 1:
                 classes = int(node._saved_self.shape[0 if node._saved_self.dim() == 1 else 1])
-                return math.log(classes), f"log {classes}"
+                return math.log(classes), f"log {classes}", 1 - 1 / classes
             if kind not in ("NllLossNd", "View", "Clone", "Alias") or not node.next_functions:
                 return None
             node = node.next_functions[0][0]

@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,7 +34,7 @@ def inputs(batch: int = 64, width: int = 64, seed: int = 1) -> Tensor:
 
 
 def test_random_architectures_are_told_from_planted_faults() -> None:
-    """`make bench` takes 400. A fresh entropy fails this with 1 % false alarms and 1 % misses in 1 of 700 runs."""
+    """`make bench` takes 400. A fresh entropy fails this with 1 % false alarms and 1 % misses in 1 of 500 runs."""
     planted, false, found, missed = bench.rates(24, 99)
     assert len(false) <= 2, false
     assert len(missed) <= 0.05 * sum(planted.values()), missed
@@ -411,7 +413,7 @@ def unfit():
 def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_factories.py").write_text(FACTORIES, encoding="utf-8")  # type: ignore[operator]
     monkeypatch.chdir(tmp_path)  # type: ignore[arg-type]
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 @pytest.mark.usefixtures("factories")
@@ -432,6 +434,14 @@ def test_the_command_line(name: str, status: int, said: str, capsys: pytest.Capt
     assert main(["audit", name]) == status
     out, err = capsys.readouterr()
     assert said in (err if status == 2 else out)
+
+
+def test_the_command_line_is_one() -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "initnotes", "audit", "x"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert made.stderr.startswith("python -m initnotes audit: expected package.module:factory, got 'x'")
 
 
 @pytest.mark.usefixtures("factories")
