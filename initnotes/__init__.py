@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from . import (
         activations,
         claims,
+        clinic,
         data,
+        diagnosis,
         frameworks,
+        graph,
         layers,
         measure,
         networks,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         translation,
         widgets,
     )
+    from .diagnosis import audit
     from .layers import initialize_
     from .measure import probe
     from .translation import translate
@@ -50,11 +54,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Scheme",
     "activations",
+    "audit",
     "claims",
+    "clinic",
     "constant",
     "data",
+    "diagnosis",
     "fans",
     "frameworks",
+    "graph",
     "he_normal",
     "he_uniform",
     "initialize_",
@@ -86,8 +94,11 @@ __all__ = [
 _ROOMS = (
     "activations",
     "claims",
+    "clinic",
     "data",
+    "diagnosis",
     "frameworks",
+    "graph",
     "layers",
     "measure",
     "networks",
@@ -101,7 +112,13 @@ _ROOMS = (
     "translation",
     "widgets",
 )
-_FUNCTIONS = {"initialize_": "layers", "lab": "widgets", "probe": "measure", "translate": "translation"}  # heavy rooms
+_FUNCTIONS = {
+    "audit": "diagnosis",
+    "initialize_": "layers",
+    "lab": "widgets",
+    "probe": "measure",
+    "translate": "translation",
+}  # public here, but their rooms are heavy
 
 
 def __getattr__(name: str) -> Any:

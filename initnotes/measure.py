@@ -826,6 +826,8 @@ class _Recorder:
     belongs to that layer.
     """
 
+    summary: Statistic = staticmethod(_sums)  # of z and of its gradient
+
     def __init__(self, model: nn.Module, parameters: Sequence[nn.Parameter]) -> None:
         self.layers: list[dict[str, Any]] = []
         self.weights: list[Any] = []
@@ -882,7 +884,7 @@ class _Recorder:
         axis = _unit_axis(module, z)
         layer: dict[str, Any] = {"module": module, "name": f"{name} (call {calls + 1})" if calls else name}
         layer |= {"kind": type(module).__name__, "activation": None, "width": z.shape[axis], "device": z.device}
-        layer["z"] = _measured(_sums, _kept(z))
+        layer["z"] = _measured(self.summary, _kept(z))
         units = _units_of(module)
         if units is not None:
             layer["distinct_units"] = _distinct(*units)
@@ -938,7 +940,7 @@ class _Recorder:
         """Let the backward pass measure the gradient of `tensor`, as it is now and before it changes in place."""
 
         def measure(gradient: Tensor) -> None:
-            layer[key] = _measured(_sums, _kept(gradient))
+            layer[key] = _measured(self.summary, _kept(gradient))
 
         if tensor.requires_grad:
             self.tensor_handles.append(tensor.register_hook(measure))

@@ -17,7 +17,19 @@ from matplotlib.figure import Figure
 
 from . import _checks, schemes
 
-__all__ = ["COLORS", "STYLE", "band", "color", "legend", "panels", "profile", "shades", "theory", "unit_images"]
+__all__ = [
+    "COLORS",
+    "STYLE",
+    "audit",
+    "band",
+    "color",
+    "legend",
+    "panels",
+    "profile",
+    "shades",
+    "theory",
+    "unit_images",
+]
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2430", "#d9dbe0"
 
@@ -274,3 +286,36 @@ def profile(probe: Any, *, color: Any = COLORS["xavier_normal"]) -> Figure:
         ax.xaxis.get_major_locator().set_params(integer=True)
         legend(ax)
     return figure
+
+
+def audit(report: Any) -> Figure:
+    """Draw what an audit measured against depth: the signal, and the gradient; layers of errors and warnings marked.
+
+    Parameters
+    ----------
+    report : initnotes.diagnosis.Report
+
+    Returns
+    -------
+    Figure
+        Two panels with logarithmic axes; what is 0 or not finite is left out.
+    """
+    sick = {name for one in report.findings if one.severity != "info" for name in one.layers}
+    at = np.arange(1, len(report.layers) + 1)
+    figure, axes = panels(2)
+    for ax, (name, label) in zip(axes, _AUDITED, strict=True):
+        values = np.array([getattr(one, name) for one in report.layers], dtype=np.float64)
+        values[~(np.isfinite(values) & (values > 0))] = np.nan
+        marked = np.array([one.name.partition(" (call")[0] in sick for one in report.layers])
+        ax.plot(at, values, color=COLORS["xavier_normal"], marker="o", markersize=3, label="layers")
+        if marked.any():
+            ax.plot(at[marked], values[marked], "s", color=COLORS["he_normal"], markersize=5, label="in a finding")
+        if not np.isnan(values).all():
+            ax.set_yscale("log")
+        ax.set(xlabel="layer $l$, in order of calls", ylabel=label)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        legend(ax)
+    return figure
+
+
+_AUDITED = (("signal", "spread of $z_l$ over inputs"), ("gradient", r"norm of $\partial$loss$/\partial z_l$"))

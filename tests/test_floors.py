@@ -40,13 +40,19 @@ FLOORS = GRADING | {
     "normalization": 3,
     "measure": 3,
     "training": 3,
+    "graph": 3,
+    "clinic": 3,
     "plots": 4,
     "frameworks": 4,
     "claims": 4,
     "symmetry": 4,
     "widgets": 4,
+    "diagnosis": 4,
 }
-LATE = {("measure", "plots")}  # a result may draw itself: its method imports what draws when it is called
+LATE = {
+    ("measure", "plots"),
+    ("diagnosis", "plots"),
+}  # a result may draw itself: its method imports what draws when it is called
 
 
 def imported_rooms(source: str, house: str = "initnotes") -> set[str]:

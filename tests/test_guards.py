@@ -523,6 +523,7 @@ def test_everything_that_is_used_is_pinned() -> None:
         "coursework",
         "tools",
         "tests",
+        "benchmarks",
         *(path.stem for path in files),
         *sys.stdlib_module_names,
     }

@@ -1,0 +1,457 @@
+"""Floor 3: eight networks that are ill at the start, and five known architectures that are not.
+
+What lives here builds networks and their batches; what is wrong with them is for an audit to find.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import _checks, data
+from .layers import initialize_
+from .schemes import Initializer, Scheme, constant, small_random
+
+__all__ = ["ARCHITECTURES", "PATIENTS", "Patient", "architecture", "chain", "course", "patient", "treat"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "linear": nn.Identity,
+}
+
+
+class Patient(NamedTuple):
+    """A network as it comes to an audit.
+
+    Attributes
+    ----------
+    name : str
+    complaint : str
+        What its owner says.
+    model : torch.nn.Module
+    batch : Tensor
+    loss : callable
+        Of the model's outputs.
+    """
+
+    name: str
+    complaint: str
+    model: nn.Module
+    batch: Any
+    loss: Callable[[Any], Tensor]
+
+
+def chain(
+    widths: Sequence[int], activation: str, scheme: str | Initializer, *, rng: np.random.Generator
+) -> nn.Sequential:
+    """Return a plain network in float64: linear layers, and an activation after each but the last.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Units, from the inputs to the outputs.
+    activation : str
+        One of relu, tanh, sigmoid, selu, gelu, silu, linear.
+    scheme : str or Initializer
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    torch.nn.Sequential
+        With zero biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> len(chain((4, 8, 2), "relu", "he_normal", rng=np.random.default_rng(1)))
+    3
+    """
+    made = _ACTIVATIONS[_checks.one_of(activation, "activation", _ACTIVATIONS)]
+    parts: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):  # the layers' own draws are thrown away
+        for before, after in pairwise(widths):
+            parts += [nn.Linear(before, after, dtype=torch.float64), made()]
+    return initialize_(nn.Sequential(*parts[:-1]), scheme, rng=rng)
+
+
+def _twins(rng: np.random.Generator) -> nn.Module:
+    net = chain((64, 32, 32, 10), "tanh", "xavier_normal", rng=rng)
+    for at in (0, 2, 4):
+        initialize_(net[at], constant(0.05), rng=rng)
+    return net
+
+
+def _he(depth: int, rng: np.random.Generator) -> nn.Sequential:
+    """Return a healthy ReLU chain of so many layers: He's weights, LeCun's in the last."""
+    net = chain((*[64] * depth, 10), "relu", "he_normal", rng=rng)
+    initialize_(net[-1], "lecun_normal", rng=rng)
+    return net
+
+
+def _mute(rng: np.random.Generator) -> nn.Module:
+    net = _he(6, rng)
+    initialize_(net[4], "zeros", rng=rng)
+    return net
+
+
+def _numb(rng: np.random.Generator) -> nn.Module:
+    net = _he(5, rng)
+    nn.init.constant_(net.get_parameter("2.bias"), -10.0)
+    return net
+
+
+def _rigid(rng: np.random.Generator) -> nn.Module:
+    return chain((64, *[64] * 3, 10), "tanh", small_random(1.0), rng=rng)
+
+
+def _fading(rng: np.random.Generator) -> nn.Module:
+    return chain((64, *[64] * 15, 10), "relu", Scheme(scale=1 / 3, mode="fan_in", distribution="uniform"), rng=rng)
+
+
+def _avalanche(rng: np.random.Generator) -> nn.Module:
+    return chain((64, *[64] * 15, 10), "relu", Scheme(scale=6, mode="fan_in", distribution="normal"), rng=rng)
+
+
+def _loud(rng: np.random.Generator) -> nn.Module:
+    net = _he(4, rng)
+    initialize_(net[6], small_random(1.0), rng=rng)
+    return net
+
+
+def _raw(rng: np.random.Generator) -> nn.Module:
+    return _he(4, rng)
+
+
+_BUILT: dict[str, tuple[str, Callable[[np.random.Generator], nn.Module]]] = {
+    "twins": ("it learns, but never more than one idea", _twins),
+    "mute": ("the loss does not move", _mute),
+    "numb": ("the loss moves a little and stops", _numb),
+    "rigid": ("it jumps about", _rigid),
+    "fading": ("the first layers do not learn", _fading),
+    "avalanche": ("the first step goes to infinity", _avalanche),
+    "loud": ("the loss starts sky-high", _loud),
+    "raw": ("the first step goes to infinity", _raw),
+}
+PATIENTS = tuple(_BUILT)
+"""Names of the eight sick networks."""
+
+
+def patient(name: str, *, rng: np.random.Generator) -> Patient:
+    """Return one of the eight sick networks, with 64 handwritten digits and the cross-entropy with their labels.
+
+    Parameters
+    ----------
+    name : str
+        One of `PATIENTS`.
+    rng : numpy.random.Generator
+        For the weights and the choice of the digits; the same state gives the same patient, to the bit.
+
+    Returns
+    -------
+    Patient
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is none of `PATIENTS`, or `rng` no generator.
+
+    Examples
+    --------
+    >>> patient("raw", rng=np.random.default_rng(1)).batch.shape
+    torch.Size([64, 64])
+    """
+    complaint, built = _BUILT[_checks.one_of(name, "patient", PATIENTS)]
+    digits = _digits()
+    chosen = _checks.generator(rng).choice(len(digits.x), 64, replace=False)
+    x, labels = torch.from_numpy(digits.x[chosen]), torch.from_numpy(digits.y[chosen])
+    if name == "raw":
+        x = (x * 60 + 120).clamp(0, 255).round()  # as a file has them
+    return Patient(name, complaint, built(rng), x, lambda outputs: functional.cross_entropy(outputs, labels))
+
+
+def course(one: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
+    """Train a copy of a patient by gradient descent on its batch.
+
+    Parameters
+    ----------
+    one : Patient
+        Stays as it is.
+    steps : int
+    lr : float
+
+    Returns
+    -------
+    ndarray, shape (steps,)
+        The loss before each step; inf from where it is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> losses = course(patient("fading", rng=np.random.default_rng(1)), steps=2)
+    >>> losses.round(2)
+    array([2.3, 2.3])
+    """
+    steps, lr = _checks.integer(steps, "steps"), _checks.real(lr, "lr", low=0.0)
+    model, losses = copy.deepcopy(one.model), np.full(steps, np.inf)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss = one.loss(model(one.batch))
+        losses[step] = float(loss.detach())
+        if not np.isfinite(losses[step]):
+            losses[step:] = np.inf
+            break
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
+@lru_cache(maxsize=1)
+def _digits() -> data.Dataset:
+    return data.digits().train
+
+
+def treat(sick: Patient, report: Any, *, rng: np.random.Generator) -> Patient:
+    """Run the fixes of a report on a patient, in its order and each once; infos are left alone.
+
+    Parameters
+    ----------
+    sick : Patient
+        Its model is changed in place.
+    report : initnotes.diagnosis.Report
+        What an audit said of it.
+    rng : numpy.random.Generator
+        What the fixes draw from.
+
+    Returns
+    -------
+    Patient
+        The same model, and the batch that the fixes leave.
+    """
+    from importlib import import_module
+
+    known: dict[str, Any] = {"model": sick.model, "batch": sick.batch, "rng": _checks.generator(rng), "torch": torch}
+    known["ini"] = import_module(__package__)
+    for code in dict.fromkeys(one.fix for one in report.findings if one.severity != "info"):
+        exec(code, known)  # the code is the audit's own
+    return sick._replace(batch=known["batch"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Architectures that people use, small, as their libraries initialize them
+
+
+class _Block(nn.Module):
+    """Two convolutions with BatchNorm and a way around them, as in torchvision's ResNet."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        plain = stride == 1 and before == after
+        self.down = (
+            nn.Identity()
+            if plain
+            else nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(h)) + self.down(x))
+
+
+class ResNet(nn.Module):
+    """A residual network for small images: He's normal with fan_out for convolutions, as torchvision has it."""
+
+    def __init__(self, classes: int = 10, width: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        shapes = [(width, width, 1), (width, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 1)]
+        self.blocks = nn.Sequential(*(_Block(*shape) for shape in shapes))
+        self.head = nn.Linear(2 * width, classes)
+        for one in self.modules():
+            if isinstance(one, nn.Conv2d):
+                nn.init.kaiming_normal_(one.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take images, shape (batch, 3, height, width)."""
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class _GptBlock(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.fc, self.proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.c_attn(self.ln_1(x)).chunk(3, dim=-1)
+        q, k, v = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in parts)
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.c_proj(seen.transpose(1, 2).flatten(2))
+        return x + self.proj(functional.gelu(self.fc(self.ln_2(x)), approximate="tanh"))
+
+
+class GPT(nn.Module):
+    """A transformer as GPT-2: N(0, 0.02²), the last layer of each branch divided by √(2 · blocks), tied embedding."""
+
+    def __init__(self, vocabulary: int = 65, context: int = 32, width: int = 64, blocks: int = 4) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.blocks = nn.ModuleList(_GptBlock(width, 4) for _ in range(blocks))
+        self.ln_f = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.head.weight = self.wte.weight
+        for name, one in self.named_modules():
+            if isinstance(one, (nn.Linear, nn.Embedding)):
+                last = name.endswith("proj")
+                nn.init.normal_(one.weight, std=0.02 / (2 * blocks) ** 0.5 if last else 0.02)
+            if isinstance(one, nn.Linear) and one.bias is not None:
+                nn.init.zeros_(one.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Take integer tokens, shape (batch, time)."""
+        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1], device=tokens.device))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.ln_f(x))
+
+
+class LSTM(nn.Module):
+    """A language model with two LSTM layers, as PyTorch initializes them."""
+
+    def __init__(self, vocabulary: int = 65, width: int = 64, layers: int = 2) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.lstm = nn.LSTM(width, width, layers, batch_first=True)
+        self.fc = nn.Linear(width, width)
+        self.head = nn.Linear(width, vocabulary)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Take integer tokens, shape (batch, time)."""
+        return self.head(functional.relu(self.fc(self.lstm(self.embedding(tokens))[0])))
+
+
+class _MixerBlock(nn.Module):
+    def __init__(self, patches: int, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.tokens = nn.Sequential(nn.Linear(patches, 2 * patches), nn.GELU(), nn.Linear(2 * patches, patches))
+        self.channels = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.tokens(self.norm1(x).mT).mT
+        return x + self.channels(self.norm2(x))
+
+
+class Mixer(nn.Module):
+    """An MLP-Mixer: layers of JAX's default, LeCun's truncated normal with zero biases, and a classifier of zeros."""
+
+    def __init__(self, classes: int = 10, width: int = 64, blocks: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 4, 4)
+        self.blocks = nn.Sequential(*(_MixerBlock(16, width) for _ in range(blocks)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+        for one in self.modules():
+            if isinstance(one, (nn.Linear, nn.Conv2d)):
+                std = one.weight[0].numel() ** -0.5 / 0.87962566
+                nn.init.trunc_normal_(one.weight, std=std, a=-2 * std, b=2 * std)
+                nn.init.zeros_(one.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take images, shape (batch, 3, 16, 16)."""
+        return self.head(self.norm(self.blocks(self.stem(x).flatten(2).mT)).mean(1))
+
+
+def _twice(before: int, after: int) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for channels in (before, after):
+        parts += [nn.Conv2d(channels, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*parts)
+
+
+class UNet(nn.Module):
+    """A U-Net with BatchNorm and transposed convolutions, as PyTorch initializes them."""
+
+    def __init__(self, classes: int = 4, width: int = 12) -> None:
+        super().__init__()
+        self.down1, self.down2, self.bottom = _twice(3, width), _twice(width, 2 * width), _twice(2 * width, 4 * width)
+        self.up2, self.up1 = nn.ConvTranspose2d(4 * width, 2 * width, 2, 2), nn.ConvTranspose2d(2 * width, width, 2, 2)
+        self.merge2, self.merge1 = _twice(4 * width, 2 * width), _twice(2 * width, width)
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take images, shape (batch, 3, height, width), with sides that 4 divides."""
+        one = self.down1(x)
+        two = self.down2(functional.max_pool2d(one, 2))
+        up = self.merge2(torch.cat([two, self.up2(self.bottom(functional.max_pool2d(two, 2)))], 1))
+        return self.head(self.merge1(torch.cat([one, self.up1(up)], 1)))
+
+
+_MADE: dict[str, Callable[[], nn.Module]] = {"resnet": ResNet, "gpt": GPT, "lstm": LSTM, "mixer": Mixer, "unet": UNet}
+ARCHITECTURES = tuple(_MADE)
+"""Names of the architectures."""
+
+
+def architecture(name: str, *, seed: int) -> Patient:
+    """Return a known architecture in float32 with its library's own initialization, a batch, and a loss.
+
+    Parameters
+    ----------
+    name : str
+        One of `ARCHITECTURES`.
+    seed : int
+        For torch's generator, which its layers draw from, and which is put back.
+
+    Returns
+    -------
+    Patient
+        Who has nothing to complain of.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is unknown or the seed no integer.
+
+    Examples
+    --------
+    >>> architecture("gpt", seed=1).batch.shape
+    torch.Size([8, 32])
+    """
+    _checks.one_of(name, "architecture", ARCHITECTURES)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_checks.integer(seed, "seed", low=0))
+        model = _MADE[name]()
+        tokens = torch.randint(65, (8, 33))
+        images = torch.randn(16, 3, 16, 16)
+        labels, maps = torch.randint(10, (16,)), torch.randint(4, (16, 16, 16))
+    if name in ("gpt", "lstm"):
+        return Patient(name, "", model, tokens[:, :-1], lambda out: functional.cross_entropy(out.mT, tokens[:, 1:]))
+    targets = maps if name == "unet" else labels
+    return Patient(name, "", model, images, lambda out: functional.cross_entropy(out, targets))

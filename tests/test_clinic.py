@@ -1,0 +1,71 @@
+"""The eight sick networks: the same for the same generator, found by an audit, repaired by its fixes."""
+
+import numpy as np
+import pytest
+import torch
+
+import initnotes as ini
+from initnotes import clinic
+
+KINDS = {
+    "twins": "symmetric units",
+    "mute": "zero weights",
+    "numb": "dead units",
+    "rigid": "saturated units",
+    "fading": "vanishing gradient",
+    "avalanche": "exploding gradient",
+    "loud": "initial loss",
+    "raw": "unscaled inputs",
+}
+
+
+def _audit(one: clinic.Patient) -> ini.diagnosis.Report:
+    return ini.audit(one.model, one.batch, one.loss)
+
+
+@pytest.mark.parametrize("name", clinic.PATIENTS)
+def test_a_patient_is_found_ill_and_gets_well(name: str) -> None:
+    """In 8 draws of each; benchmarks and chapter 11 count more."""
+    for seed in range(8):
+        rng = np.random.default_rng([3, seed])
+        sick = clinic.patient(name, rng=rng)
+        report = _audit(sick)
+        assert KINDS[name] in report.kinds(), report
+        healed = clinic.treat(sick, report, rng=rng)
+        assert _audit(healed).healthy, _audit(healed)
+
+
+def test_a_patient_is_the_same_for_the_same_generator() -> None:
+    torch.manual_seed(1)
+    first = clinic.patient("fading", rng=np.random.default_rng(1))
+    before = torch.get_rng_state()
+    again = clinic.patient("fading", rng=np.random.default_rng(1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(first.batch, again.batch)
+    pairs = zip(first.model.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert _audit(first).to_json() == _audit(again).to_json()
+
+
+def test_an_architecture_is_the_same_for_the_same_seed() -> None:
+    one, two = (clinic.architecture("lstm", seed=4) for _ in range(2))
+    assert torch.equal(one.batch, two.batch)
+    assert _audit(one).to_json() == _audit(two).to_json()
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(ValueError, match="did you mean 'fading'"):
+        clinic.patient("fadign", rng=np.random.default_rng(1))
+    with pytest.raises(ValueError, match="unknown architecture"):
+        clinic.architecture("vgg", seed=1)
+    with pytest.raises(TypeError, match="Generator"):
+        clinic.patient("raw", rng=1)  # type: ignore[arg-type]
+
+
+def test_a_course_leaves_the_patient_alone() -> None:
+    sick = clinic.patient("avalanche", rng=np.random.default_rng(1))
+    before = [one.detach().clone() for one in sick.model.parameters()]
+    losses = clinic.course(sick, steps=20)
+    assert losses.shape == (20,)
+    assert np.isinf(losses[-1])
+    assert all(torch.equal(a, b) for a, b in zip(before, sick.model.parameters(), strict=True))

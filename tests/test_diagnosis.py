@@ -1,0 +1,453 @@
+"""`ini.audit`: what it finds, what it leaves alone, and what it says when it cannot look."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import initnotes as ini
+from benchmarks import audit as bench
+from initnotes import clinic, diagnosis
+from initnotes.__main__ import main
+from initnotes.diagnosis import audit, slope
+from initnotes.graph import Graph, slopes
+
+
+def chain(depth: int = 6, width: int = 64, activation: str = "relu", scheme: object = "he_normal") -> nn.Sequential:
+    widths = (width,) * depth + (10,)
+    return clinic.chain(widths, activation, scheme, rng=np.random.default_rng(1))  # type: ignore[arg-type]
+
+
+def inputs(batch: int = 64, width: int = 64, seed: int = 1) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((batch, width)))
+
+
+# Rates
+
+
+def test_random_architectures_are_told_from_planted_faults() -> None:
+    """`make bench` takes 400. A fresh entropy fails this with 1 % false alarms and 1 % misses in 1 of 500 runs."""
+    planted, false, found, missed = bench.rates(24, 99)
+    assert len(false) <= 2, false
+    assert len(missed) <= 0.05 * sum(planted.values()), missed
+    assert len(found) == 12
+
+
+def test_an_audit_that_accuses_nobody_has_no_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "audit", lambda *_: diagnosis.Report("none", [], ()))
+    planted, _, _, missed = bench.rates(2, 99)
+    assert len(missed) == sum(planted.values())
+
+
+@pytest.mark.parametrize("name", clinic.ARCHITECTURES)
+def test_a_known_architecture_is_healthy(name: str) -> None:
+    for seed in range(3):
+        patient = clinic.architecture(name, seed=seed)
+        for loss in (patient.loss, None):
+            report = audit(patient.model, patient.batch, loss)
+            assert report.healthy, report
+        assert ("normalization" in report.kinds("info")) == (name != "lstm")
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for kind, names in bench.KNOWN.items() for name in names])
+def test_a_fault_in_a_known_architecture_is_found(name: str, kind: str) -> None:
+    sick = bench.plant_known(name, kind, seed=3)
+    assert kind in audit(sick.model, sick.batch, sick.loss).kinds()
+
+
+def test_hes_weights_are_not_blamed_for_what_width_does() -> None:
+    """30 layers of 32 units: 0 of 200 draws were, so at most 1.5 % are (95 %); 3 of 20 would be 1 run in 1000."""
+    rngs = [np.random.default_rng([7, seed]) for seed in range(20)]
+    nets = [(clinic.chain((32,) * 31, "relu", "he_normal", rng=rng), rng) for rng in rngs]
+    accused = [not audit(net, torch.from_numpy(rng.standard_normal((32, 32)))).healthy for net, rng in nets]
+    assert sum(accused) < 3
+
+
+# Findings
+
+
+def test_a_slope_agrees_with_theory() -> None:
+    """The factor per layer of 30 wide ReLU layers with σ_w² = 1 is √½; width 256 keeps one draw within 3 %."""
+    lecun = clinic.chain((256,) * 31, "relu", "lecun_normal", rng=np.random.default_rng(1))
+    found = {one.kind: one.evidence for one in audit(lecun, inputs(32, 256)).findings}
+    for kind in ("vanishing signal", "vanishing gradient"):
+        measured, predicted = (float(part.split()[0]) for part in found[kind].split("× ")[1::2])
+        assert measured == pytest.approx(math.sqrt(0.5), rel=0.03)
+        assert predicted == pytest.approx(math.sqrt(0.5), rel=0.03)
+
+
+def test_a_slope_needs_four_layers_and_a_steady_change() -> None:
+    assert diagnosis._is_drift(*slope([1e6, 1e4, 1e2, 1e0]))
+    assert not audit(chain(3, scheme=ini.small_random(1e-4)), inputs()).kinds().count("vanishing signal")
+    step = slope([1.0] * 10 + [1e-6] * 10)
+    assert abs(step[1]) <= 0.55
+    assert not diagnosis._is_drift(*step)
+    assert slope([0.0, math.inf, 1.0]) == (0.0, 0.0, 1)
+
+
+def test_slopes_are_not_judged_from_three_layers() -> None:
+    rate, steady, count = slope([1e6, 1e3, 1e0])
+    assert count < diagnosis.SLOPE_LAYERS
+    assert not diagnosis._is_drift(rate, steady, count)
+
+
+def test_deep_sigmoids_become_tanh() -> None:
+    sick = clinic.Patient("deep", "", chain(10, activation="sigmoid", scheme="xavier_normal"), inputs(), torch.sum)
+    report = audit(sick.model, sick.batch)
+    assert report.kinds() == ["vanishing signal", "vanishing gradient"]
+    healed = clinic.treat(sick, report, rng=np.random.default_rng(2))
+    assert audit(healed.model, healed.batch).healthy
+
+
+def test_units_that_start_equal_and_part_are_a_warning() -> None:
+    net = chain(3)
+    with torch.no_grad():
+        net[0].weight.fill_(0.1)
+    found = audit(net, inputs()).findings
+    assert [(one.kind, one.severity) for one in found if one.kind == "symmetric units"] == [
+        ("symmetric units", "warning")
+    ]
+
+
+def test_zeros_on_purpose_are_an_info() -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.one, self.two = (nn.Linear(64, 64).double() for _ in range(3))
+            self.head = nn.Linear(64, 10).double()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.first(x))
+            return self.head(x + self.two(torch.relu(self.one(x))))
+
+    net = Branch()
+    for layer in (net.two, net.head):
+        nn.init.zeros_(layer.weight)
+        report = audit(net, inputs())
+        assert report.healthy
+        assert {"zero weights", "skip connections"} <= set(report.kinds("info"))
+    nn.init.zeros_(net.one.weight)
+    nn.init.zeros_(net.one.bias)
+    assert "zero weights" in audit(net, inputs()).kinds("error")
+
+
+def test_a_layer_that_is_cut_off_is_found() -> None:
+    class Cut(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return self[1](self[0](x).detach())
+
+    report = audit(Cut(nn.Linear(64, 64).double(), nn.Linear(64, 64).double()), inputs())
+    assert report.healthy
+    assert report.layers[0].bypassed
+    sick = chain(3)
+    sick.insert(1, nn.Hardtanh(0.0, 1e-9))
+    assert not audit(sick, inputs()).healthy
+
+
+def test_a_step_back_in_time_counts_as_a_layer() -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.RNNCell(16, 16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = x[:, 0]
+            for at in range(20):
+                h = self.cell(x[:, at], h)
+            return h
+
+    torch.manual_seed(1)
+    net = Steps()
+    with torch.no_grad():
+        net.cell.weight_hh.mul_(0.5)
+    report = audit(net, torch.randn(32, 20, 16))
+    assert "vanishing gradient" in report.kinds()
+    assert len(report.layers) == 20
+    assert "xavier_uniform_" in next(one.fix for one in report.findings if one.kind == "vanishing gradient")
+
+
+def test_overflow_is_found_where_it_starts() -> None:
+    net = chain(6, scheme=ini.small_random(1e15)).float()
+    first = audit(net, inputs().float()).findings[0]
+    assert (first.kind, first.severity) == ("not finite", "error")
+    bad = inputs()
+    bad[0, 0] = math.nan
+    assert audit(chain(), bad).findings[0].layer == "inputs"
+    report = audit(chain(), inputs(), lambda out: (out.sum() - out.sum()).log())
+    assert report.findings[0].layer == "loss"
+    assert json.loads(report.to_json())["loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (inputs() * 100, "root mean square"),
+        (inputs() + 8, "standard deviations from 0"),
+        (inputs() * torch.tensor([1e-3] * 60 + [3.0] * 4), "largest feature"),
+    ],
+)
+def test_unscaled_inputs_are_found_and_rescaled(batch: Tensor, said: str) -> None:
+    finding = next(one for one in audit(chain(), batch).findings if one.kind == "unscaled inputs")
+    assert said in finding.evidence
+    known = {"batch": batch}
+    if said != "largest feature":
+        exec(finding.fix, known)
+        assert "unscaled inputs" not in audit(chain(), known["batch"]).kinds()
+    normed = nn.Sequential(nn.BatchNorm1d(64).double(), chain())
+    assert "unscaled inputs" not in audit(normed, batch).kinds()
+
+
+def test_recurrent_gates_and_binary_losses() -> None:
+    torch.manual_seed(1)
+    net, x = nn.Sequential(nn.Linear(8, 1)), torch.randn(32, 8)
+    target = torch.ones(32, 1)
+    report = audit(net, 40 * x, lambda out: functional.binary_cross_entropy_with_logits(out, 1 - target))
+    assert "log 2" in next(one.evidence for one in report.findings if one.kind == "initial loss")
+    summed = audit(net, 40 * x, lambda out: functional.binary_cross_entropy_with_logits(out, target, reduction="sum"))
+    assert "initial loss" not in summed.kinds()
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (functional.relu, "relu"),
+        (torch.tanh, "tanh"),
+        (functional.gelu, "gelu"),
+        (functional.selu, "selu"),
+        (functional.elu, "elu"),
+        (functional.silu, "silu"),
+        (lambda z: z * torch.sigmoid(z), "silu"),
+        (lambda z: z.clamp(min=0), "relu"),
+        (lambda z: functional.dropout(z, 0.1).relu(), "relu"),
+        (lambda z: z + 1, None),
+    ],
+)
+def test_what_follows_is_read_from_the_graph(function: object, name: str | None) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(function(self.one(x)))  # type: ignore[operator]
+
+    first, last = audit(Net(), torch.randn(16, 8)).layers
+    assert (first.activation, first.last, last.last) == (name, False, True)
+
+
+def test_hand_written_norms_are_seen() -> None:
+    class Norm(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+    net = nn.Sequential(nn.Linear(64, 64), Norm(), nn.ReLU(), nn.Linear(64, 4)).double()
+    report = audit(net, inputs())
+    assert report.layers[0].normalized
+    assert "normalization" in report.kinds("info")
+
+
+def test_slopes_come_from_the_node_itself() -> None:
+    x = torch.linspace(-2, 2, 9, requires_grad=True)
+    y = torch.tanh(x * 1)
+    found = slopes(y.grad_fn)
+    assert found is not None
+    assert torch.allclose(found, 1 - y.detach() ** 2)
+    y.sum().backward()
+    assert slopes(y.grad_fn) is None
+    assert Graph((x * 1).sum().grad_fn, {}).fair_loss() is None
+
+
+# The model stays as it is
+
+
+def _state(model: nn.Module) -> list[Tensor]:
+    return [one.detach().clone() for one in model.state_dict().values()]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_changes(fails: bool) -> None:
+    patient = clinic.architecture("resnet", seed=1)
+    model = patient.model.eval()
+    next(model.parameters()).requires_grad_(False)
+    first = list(model.parameters())[1]
+    first.grad = torch.ones_like(first)
+    batch, before = patient.batch.clone(), _state(model)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index, union-attr]  # noqa: NPY002
+
+    def loss(out: Tensor) -> Tensor:
+        torch.rand(1)
+        if fails:
+            raise RuntimeError("lost")
+        return patient.loss(out)
+
+    if fails:
+        with pytest.raises(RuntimeError, match="lost"):
+            audit(model, batch, loss)
+    else:
+        audit(model, batch, loss)
+    assert all(torch.equal(a, b) for a, b in zip(before, _state(model), strict=True))
+    assert torch.equal(batch, patient.batch)
+    assert not batch.requires_grad
+    assert not any(one.training for one in model.modules())
+    assert not next(model.parameters()).requires_grad
+    assert bool((first.grad == 1).all())
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert states[1] == random.getstate()
+    assert (states[2] == np.random.get_state()[1]).all()  # type: ignore[index]  # noqa: NPY002
+    assert not any(one._forward_hooks or one._forward_pre_hooks for one in model.modules())
+
+
+def test_batches_of_every_form() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.more = nn.Embedding(10, 8), nn.Linear(4, 8)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, tokens: Tensor, extra: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.out(torch.tanh(self.words(tokens) + self.more(extra)))}
+
+    tokens, extra = torch.randint(10, (16,)), torch.randn(16, 4)
+    by_place = audit(Two(), (tokens, extra))
+    by_name = audit(Two(), {"tokens": tokens, "extra": extra})
+    assert by_place.healthy
+    assert by_name.healthy
+    assert len(by_name.layers) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ((nn.ReLU, inputs()), TypeError, "an instance"),
+        ((chain(), inputs(), 3), TypeError, "loss must be a function"),
+        ((chain(), "text"), TypeError, "at least one tensor"),
+        ((chain(), inputs()[:0]), ValueError, "not be empty"),
+        ((chain(), (inputs(), inputs())), TypeError, "If one of them is the target"),
+        ((nn.ReLU(), inputs()), ValueError, "no parameters"),
+        ((nn.BatchNorm1d(64).double(), inputs()), ValueError, "called no layer"),
+        ((chain(), inputs(), lambda out: out), ValueError, "scalar"),
+        ((nn.Sequential(chain(), nn.Flatten(0)), inputs(), lambda out: out.detach().sum()), ValueError, "depend"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: tuple[object, ...], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        audit(*arguments)  # type: ignore[arg-type]
+
+
+def test_outputs_without_a_gradient_are_named() -> None:
+    class Deaf(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).argmax(-1)
+
+    with pytest.raises(ValueError, match="do not depend"):
+        audit(Deaf(chain()), inputs())
+
+
+# What a report does
+
+
+def test_a_report_prints_draws_and_exports() -> None:
+    report = audit(chain(20, scheme="lecun_normal"), inputs())
+    text = str(report)
+    assert text.startswith("Sequential, 20 layers: 2 errors")
+    assert "he_normal" in text
+    assert repr(report) == text
+    found = json.loads(report.to_json())
+    assert not found["healthy"]
+    assert found["findings"][0]["kind"] == "vanishing signal"
+    assert len(found["layers"]) == 20
+    figure = report.plot()
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "log"]
+    plt.close(figure)
+    healthy = audit(chain(), inputs())
+    assert healthy.findings == []
+    assert "nothing found" in str(healthy)
+    plt.close(healthy.plot())
+
+
+def test_fixes_of_layers_without_a_scheme_run() -> None:
+    torch.manual_seed(1)
+    patient = bench.plant_known("lstm", "saturated units", seed=1)
+    report = audit(patient.model, patient.batch, patient.loss)
+    healed = clinic.treat(patient, report, rng=np.random.default_rng(1))
+    assert "saturated units" not in audit(healed.model, healed.batch, healed.loss).kinds()
+
+
+# The command line
+
+FACTORIES = """
+import torch
+from torch import nn
+
+def good():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2)), torch.randn(32, 8)
+
+def bad():
+    model, batch = good()
+    return model, 1000 * batch, lambda out: out.square().mean()
+
+def breaks():
+    raise OSError("no disk")
+
+def odd():
+    return good()[0]
+
+def unfit():
+    return good()[0], torch.randn(32, 9)
+"""
+
+
+@pytest.fixture
+def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_factories.py").write_text(FACTORIES, encoding="utf-8")  # type: ignore[operator]
+    monkeypatch.chdir(tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.mark.usefixtures("factories")
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("my_factories:good", 0, "nothing found"),
+        ("my_factories:bad", 1, "unscaled inputs"),
+        ("my_factories:breaks", 2, "OSError: no disk"),
+        ("my_factories:odd", 2, "must return"),
+        ("my_factories:unfit", 2, "do not fit"),
+        ("my_factories:gone", 2, "it has"),
+        ("my_factories", 2, "expected package.module:factory"),
+        ("no_such_module:f", 2, "cannot import"),
+    ],
+)
+def test_the_command_line(name: str, status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", name]) == status
+    out, err = capsys.readouterr()
+    assert said in (err if status == 2 else out)
+
+
+def test_the_command_line_is_one() -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "initnotes", "audit", "x"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert made.stderr.startswith("python -m initnotes audit: expected package.module:factory, got 'x'")
+
+
+@pytest.mark.usefixtures("factories")
+def test_the_command_line_exports_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "my_factories:bad", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["healthy"] is False
+    with pytest.raises(SystemExit) as usage:
+        main([])
+    assert usage.value.code == 2
