@@ -251,8 +251,8 @@ def read(folder: str | Path | None = None) -> Ledger:
     Parameters
     ----------
     folder : path, optional
-        Where the chapters lie. Without it, the nearest folder with the list, ``claims.yml``, from here upward: so a copy of
-        a chapter in a folder below finds the book's own.
+        Where the chapters lie. Without it, the nearest folder from here upward that has the list, ``claims.yml``: so a
+        copy of the ledger in a folder below finds the book's own.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""The ledger's page: it must hold every claim of the list, as the chapters settled it; and how it and the boxes are linked.
+"""The ledger's page: it holds every claim of the list as the chapters settled it, and is linked with the claims' boxes.
 
-``faults`` is a guard of the tests and fails the build. ``initnotes.ledger`` makes the table, and a cell tagged ``ledger``
-stores it. What filters it is ``book/assets/ledger.mjs``.
+``faults`` is a guard of the tests and fails the build. ``initnotes.ledger`` makes the table, and a cell tagged
+``ledger`` stores it. What filters it is ``book/assets/ledger.mjs``.
 """
 
 import re

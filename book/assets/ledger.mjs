@@ -31,7 +31,7 @@ function controls(rows) {
   const verdicts = tally(rows, "verdict");
   const kinds = ["holds", "holds when", "fails", "no verdict"].filter((kind) => verdicts.has(kind));
   const choice = (value, text) =>
-    make("label", {}, make("input", { type: "radio", name: "verdict", value, checked: !value }), make("span", {}, text));
+    make("label", {}, make("input", { type: "radio", name: "verdict", value, defaultChecked: !value }), make("span", {}, text));
   const choices = kinds.map((kind) => choice(kind, `${kind} (${verdicts.get(kind)})`));
   const verdict = make("fieldset", {}, make("legend", {}, "Verdict"), choice("", `all (${rows.length})`), ...choices);
   const options = chapters(rows).map(([value, text]) => make("option", { value }, text));
@@ -43,7 +43,7 @@ function controls(rows) {
     verdict,
     make("label", {}, make("span", {}, "Chapter"), chapter),
     make("label", {}, make("span", {}, "Words"), words),
-    make("label", {}, make("input", { type: "checkbox", name: "evidence", checked: true }), "Show the measurements"),
+    make("label", {}, make("input", { type: "checkbox", name: "evidence", defaultChecked: true }), "Show the measurements"),
     make("button", { type: "reset" }, "Show all"),
     make("p", { role: "status", className: "ledger-count" }),
   );
@@ -96,7 +96,7 @@ function start() {
     const field = ["verdict", "chapter", "words"].includes(name) && form.elements[name];
     if (field) field.value = value;
   }
-  if (!form.elements.verdict.value) form.elements.verdict.value = "";
+  if (!form.elements.verdict.value) form.elements.verdict.value = ""; // where the address has one that is none
   if (form.elements.chapter.selectedIndex < 0) form.elements.chapter.value = "";
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => show({ later: event.target.name === "words" }));
