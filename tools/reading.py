@@ -152,7 +152,7 @@ def mark_sections(doctree: nodes.document, *, start: bool) -> None:
 def reading_minutes(doctree: nodes.document) -> int:
     """Return how long a page takes to read, in minutes rounded up to 5: its words, formulas, code and figures.
 
-    What is folded does not count: it is for those who do the exercises. Nor does the ledger, in which one looks things up.
+    What is folded does not count: it is for those who do the exercises. Nor does the ledger, where one looks things up.
     """
     unfolded = doctree.deepcopy()
     for hidden in list(unfolded.findall(fold)):
