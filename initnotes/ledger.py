@@ -158,7 +158,13 @@ class Ledger:
         return sum(entry.false_failure_rate for entry in self)
 
     def counts(self) -> dict[str, int]:
-        """Return how many claims have each verdict."""
+        """Return how many claims have each verdict.
+
+        Examples
+        --------
+        >>> Ledger((Entry(1, "Equal weights", "", "fails"),)).counts()
+        {'holds': 0, 'holds when': 0, 'fails': 1, 'no verdict': 0}
+        """
         found = Counter(entry.verdict for entry in self)
         return {verdict: found[verdict] for verdict in (*claims.VERDICTS, NO_VERDICT)}
 
@@ -188,6 +194,12 @@ class Ledger:
         ------
         ValueError, TypeError
             If the verdict is none of the four, or the chapter is not a whole number.
+
+        Examples
+        --------
+        >>> table = Ledger((Entry(1, "Equal weights", "", "holds when"), Entry(2, "Zero weights", "", "fails")))
+        >>> [entry.number for entry in table.where(words="WEIGHTS equal")]
+        [1]
         """
         if verdict is not None:
             _checks.one_of(verdict, "verdict", (*claims.VERDICTS, NO_VERDICT))
@@ -265,6 +277,18 @@ def read(folder: str | Path | None = None) -> Ledger:
         If there are no chapters.
     ValueError
         If a chapter settles a claim that is not in the list, or that another one settles too.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("distinct units", [1, 1], 1))
+    >>> output = {"data": {claims.MIME: claim.as_json()}}
+    >>> chapter = {"cells": [{"cell_type": "code", "source": "", "outputs": [output]}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "01_small.ipynb").write_text(json.dumps(chapter))
+    ...     table = read(folder)
+    >>> table[3].verdict, len(table.missing)
+    ('holds', 44)
     """
     book = _book(folder)
     listed = _listed(book)
