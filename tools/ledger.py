@@ -20,7 +20,7 @@ PAGES = "[0-9][0-9]_*.ipynb"
 
 _BOX = re.compile(r"<section class='claim claim-[\w-]+'(?= aria-label='Claim (\d+):)")
 _NUMBER = re.compile(r"(?<=<span class='claim-number'>)Claim (\d+)(?=</span>)")
-_NOTEBOOK = re.compile(r"(?<=<a href=')(\d\d_\w+)\.ipynb(?=#claim-\d+')")
+_NOTEBOOK = re.compile(r"<a href='(\d\d_\w+)\.ipynb(#claim-\d+)'")
 
 
 def _stored(cell: NotebookNode) -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ def linked(body: str, ledger: str = "") -> str:
     """
     body = _BOX.sub(lambda box: f"{box[0]} id='claim-{box[1]}'", body)
     if "<div class='ledger'>" in body:
-        return _NOTEBOOK.sub(r"\1.html", body)
+        return _NOTEBOOK.sub(r"<a class='reference internal' href='\1.html\2'", body)  # previews show the box
     link = rf'<a href="{ledger}#ledger-\1">Claim \1</a>'
     return _NUMBER.sub(link, body) if ledger else body
 
