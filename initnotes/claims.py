@@ -83,7 +83,7 @@ class Evidence:
         Independent draws behind the estimate.
     false_failure_rate : float
         Chance that a repetition with fresh draws falls outside the demanded range. For "every value" it is what was
-        stated; for the others an estimate from these same draws, right to an order of magnitude, and no bound.
+        stated; for the others an estimate from these same draws: rough, mostly too large where it is small, no bound.
     digits : int
         Significant digits that are shown; 0 shows only whether the range was met.
     """

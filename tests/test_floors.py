@@ -48,6 +48,7 @@ FLOORS = GRADING | {
     "symmetry": 4,
     "widgets": 4,
     "diagnosis": 4,
+    "ledger": 5,
 }
 LATE = {
     ("measure", "plots"),

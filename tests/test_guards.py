@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from initnotes import claims, widgets
-from tools import guards, notebooks, run
+from tools import guards, ledger, notebooks, run
 
 Maker = Callable[..., NotebookNode]
 
@@ -61,7 +61,7 @@ def test_introductions_tell_what_chapters_settled() -> None:
 
 @pytest.mark.parametrize(
     "guard",
-    [guards.cover, guards.landing_figure, guards.table_of_contents, guards.links, guards.pins],
+    [guards.cover, guards.landing_figure, guards.table_of_contents, guards.links, guards.pins, ledger.faults],
     ids=lambda guard: guard.__name__,
 )
 def test_tree(guard: Callable[[Path], list[str]]) -> None:
@@ -217,6 +217,9 @@ def test_large_outputs_are_caught(good: NotebookNode) -> None:
     assert guards.output_size(change(good, 2, outputs=[picture(500)]))
     assert guards.output_size(says(good, "x" * 20_001))
     assert guards.output_size(change(good, source="x" * 600_001))
+    table = change(says(good, "x" * 100_000), metadata=nbformat.from_dict({"tags": ["ledger"]}))
+    assert guards.output_size(table) == []
+    assert guards.output_size(change(table, outputs=[stream("x" * 100_001)]))
 
 
 @pytest.mark.parametrize(

@@ -501,6 +501,8 @@ def test_reading_time_counts_what_one_reads() -> None:
     assert reading.reading_minutes(page) == 15
     page += nodes.raw("", f"<td>{'seen ' * 1000}</td>", format="html")
     assert reading.reading_minutes(page) == 20
+    page += nodes.raw("", f"<div class='ledger'>{'seen ' * 9000}</div>", format="html")
+    assert reading.reading_minutes(page) == 20
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def weight(page: Page, url: str) -> tuple[int, int]:
     return sum(len(gzip.compress(answer.body())) for answer in answers), len(answers)
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if "/0" in name])
+@pytest.mark.parametrize("name", [f"book/{path.stem}" for path in notebooks.chapters()])
 def test_chapter_is_light(page: Page, address: str, name: str) -> None:
     size, files = weight(page, f"{address}/{name}.html")
     assert files > 10

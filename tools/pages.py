@@ -35,6 +35,7 @@ ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
+    "ledger.mjs": "<div class='ledger'>",
 }
 
 

@@ -152,7 +152,7 @@ def mark_sections(doctree: nodes.document, *, start: bool) -> None:
 def reading_minutes(doctree: nodes.document) -> int:
     """Return how long a page takes to read, in minutes rounded up to 5: its words, formulas, code and figures.
 
-    What is folded does not count: it is for those who do the exercises.
+    What is folded does not count: it is for those who do the exercises. Nor does the ledger, where one looks things up.
     """
     unfolded = doctree.deepcopy()
     for hidden in list(unfolded.findall(fold)):
@@ -164,7 +164,8 @@ def reading_minutes(doctree: nodes.document) -> int:
         "figure": len(list(unfolded.findall(nodes.image))),
     }
     for markup in list(unfolded.findall(nodes.raw)):
-        markup.replace_self(nodes.paragraph(text=_words_of(markup.astext())))
+        shown = "" if "<div class='ledger'>" in markup.astext() else _words_of(markup.astext())
+        markup.replace_self(nodes.paragraph(text=shown))
     skipped = (nodes.math, nodes.math_block, nodes.literal_block)
     for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
         node.parent.remove(node)

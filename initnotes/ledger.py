@@ -1,0 +1,347 @@
+"""Floor 5: every claim of the list with its verdict, its evidence and its chapter, in one table.
+
+What lives here reads what chapters stored; it measures nothing, and judges nothing again.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from . import _checks, claims
+
+__all__ = ["NO_VERDICT", "Entry", "Ledger", "Measurement", "expected_verdict", "read"]
+
+CHAPTERS = "[0-9][0-9]_*.ipynb"
+LIST = "claims.yml"
+NO_VERDICT = "no verdict"
+
+_SHOWN = re.compile(r": (\S+?)(?: \[(\S+), (\S+)\])?$")
+_THEORY = re.compile(r"theory ([^\s)]+)")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One piece of evidence as a chapter stored it: in words, with its numbers rounded as they are shown.
+
+    Attributes
+    ----------
+    what, measured, demanded, chance : str
+        The four cells of its row in the claim's box.
+    """
+
+    what: str
+    measured: str
+    demanded: str
+    chance: str
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval, rounded outward; None where no number or every single value is shown."""
+        shown = _SHOWN.search(self.measured)
+        if not shown or " draws" not in self.measured or self.measured.endswith(": as demanded"):
+            return None
+        return float(shown[2] or shown[1]), float(shown[3] or shown[1])
+
+    @property
+    def theory(self) -> float | None:
+        """What the derivation predicts, to three digits; None where only a bound or an exact value is demanded."""
+        found = _THEORY.search(self.demanded)
+        return float(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One claim of the list, and what became of it.
+
+    Attributes
+    ----------
+    number : int
+    claim, expected : str
+        What is claimed, and what was expected before anything was measured, in the words of the list.
+    verdict, because : str
+        As settled; `NO_VERDICT` and "" while no chapter has done it.
+    evidence : tuple of Measurement
+    chapter : int
+        Its number; 0 for none.
+    title, notebook : str
+        The chapter's, and its file's name without the suffix.
+    false_failure_rate : float
+        Of the whole claim, rounded up as the box shows it.
+    """
+
+    number: int
+    claim: str
+    expected: str
+    verdict: str = NO_VERDICT
+    because: str = ""
+    evidence: tuple[Measurement, ...] = ()
+    chapter: int = 0
+    title: str = ""
+    notebook: str = ""
+    false_failure_rate: float = 0.0
+
+    def __str__(self) -> str:
+        because = f": {self.because}" if self.because else ""
+        lines = [f"Claim {self.number}: {self.claim}.", f"Verdict: {self.verdict}{because}."]
+        lines += [f"- {one.what}: {one.measured}; demanded {one.demanded}" for one in self.evidence]
+        return "\n".join([*lines, f"Expected: {self.expected}.", f"Where: {self.where()}."])
+
+    def where(self) -> str:
+        """Return the chapter in words.
+
+        Examples
+        --------
+        >>> Entry(5, "", "", chapter=3, title="Small random weights").where()
+        'Chapter 3, Small random weights'
+        """
+        return f"Chapter {self.chapter}, {self.title}" if self.chapter else "in no chapter"
+
+    def _rows(self) -> str:
+        """Return the rows of the table: the claim, its verdict and its place, each measurement."""
+        link = f"<a href='{self.notebook}.ipynb#claim-{self.number}'>{html.escape(self.where())}</a>"
+        because = f": {html.escape(self.because)}" if self.because else ""
+        kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
+        measured = "".join(
+            f"<tr><th scope='row'>{html.escape(one.what)}</th>"
+            f"<td>{html.escape(one.measured)}</td><td>{html.escape(one.demanded)}</td></tr>"
+            for one in self.evidence
+        )
+        return (
+            f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
+            f" data-chapter='{self.chapter}'><tr class='ledger-claim'><th scope='rowgroup' colspan='3'>"
+            f"<span class='claim-number'>Claim {self.number}</span> {html.escape(self.claim)}.</th></tr>"
+            f"<tr class='ledger-verdict'><td colspan='2'><span class='claim-verdict'><strong>{self.verdict}</strong>"
+            f"{because}.</span> <span class='ledger-expected'>Expected: {html.escape(self.expected)}.</span></td>"
+            f"<td>{link if self.chapter else self.where()}</td></tr>{measured}</tbody>"
+        )
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The claims of the list in order; it prints as a short table, and a notebook shows all of it.
+
+    Attributes
+    ----------
+    entries : tuple of Entry
+    """
+
+    entries: tuple[Entry, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __getitem__(self, number: int) -> Entry:
+        for entry in self.entries:
+            if entry.number == number:
+                return entry
+        raise KeyError(f"no claim {number} here; there are {', '.join(str(one.number) for one in self.entries)}")
+
+    @cached_property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of the claims that no chapter has settled."""
+        return tuple(entry.number for entry in self if entry.verdict == NO_VERDICT)
+
+    @property
+    def false_failure_rate(self) -> float:
+        """The sum over all claims: at most about this is the chance that fresh draws miss any of them."""
+        return sum(entry.false_failure_rate for entry in self)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many claims have each verdict.
+
+        Examples
+        --------
+        >>> Ledger((Entry(1, "Equal weights", "", "fails"),)).counts()
+        {'holds': 0, 'holds when': 0, 'fails': 1, 'no verdict': 0}
+        """
+        found = Counter(entry.verdict for entry in self)
+        return {verdict: found[verdict] for verdict in (*claims.VERDICTS, NO_VERDICT)}
+
+    def expectations(self) -> dict[tuple[str, str], int]:
+        """Return how many claims have each pair of an expected verdict (`expected_verdict`) and a settled one."""
+        return dict(Counter((expected_verdict(entry.expected), entry.verdict) for entry in self))
+
+    def measurements(self) -> tuple[tuple[int, Measurement], ...]:
+        """Return every piece of evidence with the number of its claim."""
+        return tuple((entry.number, one) for entry in self for one in entry.evidence)
+
+    def where(self, *, verdict: str | None = None, chapter: int | None = None, words: str = "") -> Ledger:
+        """Return the entries that meet all of what is asked for, as the page's filter does.
+
+        Parameters
+        ----------
+        verdict : {"holds", "holds when", "fails", "no verdict"}, optional
+        chapter : int, optional
+        words : str
+            Each of them must stand somewhere in the entry; upper and lower case are the same.
+
+        Returns
+        -------
+        Ledger
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the verdict is none of the four, or the chapter is not a whole number.
+
+        Examples
+        --------
+        >>> table = Ledger((Entry(1, "Equal weights", "", "holds when"), Entry(2, "Zero weights", "", "fails")))
+        >>> [entry.number for entry in table.where(words="WEIGHTS equal")]
+        [1]
+        """
+        if verdict is not None:
+            _checks.one_of(verdict, "verdict", (*claims.VERDICTS, NO_VERDICT))
+        if chapter is not None:
+            _checks.integer(chapter, "chapter", low=0)
+        wanted = words.casefold().split()
+        return Ledger(
+            tuple(
+                entry
+                for entry in self
+                if verdict in (None, entry.verdict)
+                and chapter in (None, entry.chapter)
+                and all(word in str(entry).casefold() for word in wanted)
+            )
+        )
+
+    def __str__(self) -> str:
+        lines = [f"claim  {'verdict':<10}  chapter"]
+        lines += [f"{one.number:>5}  {one.verdict:<10}  {one.chapter or '':>7}  {one.claim}" for one in self]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        interval = f"Measured [{claims.CONFIDENCE:.1%} interval]"
+        return (
+            "<div class='ledger'><table><thead><tr><th scope='col'>Evidence</th>"
+            f"<th scope='col'>{interval}</th><th scope='col'>Theory, or what is demanded</th></tr></thead>"
+            f"{''.join(entry._rows() for entry in self)}</table></div>"
+        )
+
+
+def expected_verdict(text: str) -> str:
+    """Read a verdict off what was expected, by its words alone.
+
+    Parameters
+    ----------
+    text : str
+        From the list.
+
+    Returns
+    -------
+    str
+        "holds when" for a text that begins so or with "holds for", and for one that says both holds and fails; "holds"
+        or "fails" for one that begins so; else "other words".
+
+    Examples
+    --------
+    >>> expected_verdict("holds for tanh near 0; fails for sigmoid"), expected_verdict("helps, does not cure")
+    ('holds when', 'other words')
+    """
+    holds, fails = (re.search(rf"\b{verb}\b", text) is not None for verb in ("holds", "fails"))
+    if text.startswith(("holds when", "holds for")) or (holds and fails):
+        return "holds when"
+    return next((verdict for verdict in ("holds", "fails") if text.startswith(verdict)), "other words")
+
+
+def read(folder: str | Path | None = None) -> Ledger:
+    """Read every claim of the list from what the chapters stored.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the chapters lie. Without it, the nearest folder from here upward that has the list, ``claims.yml``: so a
+        copy of the ledger in a folder below finds the book's own.
+
+    Returns
+    -------
+    Ledger
+        All claims of the folder's list; of the package's if the folder has none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no chapters.
+    ValueError
+        If a chapter settles a claim that is not in the list, or that another one settles too.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("distinct units", [1, 1], 1))
+    >>> output = {"data": {claims.MIME: claim.as_json()}}
+    >>> chapter = {"cells": [{"cell_type": "code", "source": "", "outputs": [output]}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "01_small.ipynb").write_text(json.dumps(chapter))
+    ...     table = read(folder)
+    >>> table[3].verdict, len(table.missing)
+    ('holds', 44)
+    """
+    book = _book(folder)
+    listed = _listed(book)
+    settled: dict[int, Entry] = {}
+    for path in sorted(book.glob(CHAPTERS)):
+        for entry in _settled(path, listed):
+            if entry.number in settled:
+                others = f"{settled[entry.number].notebook} and {entry.notebook}"
+                raise ValueError(f"claim {entry.number} is settled twice, in {others}; keep one of them")
+            settled[entry.number] = entry
+    return Ledger(tuple(settled.get(n, Entry(n, one["claim"], one["expected"])) for n, one in listed.items()))
+
+
+def _book(folder: str | Path | None) -> Path:
+    here = Path.cwd()
+    nearest = next((path for path in (here, *here.parents) if (path / LIST).is_file()), here)
+    book = nearest if folder is None else Path(folder)
+    if not any(book.glob(CHAPTERS)):
+        raise FileNotFoundError(
+            f"no chapters in {book}: name the folder with 01_….ipynb and the others; they come with the repository"
+        )
+    return book
+
+
+def _listed(book: Path) -> dict[int, dict[str, Any]]:
+    import yaml
+
+    if not (book / LIST).is_file():
+        return claims.listed()
+    return {entry["number"]: entry for entry in yaml.safe_load((book / LIST).read_text(encoding="utf-8"))}
+
+
+def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[Entry]:
+    """Yield what a chapter settled."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    texts = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    title = next((line[2:] for text in texts for line in text.splitlines() if line.startswith("# ")), path.stem)
+    for claim in claims.collect(notebook):
+        number = claim["number"]
+        if number not in listed:
+            raise ValueError(f"{path.stem} settles claim {number}, which is not in {LIST}")
+        evidence = tuple(
+            Measurement(one["evidence"], one["measured"], one["demanded"], one["chance"]) for one in claim["evidence"]
+        )
+        yield Entry(
+            number,
+            claim["claim"],
+            listed[number]["expected"],
+            claim["verdict"],
+            claim["because"],
+            evidence,
+            int(path.stem[:2]),
+            title,
+            path.stem,
+            claim["false_failure_rate"],
+        )

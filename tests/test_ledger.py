@@ -1,0 +1,380 @@
+"""The ledger: what it reads from chapters, what the build refuses, and the page that one filters."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat import NotebookNode
+from playwright.sync_api import Page
+
+import initnotes as ini
+from tools import guards, ledger, notebooks, site
+
+Serve = Callable[[Path], AbstractContextManager[str]]
+
+MEDIAN = ini.claims.median("growth <a layer>", [0.98, 1.0, 1.02] * 11, theory=1.0, tolerance=0.1, digits=3)
+EXACT = ini.claims.exact("units", [2, 2], 2)
+VAGUE = ini.claims.median("loss", [3.0] * 11, at_least=2, digits=0)
+
+
+def claimed(*settled: tuple[int, str, str], title: str = "Small") -> NotebookNode:
+    """Return a chapter that has settled claims, each a number, a verdict and a reason."""
+    label = title.lower()
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"({label})=\n# {title}\n\nText.", id="a")])
+    for at, (number, verdict, because) in enumerate(settled, start=1):
+        box = ini.claims.settle(number, verdict, because, MEDIAN, EXACT, VAGUE)
+        cell = nbformat.v4.new_code_cell(f"settle({number})", id=f"claim-{number}", execution_count=at)
+        cell.outputs = [nbformat.v4.new_output("execute_result", box._repr_mimebundle_(), execution_count=at)]
+        made.cells.append(cell)
+    return notebooks.normalize(made)
+
+
+def page_of(table: ini.ledger.Ledger) -> NotebookNode:
+    """Return the notebook that shows a ledger, executed."""
+    made = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("ini.ledger.read()", id="table", execution_count=1)
+    cell.metadata = nbformat.from_dict({"tags": ["ledger"]})
+    data = {"text/plain": str(table), "text/html": table._repr_html_()}
+    cell.outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1)]
+    made.cells = [nbformat.v4.new_markdown_cell("(ledger)=\n# The ledger\n\n## All claims\n\nText.", id="a"), cell]
+    return notebooks.normalize(made)
+
+
+def store(path: Path, notebook: NotebookNode) -> None:
+    path.write_text(notebooks.dump(notebook), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the root of a book with a list of three claims, two chapters that settle them, and the ledger."""
+    root = tmp_path_factory.mktemp("tree")
+    shutil.copy(notebooks.ROOT / "_config.yml", root)
+    shutil.copytree(notebooks.ROOT / "book" / "assets", root / "book" / "assets")
+    book = root / "book"
+    (root / "references.bib").write_text("")
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/01_small\n  - file: book/02_large\n"
+        "  - file: book/12_ledger\n"
+    )
+    (book / "index.md").write_text("# Start\n\nText.\n")
+    listed = [one for number, one in ini.claims.listed().items() if number in (3, 25, 26)]
+    (book / "claims.yml").write_text(yaml.safe_dump(listed, allow_unicode=True), encoding="utf-8")
+    store(book / "01_small.ipynb", claimed((26, "fails", "half stay off"), (3, "holds when", "symmetry is asked for")))
+    store(book / "02_large.ipynb", claimed((25, "holds", "weights & biases"), title="Large"))
+    store(book / "12_ledger.ipynb", page_of(ini.ledger.read(book)))
+    return root
+
+
+@pytest.fixture
+def copy(tree: Path, tmp_path: Path) -> Path:
+    """Return a copy of that book to plant faults in."""
+    return Path(shutil.copytree(tree, tmp_path / "copy", ignore=shutil.ignore_patterns("_build")))
+
+
+# ----------------------------------------------------------------------------------------------------- what it reads
+
+
+def test_entries_are_those_of_the_list_with_what_was_settled(tree: Path) -> None:
+    table = ini.ledger.read(tree / "book")
+    assert [entry.number for entry in table] == [3, 25, 26]
+    assert len(table) == 3
+    assert table.missing == ()
+    assert table.counts() == {"holds": 1, "holds when": 1, "fails": 1, "no verdict": 0}
+    entry = table[25]
+    assert (entry.verdict, entry.because, entry.where()) == ("holds", "weights & biases", "Chapter 2, Large")
+    assert entry.expected == ini.claims.listed()[25]["expected"]
+    assert entry.evidence[0].measured == f"median of 33 draws: {MEDIAN.measured()}"
+    assert table.false_failure_rate == pytest.approx(3 * entry.false_failure_rate)
+
+
+def test_numbers_are_read_back(tree: Path) -> None:
+    median, exact, vague = ini.ledger.read(tree / "book")[3].evidence
+    assert (median.interval, median.theory) == ((0.98, 1.02), 1.0)
+    assert (exact.interval, exact.theory) == (None, None)
+    assert (vague.interval, vague.theory) == (None, None)
+    assert len(ini.ledger.read(tree / "book").measurements()) == 9
+
+
+@pytest.mark.parametrize(
+    ("demand", "theory"),
+    [
+        ("theory -1.4 ± 6 %", -1.4),
+        ("≥ 1.04 (theory 1.1)", 1.1),
+        ("3 to 10 (theory 5)", 5),
+        ("= 2", None),
+        ("≤ 1", None),
+    ],
+)
+def test_theory_of_each_form_of_demand(demand: str, theory: float | None) -> None:
+    assert ini.ledger.Measurement("x", "mean of 32 draws: 1", demand, "").theory == theory
+
+
+def test_what_is_shown_of_a_number_without_width() -> None:
+    assert ini.ledger.Measurement("x", "mean of 32 draws: 1.5", "≥ 1", "").interval == (1.5, 1.5)
+    assert ini.ledger.Measurement("x", "median of 32 draws: -1.41 [-1.43, -1.38]", "", "").interval == (-1.43, -1.38)
+
+
+def test_every_stored_number_of_the_book_is_read_back() -> None:
+    for _, one in ini.ledger.read(notebooks.ROOT / "book").measurements():
+        shown = " draws: " in one.measured and "as demanded" not in one.measured
+        assert (one.interval is not None) == shown
+        assert ("theory" in one.demanded) == (one.theory is not None)
+
+
+def test_folder_is_found_from_a_copy_below(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tree / "book" / "my"
+    mine.mkdir(exist_ok=True)
+    monkeypatch.chdir(mine)
+    shutil.copy(tree / "book" / "12_ledger.ipynb", mine)
+    assert str(ini.ledger.read()) == str(ini.ledger.read(tree / "book"))
+    shutil.rmtree(mine)
+
+
+def test_folder_without_chapters_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no chapters in"):
+        ini.ledger.read()
+    with pytest.raises(FileNotFoundError, match="no chapters"):
+        ini.ledger.read(tmp_path)
+
+
+def test_folder_without_a_list_takes_the_packages_own(copy: Path) -> None:
+    (copy / "book" / "claims.yml").unlink()
+    assert len(ini.ledger.read(copy / "book")) == len(ini.claims.listed())
+
+
+def test_filter_takes_what_meets_all(tree: Path) -> None:
+    table = ini.ledger.read(tree / "book")
+    assert [one.number for one in table.where(chapter=1)] == [3, 26]
+    assert [one.number for one in table.where(verdict="fails", chapter=1)] == [26]
+    assert [one.number for one in table.where(words="WEIGHTS equal")] == [3, 25]
+    assert len(table.where(words="no such thing")) == 0
+    assert table.where() == table
+    with pytest.raises(ValueError, match="did you mean 'fails'"):
+        table.where(verdict="fail")
+    with pytest.raises(TypeError, match="chapter"):
+        table.where(chapter="1")
+    with pytest.raises(KeyError, match="no claim 4 here; there are 3, 25, 26"):
+        table[4]
+
+
+def test_shown_as_text_and_as_html(tree: Path) -> None:
+    table = ini.ledger.read(tree / "book")
+    assert str(table).splitlines()[1] == "    3  holds when        1  Zero init is just a special case of equal weights"
+    assert "- units: all 2 values: 2; demanded = 2" in str(table[3])
+    html = table._repr_html_()
+    assert "growth &lt;a layer&gt;" in html
+    assert "<a href='02_large.ipynb#claim-25'>Chapter 2, Large</a>" in html
+    assert html.count("<tbody") == 3
+    assert html.count("<tr") == 1 + 3 * (2 + 3)
+
+
+def test_expectations_are_counted_by_their_words(tree: Path) -> None:
+    assert ini.ledger.expected_verdict("holds; and more") == "holds"
+    assert ini.ledger.expected_verdict("fails at zero bias") == "fails"
+    assert ini.ledger.expected_verdict("fails for tanh; holds for sigmoid") == "holds when"
+    pairs = ini.ledger.read(tree / "book").expectations()
+    assert pairs == {("holds when", "holds when"): 1, ("holds", "holds"): 1, ("fails", "fails"): 1}
+
+
+# ----------------------------------------------------------------------------------------------- what the build refuses
+
+
+def drop(book: Path) -> None:
+    """Let no chapter settle claim 25, and the ledger say so."""
+    store(book / "02_large.ipynb", claimed(title="Large"))
+    store(book / "12_ledger.ipynb", page_of(ini.ledger.read(book)))
+
+
+def other(book: Path) -> None:
+    """Settle claim 25 in other words than the ledger's."""
+    store(book / "02_large.ipynb", claimed((25, "holds", "of another reason"), title="Large"))
+
+
+def twice(book: Path) -> None:
+    store(book / "02_large.ipynb", claimed((25, "holds", "weights & biases"), (3, "fails", "no"), title="Large"))
+
+
+def unlisted(book: Path) -> None:
+    store(book / "02_large.ipynb", claimed((25, "holds", "weights & biases"), (4, "fails", "no"), title="Large"))
+
+
+def untagged(book: Path) -> None:
+    page = page_of(ini.ledger.read(book))
+    page.cells[1].metadata = nbformat.from_dict({})
+    store(book / "12_ledger.ipynb", page)
+
+
+PLANTED = {
+    drop: "claim 25 of book/claims.yml has no verdict",
+    other: "the table of 12_ledger.ipynb is not what the chapters say: `make run CHAPTER=12_ledger`",
+    twice: "claim 3 is settled twice, in 01_small and 02_large",
+    unlisted: "02_large settles claim 4, which is not in claims.yml",
+    untagged: "0 chapters have a cell tagged ledger, not one",
+}
+
+
+def test_good_book_has_no_fault(tree: Path, tmp_path: Path) -> None:
+    assert ledger.faults(tree) == []
+    assert ledger.faults(tmp_path) == []  # no list, no ledger
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_planted_fault_is_caught(copy: Path, plant: Callable[[Path], None]) -> None:
+    plant(copy / "book")
+    (fault,) = ledger.faults(copy)
+    assert fault.startswith(PLANTED[plant])
+
+
+def test_stale_row_is_caught_in_html_alone(copy: Path) -> None:
+    path = copy / "book" / "12_ledger.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.98, 1.02]</td>", "0.97, 1.02]</td>", 1))
+    assert len(ledger.faults(copy)) == 1
+
+
+@pytest.mark.parametrize("plant", [drop, other], ids=lambda plant: plant.__name__)
+def test_planted_fault_fails_the_build_each_time(
+    copy: Path, plant: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    plant(copy / "book")
+    for _ in range(2):
+        assert site.build(copy) != 0
+        assert PLANTED[plant] in capfd.readouterr().err
+
+
+def test_change_of_a_chapter_alone_fails_the_next_build(tree: Path, copy: Path) -> None:
+    assert site.build(copy) == 0
+    other(copy / "book")
+    assert site.build(copy) != 0
+
+
+def test_links_between_a_box_and_its_row() -> None:
+    box = ini.claims.settle(3, "holds", "so", EXACT)._repr_html_()
+    plain = ledger.linked(box)
+    assert "<section class='claim claim-holds' id='claim-3'" in plain
+    assert "<a" not in plain
+    assert '<a href="12_ledger.html#ledger-3">Claim 3</a></span>' in ledger.linked(box, "12_ledger.html")
+
+
+# ----------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.fixture(scope="module")
+def small(tree: Path, serve: Serve) -> Iterator[str]:
+    """Serve the small book's pages and return their address."""
+    assert site.build(tree) == 0
+    with serve(tree / "_build" / "html") as address:
+        yield f"{address}/book"
+
+
+SHOWN = "[...document.querySelectorAll('.ledger tbody')].filter(row => row.checkVisibility()).map(row => row.id)"
+
+
+def shown(page: Page) -> list[str]:
+    return [name.removeprefix("ledger-") for name in page.evaluate(SHOWN)]
+
+
+def test_filter_by_verdict_chapter_and_words(page: Page, small: str) -> None:
+    page.goto(f"{small}/12_ledger.html")
+    count = page.get_by_role("search", name="Filter the ledger").get_by_role("status")
+    count.get_by_text("3 of 3 claims shown").wait_for()
+    assert shown(page) == ["3", "25", "26"]
+    page.get_by_label("fails (1)").check()
+    assert shown(page) == ["26"]
+    count.get_by_text("1 of 3 claims shown").wait_for()
+    page.get_by_label("Chapter").select_option(label="2. Large")
+    assert shown(page) == []
+    count.get_by_text("No claim fits").wait_for()
+    page.get_by_role("button", name="Show all").click()
+    count.get_by_text("3 of 3 claims shown").wait_for()
+    page.get_by_label("Words").fill("WEIGHTS equal")
+    assert shown(page) == ["3", "25"]
+    count.get_by_text("2 of 3 claims shown").wait_for()
+    page.reload()
+    assert shown(page) == ["3", "25"]
+    page.goto(f"{small}/12_ledger.html?verdict=nonsense&chapter=77")
+    assert shown(page) == ["3", "25", "26"]
+
+
+def test_filter_by_keyboard(page: Page, small: str) -> None:
+    page.goto(f"{small}/12_ledger.html")
+    page.get_by_label("all (3)").focus()
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == ["25"]
+    outline = "getComputedStyle(document.activeElement.closest('label')).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Tab")
+    page.keyboard.press("1")
+    assert shown(page) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "words"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.locator(".ledger table.brief").count() == 1
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("!document.querySelector('.ledger tbody[hidden]')")
+    assert shown(page) == ["3", "25", "26"]
+    assert page.locator(".ledger table.brief").count() == 0
+
+
+def test_box_and_row_lead_to_each_other(page: Page, small: str) -> None:
+    page.goto(f"{small}/12_ledger.html?verdict=fails")
+    page.locator("#ledger-26 a").click()
+    page.wait_for_url("**/01_small.html#claim-26")
+    assert page.locator("#claim-26 .claim-text").is_visible()
+    page.locator("#claim-3").get_by_role("link", name="Claim 3").click()
+    page.wait_for_url("**/12_ledger.html#ledger-3")
+    page.evaluate("location.search = '?verdict=fails'")
+    page.wait_for_url("**verdict=fails**")
+    page.evaluate("location.hash = '#ledger-25'")  # of a row that is hidden
+    page.wait_for_function("document.querySelector('#ledger-25').checkVisibility()")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_on_a_phone_nothing_is_wider_than_the_page(
+    small: str, script: bool, browser_options: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    with request.getfixturevalue("chromium").new_context(
+        viewport={"width": 390, "height": 800}, java_script_enabled=script
+    ) as context:
+        page = context.new_page()
+        page.goto(f"{small}/12_ledger.html")
+        assert page.locator(".ledger-filter").count() == int(script)
+        assert page.locator(".ledger tbody tr:visible").count() == 3 * (2 + 3)
+        right = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
+        if script:
+            page.evaluate("document.documentElement.dataset.whole = ''")
+            assert page.locator(".ledger *, .ledger-filter *").evaluate_all(right) <= 390
+            assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_cards_are_still_a_table_to_a_screen_reader(page: Page, small: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{small}/12_ledger.html")
+    page.evaluate("document.documentElement.dataset.whole = ''")
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node["role"]["value"] for node in tree if not node["ignored"]]
+    assert roles.count("row") == 1 + 3 * (2 + 3)
+    assert roles.count("columnheader") == 3
+    assert roles.count("rowheader") == 3 * (1 + 3)
+    assert roles.count("cell") + roles.count("gridcell") == 3 * (2 + 2 * 3)
+
+
+def test_other_pages_do_not_load_the_filter(tree: Path, small: str) -> None:
+    html = tree / "_build" / "html" / "book"
+    assert "ledger.mjs" in (html / "12_ledger.html").read_text(encoding="utf-8")
+    assert "ledger.mjs" not in (html / "01_small.html").read_text(encoding="utf-8")
+
+
+def test_guards_allow_what_the_ledger_stores(tree: Path) -> None:
+    stored = notebooks.load(tree / "book" / "12_ledger.ipynb")
+    checked = [guards.active_html, guards.output_size, guards.mime_types, guards.machine_traces, guards.not_numbers]
+    assert [fault for guard in checked for fault in guard(stored)] == []
+    assert re.search(r"#claim-25", json.dumps(stored))
