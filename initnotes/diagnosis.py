@@ -513,7 +513,11 @@ def _draw(facts: Sequence[Layer]) -> str:
     return "\n".join(lines)
 
 
-_INITIALIZED = ("Linear", *(f"Conv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)), "Embedding")
+_INITIALIZED = (
+    *("Linear", "Embedding", "MultiheadAttention"),
+    *(f"Conv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
+    *(f"{kind}{cell}" for kind in ("RNN", "LSTM", "GRU") for cell in ("", "Cell")),
+)
 _DRAWN: dict[bool, Callable[[str], list[str]]] = {
     False: lambda scheme: [f'    ini.initialize_(model.get_submodule(name), "{scheme}", rng=rng)'],
     True: lambda _: [
