@@ -90,10 +90,12 @@ def _run(options: argparse.Namespace) -> int:
     checks, results = course.checks(options.assignment), course.root / "results"
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
-    failed = [one["student"] for one in found if one["status"] == "infrastructure_error"]
-    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results}")
+    failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
+    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
     if failed:
-        print(f"Not marked, because the marker failed: {', '.join(failed)}. Repair that and run the same command.")
+        print("Not marked, because the marker failed. Repair that and run the same command:")
+    for student, why in failed.items():
+        print(f"  {student}: {why}")
     return FAILED if failed else DONE
 
 
@@ -106,8 +108,11 @@ def _one(options: argparse.Namespace) -> int:
     student = courses.check_name(options.student or path.resolve().parent.parent.name, "a student")
     result = marking.one(path, course.checks(assignment), student=student, **_marker(options, course))
     marking.write(result, options.out)
+    if result["status"] == "infrastructure_error":
+        print(f"{student}, {assignment}: not marked, because the marker failed: {result['message']}: {options.out}")
+        return FAILED
     print(f"{student}, {assignment}: {result['status']}, {result['score']:g} of {result['max_score']:g}: {options.out}")
-    return FAILED if result["status"] == "infrastructure_error" else DONE
+    return DONE
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -163,6 +168,8 @@ def _regrade(options: argparse.Namespace) -> int:
         path = course.submitted(options.assignment, student)
         new = marking.one(path, checks, student=student, seed=records.seed(old), **settings)
         lines = records.difference(old, new)
+        if new["status"] == "infrastructure_error":
+            lines.append(f"not marked, because the marker failed: {new['message']}")
         changed += bool(lines)
         for line in lines:
             print(f"{student}: {line}")

@@ -12,6 +12,7 @@ import platform
 import secrets
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
 _ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
 _MESSAGE = 1000  # characters
 _NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
+
+
+class JudgeFailed(RuntimeError):  # noqa: N818
+    """A judge raised: a fault of the checks, whatever the submission returned."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,13 @@ def _answer(header: Mapping[str, Any], blobs: Sequence[bytes], calls: int) -> An
 
 
 def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
-    """Return one request's part of the result."""
+    """Return one request's part of the result.
+
+    Raises
+    ------
+    JudgeFailed
+        If the judge raises: it has a verdict for every value that can cross, so this is never the student's fault.
+    """
     request = asked.request
     base = {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
     if answer.status != "returned":
@@ -157,8 +168,7 @@ def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
         with np.errstate(all="ignore"):
             return {**base, **_decided(request, request.judge(value, arguments, variant))}
     except Exception as error:
-        text = f"{request.target!r} gives a value that cannot be judged; does it have the right type and shape?"
-        return {**base, "status": "malformed", "message": text, "judge_error": f"{type(error).__name__}: {error}"}
+        raise JudgeFailed(f"the judge of {request.name!r} raised {type(error).__name__}: {error}") from error
 
 
 def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
@@ -166,7 +176,7 @@ def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
     return {
         "points": round(request.points * float(verdict.share), 6),
         "status": status,
-        "message": verdict.message,
+        "message": values.printable(verdict.message, _MESSAGE),
         "p_value": values.plain_json(verdict.p_value),
         "plot": values.plain_json(verdict.plot),
     }
@@ -275,6 +285,7 @@ def one(
         result["hashes"]["submission"] = _file_hash(submission, limits)
     except Exception as error:
         result.update(status="infrastructure_error", message=f"{type(error).__name__}: {error}")
+        result["traceback"] = traceback.format_exc()
     result["seconds"] = round(time.monotonic() - begun, 3)
     return result
 
@@ -319,7 +330,10 @@ def _mark(
     about |= {"variant": dict(variant), "output": outcome.output}
     if not outcome.started:
         return {**about, "message": outcome.reason}
-    return {**about, **_marks(outcome, asked, variant)}
+    try:
+        return {**about, **_marks(outcome, asked, variant)}
+    except JudgeFailed as error:
+        return {**about, "message": values.printable(str(error), _MESSAGE), "traceback": traceback.format_exc()}
 
 
 def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[str, Any]:

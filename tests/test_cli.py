@@ -96,9 +96,9 @@ def test_run_passes_on_what_was_asked(course: Course, marker: dict[str, Any]) ->
 def test_run_fails_when_the_marker_failed(
     course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    marker["gives"] = result("student-a", status="infrastructure_error")
+    marker["gives"] = result("student-a", status="infrastructure_error", message="the judge of 'x' raised")
     assert call(course, "run", "tiny") == 1
-    assert "Not marked, because the marker failed: student-a" in capsys.readouterr().out
+    assert "  student-a: the judge of 'x' raised\n" in capsys.readouterr().out
 
 
 def test_no_sandbox_is_a_refusal_and_other_errors_are_not_hidden(

@@ -217,15 +217,23 @@ def test_a_course_that_submissions_could_read_is_refused(sandbox: list[str], tmp
     assert (result["status"], "can read" in result["message"]) == ("infrastructure_error", True)
 
 
-def test_a_judge_that_raises_is_noted_for_the_instructor() -> None:
-    def judge(value: Any, arguments: Any, variant: Any) -> Verdict:
-        return Verdict(float(value["no such key"]), "")
+def test_a_judge_that_raises_is_nobodys_mark(sandbox: list[str], tmp_path: Path) -> None:
+    """It is a fault of the checks: the instructor reads where, and whatever else was right waits for the repair."""
+    course = Course(tmp_path)
+    course.checks.write_text(CHECKS.replace("value.sum() == 6", 'value["no such key"]'))
+    result = course.one()
+    assert (result["status"], result["score"]) == ("infrastructure_error", 0.0)
+    assert result["message"].startswith("the judge of 'constant' raised IndexError")
+    assert 'value["no such key"]' in result["traceback"]
+    assert {row["status"] for row in result["requests"]} == {"not_run"}
+    assert result["seeds"]["entropy"] >= 0
 
-    asked = marking._Asked(Request("a", "f", 1.0, judge), [{}])
-    row = marking.judged(asked, marking.Answer("returned", "", [1]), {})
-    assert (row["status"], row["points"]) == ("malformed", 0.0)
-    assert "TypeError" in row["judge_error"]
-    assert "TypeError" not in row["message"]
+
+def test_a_judges_message_is_cut() -> None:
+    asked = marking._Asked(Request("a", "f", 1.0, lambda *_: Verdict(0.0, "long \x1b[2J" * 10_000)), [{}])
+    message = marking.judged(asked, marking.Answer("returned", "", [1]), {})["message"]
+    assert len(message) < 2 * marking._MESSAGE
+    assert "\x1b" not in message
 
 
 def test_checks_that_fail_are_nobodys_mark(sandbox: list[str], tmp_path: Path) -> None:
