@@ -72,6 +72,9 @@ class Request:
         How often it is called, with fresh arguments each time.
     seconds : float
         Wall-clock time for all calls of this request.
+    series : callable, optional
+        ``(variant, rng) -> list of dict``: the arguments of all `repeats` calls, where they depend on one another. In
+        place of `arguments`.
     """
 
     name: str
@@ -82,6 +85,13 @@ class Request:
     call: bool = True
     repeats: int = 1
     seconds: float = 10.0
+    series: Callable[[Variant, np.random.Generator], list[dict[str, Any]]] | None = None
+
+    def calls(self, variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Return the arguments of all calls; where a variable is read, there is one without any."""
+        if self.series:
+            return self.series(variant, rng)
+        return [self.arguments(variant, rng) for _ in range(max(1, self.repeats) if self.call else 1)]
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,7 @@ def draw(assignment: Assignment, variant: Variant, seed: int) -> list[_Asked]:
     for request in assignment.requests:
         name = int.from_bytes(hashlib.sha256(request.name.encode()).digest()[:8], "big")
         rng = np.random.default_rng([seed, name])
-        calls = max(1, request.repeats) if request.call else 1
-        asked.append(_Asked(request, [request.arguments(variant, rng) for _ in range(calls)]))
+        asked.append(_Asked(request, request.calls(variant, rng)))
     return asked
 
 
