@@ -107,7 +107,8 @@ class Assignment:
     requests : tuple of Request
         With different names.
     make_variant : callable
-        ``(rng) -> dict`` of JSON values: one student's parameters.
+        ``(rng) -> dict`` of JSON values: one student's parameters. The submission never sees those whose name begins
+        with ``_`` (`shown`).
     needs : tuple of str
         Modules that are worth importing once, before submissions run.
     """
@@ -153,3 +154,8 @@ def variant_rng(key: bytes, assignment: str, student: str) -> np.random.Generato
 def variant(assignment: Assignment, key: bytes, student: str) -> Variant:
     """Return a student's parameters: the same each time, others for other students, assignments and courses."""
     return assignment.make_variant(variant_rng(key, assignment.name, student))
+
+
+def shown(variant: Variant) -> dict[str, Any]:
+    """Return a student's parameters without those that only the marker knows: their names begin with ``_``."""
+    return {name: value for name, value in variant.items() if not name.startswith("_")}

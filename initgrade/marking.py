@@ -317,7 +317,7 @@ def _mark(
         _cells(submission, assignment),
         requests,
         blobs,
-        variant=variant,
+        variant=assignments.shown(variant),
         needs=assignment.needs,
         limits=limits,
         trust_container=trust_container,

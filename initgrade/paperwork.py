@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import doctor, feedback, lateness
-from .assignment import Assignment, load, variant
+from .assignment import Assignment, load, shown, variant
 from .course import Course, CourseError, Student, key, roster
 from .records import STATUSES, Result, results, unmarked, write
 from .to_mark import Answer, copy, dumps
@@ -154,7 +154,7 @@ def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
 
 
 def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secret: bytes, student: str) -> Path:
-    values = dict(variant(checks, secret, student))
+    values = shown(variant(checks, secret, student))
     cells = [
         _filled(cell, values) if doctor.mark(cell).get("grade_id") == "variant" else cell for cell in notebook["cells"]
     ]

@@ -15,7 +15,7 @@ import yaml
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearMarkScheme, ClearSolutions
 
-from initgrade.assignment import Assignment, Request, Variant, Verdict, load, variant
+from initgrade.assignment import Assignment, Request, Variant, Verdict, load, shown, variant
 
 ROOT = Path(__file__).resolve().parent.parent / "coursework"
 NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir() if folder.is_dir())
@@ -69,7 +69,7 @@ def run(notebook: NotebookNode, given: Variant | None = None, *, upto: str | Non
         if cell.cell_type == "code" and not about(cell).get("grade"):
             execute(cell, namespace)
             if given is not None and "variant" in cell.metadata.get("tags", []):
-                namespace["VARIANT"] = given
+                namespace["VARIANT"] = shown(given)
     return namespace
 
 
@@ -174,7 +174,7 @@ def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
     given = json.loads(json.dumps(own(name, student)))
-    assert given.keys() == run(source(name))["VARIANT"].keys()
+    assert shown(given).keys() == run(source(name))["VARIANT"].keys()
     verdicts = evaluate(checks(name), run(source(name), given), given, seed=STUDENTS.index(student))
     assert {key: one.share for key, one in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 import initnotes as ini
 from initgrade import judging
-from initgrade.assignment import load
+from initgrade.assignment import load, shown, variant
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
 EACH = judging.ALPHA / 6  # two draws, three tests each
@@ -156,16 +156,33 @@ def test_capstone_knows_every_fault_that_it_sent() -> None:
     assert capstone["fault_of"](healthy) == "healthy"
 
 
+def test_capstone_asks_in_an_order_that_is_the_students_and_that_no_submission_sees() -> None:
+    assignment, capstone = load(CHECKS / "capstone.py"), room("capstone")
+    [diagnose] = [request for request in assignment.requests if request.name == "diagnose"]
+
+    def asked(student: str, seed: int) -> tuple[list[str], list[dict[str, Any]]]:
+        calls = diagnose.calls(variant(assignment, b"key", student), np.random.default_rng(seed))
+        return [capstone["fault_of"](one) for one in calls], calls
+
+    (order, calls), (again, others) = asked("student-a", 1), asked("student-a", 2)
+    assert order == again
+    assert not np.array_equal(calls[0]["weights"], others[0]["weights"])
+    assert order != asked("student-b", 1)[0]
+    assert {fault: order.count(fault) for fault in order} == dict.fromkeys(capstone["FAULTS"], capstone["EACH"])
+    assert len(order) == diagnose.repeats
+    assert shown(variant(assignment, b"key", "student-a")).keys() == {"width", "depth", "patient"}
+
+
 def test_capstone_gives_nothing_for_one_name_and_little_for_guesses() -> None:
     capstone, rng = room("capstone"), np.random.default_rng(6)
-    faults = rng.choice(capstone["FAULTS"], size=(200, capstone["CALLS"]))
+    faults = np.array([capstone["make_variant"](rng)["_order"] for _ in range(200)])
     example = {fault: capstone["sick"](fault, 12, 7, rng) for fault in capstone["FAULTS"]}
 
     def share(names: list[str], row: np.ndarray) -> float:
         return capstone["judge_diagnose"](names, [example[fault] for fault in row], {}).share
 
     assert share(list(faults[0]), faults[0]) == 1
-    assert max(share(["dead"] * len(row), row) for row in faults[:50] if set(row) == set(example)) < 1e-12
+    assert max(share(["dead"] * len(row), row) for row in faults[:50]) < 1e-12
     guesses = [share(list(rng.choice(capstone["FAULTS"], len(row))), row) for row in faults]
     assert np.mean(guesses) < 0.05
 
@@ -186,10 +203,11 @@ def test_capstone_tells_a_repair_from_the_baseline() -> None:
     widths = [64, *[48] * 6, 10]
     sent = [{"widths": widths, "activation": "relu", "seed": 8}] * capstone["PAIRS"]
     right = [start(widths, 2.0, rng) for _ in sent]
-    yours, baseline = (losses[:, -capstone["LAST"] :].mean(axis=1) for losses in capstone["duel"](right, sent[0]))
+    losses = capstone["duel"](right, sent[0], rng)
+    yours, baseline = (loss[:, -capstone["LAST"] :].mean(axis=1) for loss in losses)
     ratios = np.log(yours / baseline)
     assert ratios.mean() + 6 * ratios.std() < math.log(capstone["MARGIN"])
-    same = capstone["judge_repair"]([start(widths, 0, rng, uniform=True) for _ in sent], sent, {})
+    same = capstone["judge_repair"]([start(widths, 0, rng, uniform=True) for _ in sent], sent, {"_shuffle": 9})
     assert same.share == 0
     assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < judging.ALPHA
-    assert capstone["judge_repair"]([right[0]] * len(sent), sent, {}).share == 0  # 20 times the same draw
+    assert capstone["judge_repair"]([right[0]] * len(sent), sent, {"_shuffle": 9}).share == 0  # 20 times the same draw

@@ -80,6 +80,13 @@ def test_result(sandbox: list[str], tmp_path: Path) -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+def test_what_only_the_marker_knows_stays_with_it(sandbox: list[str], tmp_path: Path) -> None:
+    course = Course(tmp_path, a=GOOD.replace('VARIANT["factor"]', 'VARIANT["factor"] + len(VARIANT) - 1'))
+    course.checks.write_text(CHECKS.replace("1000))})", '1000)), "_order": [2, 1]})'))
+    result = course.one()
+    assert (result["score"], result["variant"]["_order"]) == (5.0, [2, 1])
+
+
 def test_the_same_seed_asks_the_same(sandbox: list[str], tmp_path: Path) -> None:
     course = Course(tmp_path, a=PARTLY)
     scores = set()
