@@ -294,11 +294,14 @@ def two_sided(lower: Any, upper: Any) -> np.ndarray:
 
 
 def spread_p(x: np.ndarray, sigma: float, *, kurtosis: float = 3.0) -> np.ndarray:
-    """Return the p-values of Σx²/σ², a sample along the last axis; see `variance`."""
+    """Return the p-values of samples' spread, a sample along the last axis; see `variance`."""
     with np.errstate(over="ignore"):
-        total = np.sum((x / sigma) ** 2, axis=-1)
-    freedom, scale = 2 * x.shape[-1] / (kurtosis - 1), (kurtosis - 1) / 2
-    half = total / scale / 2
+        return squares_p(np.sum((x / sigma) ** 2, axis=-1), x.shape[-1], kurtosis=kurtosis)
+
+
+def squares_p(total: Any, size: int, *, kurtosis: float = 3.0) -> np.ndarray:
+    """Return the p-values of Σx²/σ² over so many values."""
+    freedom, half = 2 * size / (kurtosis - 1), np.asarray(total) / (kurtosis - 1)
     return two_sided(special.gammainc(freedom / 2, half), special.gammaincc(freedom / 2, half))
 
 

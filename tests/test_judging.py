@@ -1,13 +1,12 @@
 """Judges: what they refuse, that they fail a correct answer as rarely as they say, and that they catch wrong ones."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from initgrade import judging
 from initgrade.assignment import Variant, Verdict, load, variant
@@ -21,45 +20,65 @@ CRITICAL = np.sqrt(np.log(2 / judging.ALPHA) / 2)
 STUDENTS = ["student-a", "student-b", "student-c"]
 
 
-def failures(judged: Callable[[np.random.Generator], Verdict]) -> int:
-    rng = np.random.default_rng(1)
-    return sum(judged(rng).share < 1 for _ in range(DRAWS))
-
-
 # ---------------------------------------------------------------------------------------------------------------------
-# Correct answers fail as often as alpha says
+# Correct answers fail as often as alpha says: 10,000 samples of each judge's p-value, at α = 0.01 in place of 1e-6
+
+
+def failures(p: np.ndarray) -> int:
+    assert p.shape == (DRAWS,)
+    return int(np.count_nonzero(p < ALPHA))
 
 
 def test_variance_fails_normal_draws_as_often_as_it_says() -> None:
-    shape = (10, 30)
-    found = failures(lambda rng: judging.variance(rng.normal(0, 0.2, shape), 0.2, shape, what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.random.default_rng(1).normal(0, 0.2, (DRAWS, 300))
+    assert LOW <= failures(judging.spread_p(x, 0.2)) <= HIGH
+    assert failures(judging.spread_p(1.1 * x, 0.2)) > 10 * HIGH
 
 
 def test_variance_fails_uniform_draws_at_most_twice_as_often() -> None:
-    bound = np.sqrt(3)
-    options = {"what": "W", "kurtosis": 1.8, "alpha": ALPHA}
-    found = failures(lambda rng: judging.variance(rng.uniform(-bound, bound, 1000), 1.0, (1000,), **options))
-    assert LOW / 2 <= found <= 2 * HIGH
+    x = np.random.default_rng(1).uniform(-(3**0.5), 3**0.5, (DRAWS, 1000))
+    assert LOW / 2 <= failures(judging.spread_p(x, 1.0, kurtosis=1.8)) <= 2 * HIGH
 
 
 def test_law_fails_draws_of_that_law_as_often_as_it_says() -> None:
-    normal = stats.norm(scale=0.3)
-    found = failures(lambda rng: judging.law(rng.normal(0, 0.3, 80), normal, (80,), what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.sort(np.random.default_rng(1).uniform(size=(DRAWS, 80)))
+    apart, place = judging.distance(x)
+    expected = stats.kstest(x[0], "uniform", method="approx")
+    assert np.isclose(apart[0], expected.statistic)
+    assert x[0, place[0]] == expected.statistic_location
+    assert np.isclose(judging.distance_p(apart, 80)[0], expected.pvalue)
+    critical = special.smirnovi(80, ALPHA / 2)
+    assert np.isclose(judging.distance_p(critical, 80), ALPHA)
+    assert LOW <= np.count_nonzero(apart > critical) <= HIGH
+    assert np.mean(judging.distance(x**1.5)[0] > critical) > 0.5
 
 
 def test_uncorrelated_fails_independent_rows_as_often_as_it_says() -> None:
-    found = failures(lambda rng: judging.uncorrelated(rng.normal(size=(12, 8)), (12, 8), what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.random.default_rng(1).normal(size=(DRAWS, 12, 8))
+    assert LOW <= failures(judging.rows_p(x)) <= HIGH
+    assert failures(judging.rows_p(x + np.linspace(-1, 1, 8))) > 10 * HIGH
 
 
 def test_through_relu_fails_factors_of_the_exact_law_as_often_as_it_says() -> None:
-    widths, options = (16, 24, 20, 30, 16, 24), {"what": "F", "alpha": ALPHA, "draws": 5000}
-    factors = judging.exact_null(widths, np.random.default_rng(2), DRAWS * 40).reshape(DRAWS, 40)
-    rows = iter(factors)
-    found = failures(lambda rng: judging.through_relu(next(rows), widths, 40, **options))
-    assert found <= HIGH
+    widths, count, draws = (16, 24, 20, 30, 16, 24), 40, 5000
+    found = np.sort(judging.exact_null(widths, np.random.default_rng(2), DRAWS * count).reshape(DRAWS, count))
+    null = judging._sorted_null(widths, 2.0, draws)
+    apart, _ = judging.distance(np.searchsorted(null, found, side="right") / draws)
+    critical = special.smirnovi(round(count * draws / (count + draws)), ALPHA / 2)
+    assert LOW / 4 <= np.count_nonzero(apart > critical) <= HIGH
+
+
+def test_judges_decide_by_these_p_values() -> None:
+    rng, shape, normal = np.random.default_rng(3), (12, 8), stats.norm(scale=0.3)
+    for x in rng.normal(0, 0.35, (60, *shape)):
+        flat, options = np.sort(x.ravel()), {"what": "W", "alpha": 0.3}
+        by_law = judging.distance_p(judging.distance(normal.cdf(flat))[0], flat.size)
+        for verdict, p in (
+            (judging.variance(x, 0.3, shape, **options), judging.spread_p(flat, 0.3)),
+            (judging.law(x, normal, shape, **options), by_law),
+            (judging.uncorrelated(x, shape, **options), judging.rows_p(x)),
+        ):
+            assert (verdict.share, verdict.p_value) == (float(p >= 0.3), pytest.approx(float(p)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -180,7 +199,13 @@ def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
         "rms": np.sqrt(down),
     }
     for right, wrongs in ((up, forward), (down, backward)):
+        right = np.sort(right)
         for name, wrong in wrongs.items():
+            apart = np.abs(np.searchsorted(np.sort(wrong), right) - np.arange(many))
+            share, place = np.searchsorted(np.sort(wrong), right[apart.argmax()]) / many, apart.argmax() / many
+            found = np.abs(rng.binomial(R, share, DRAWS) / R - place)  # at one place: the judge looks at all
+            critical = special.smirnovi(round(R * draws / (R + draws)), judging.ALPHA / 2)
+            assert np.count_nonzero(found <= critical) <= DRAWS * 5e-4, name
             assert stats.ks_2samp(wrong, right, method="asymp").statistic > needed + 2 * MASSART / np.sqrt(many), name
 
 
