@@ -222,7 +222,7 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         book.update_or_create_submission(assignment, student, timestamp=stamp)
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
-    answers = copy(course, assignment, student, readable=one["status"] != "malformed")
+    text, answers = copy(course, assignment, student, readable=one["status"] != "malformed")
     _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
     book.db.flush()
     book.db.expire(notebook, ["score"])
@@ -230,6 +230,7 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         _late(course, person).get(assignment, lateness.Lateness()).share_lost * notebook.score
     )
     book.db.commit()
+    write(course.to_mark(assignment, student), text)
     if any(grade.needs_manual_grade for grade in notebook.grades):
         done.to_mark_by_hand.append(student)
     if course.entry(assignment).due and stamp is None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from . import doctor
 from .course import Course
-from .records import write
 
 _RUBRIC = re.compile(r"^.*BEGIN MARK SCHEME.*\n((?:.*\n)*?).*END MARK SCHEME", re.MULTILINE)
 
@@ -27,8 +26,11 @@ class Answer:
     changed: bool
 
 
-def copy(course: Course, assignment: str, student: str, *, readable: bool) -> dict[str, Answer]:
-    """Write the copy that formgrader shows, and return the state of each answer in it.
+def copy(course: Course, assignment: str, student: str, *, readable: bool) -> tuple[str, dict[str, Answer]]:
+    """Return the text of the copy that formgrader shows, and the state of each answer in it.
+
+    The answers are compared with those of the copy that is there, so the caller writes the new one when the marks that
+    belong to it are in the gradebook: if that fails, the next merge still sees what has changed.
 
     It is the released notebook with the student's answers and the rubrics in it. Formgrader shows it in the browser of
     one who may change every mark, so no HTML, output or metadata of the student's is in it.
@@ -45,8 +47,8 @@ def copy(course: Course, assignment: str, student: str, *, readable: bool) -> di
     cells = [
         part for cell in merged["cells"] for part in (cell, *rubrics.get(doctor.mark(cell).get("grade_id", ""), []))
     ]
-    write(path, dumps({**merged, "cells": cells}))
-    return {name: Answer(text != stubs[name], name in before and before[name] != text) for name, text in after.items()}
+    states = {n: Answer(text != stubs[n], n in before and before[n] != text) for n, text in after.items()}
+    return dumps({**merged, "cells": cells}), states
 
 
 def _rubrics(course: Course, assignment: str) -> dict[str, list[dict[str, Any]]]:
