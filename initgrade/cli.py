@@ -161,12 +161,12 @@ def _regrade(options: argparse.Namespace) -> int:
     from . import marking, records
 
     course = _course(options)
+    course.entry(options.assignment)
     stored = records.results(course, options.assignment)
     settings, checks = _marker(options, course), course.checks(options.assignment)
     changed = 0
     for student, old in stored.items():
-        path = course.submitted(options.assignment, student)
-        new = marking.one(path, checks, student=student, seed=records.seed(old), **settings)
+        new = marking.one_of(course.root / "submitted", checks, student, seed=records.seed(old), **settings)
         lines = records.difference(old, new)
         if new["status"] == "infrastructure_error":
             lines.append(f"not marked, because the marker failed: {new['message']}")

@@ -28,7 +28,7 @@ from . import assignment as assignments
 from . import sandbox, values
 from .assignment import Assignment, Request, Variant, Verdict
 from .sandbox import Limits, NoSandbox, Outcome
-from .submission import Malformed, Submission, contents, read
+from .submission import Malformed, Submission, handed_in, linked, read
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
@@ -281,19 +281,12 @@ def one(
         result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
     except Malformed as error:
         result.update(status="malformed", message=str(error))
-        result["hashes"]["submission"] = _file_hash(submission, limits)
+        result["hashes"]["submission"] = handed_in(submission)
     except Exception as error:
         result.update(status="infrastructure_error", message=f"{type(error).__name__}: {error}")
         result["traceback"] = traceback.format_exc()
     result["seconds"] = round(time.monotonic() - begun, 3)
     return result
-
-
-def _file_hash(path: Path, limits: Limits) -> str | None:
-    """Return the hash of what was handed in, also where it is no notebook; None if it is no file."""
-    with contextlib.suppress(Malformed):
-        return hashlib.sha256(contents(path, limits.notebook)).hexdigest()
-    return None
 
 
 def _mark(
@@ -375,7 +368,7 @@ def is_current(path: Path, submission: Path, checks: Path, variant: Variant, lim
     if result.get("status") not in STATUSES[:-1] or result.get("format") != FORMAT:
         return False
     hashes = result.get("hashes", {})
-    same = hashes.get("submission") == _file_hash(submission, limits) and hashes.get("checks") == sha256(checks)
+    same = hashes.get("submission") == handed_in(submission) and hashes.get("checks") == sha256(checks)
     return same and (result["status"] == "malformed" or result.get("variant") == values.plain_json(variant))
 
 
@@ -410,10 +403,6 @@ def submissions(submitted: Path, name: str) -> dict[str, Path]:
         for student in folders
         if (submitted / student / name).exists() or (submitted / student / name).is_symlink()
     }
-
-
-def _linked(submitted: Path, student: str, name: str) -> bool:
-    return (submitted / student).is_symlink() or (submitted / student / name).is_symlink()
 
 
 def run(
@@ -464,7 +453,7 @@ def run(
     }
     if todo:
         rehearse(checks, limits=limits, trust_container=trust_container)
-    work = partial(_one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
+    work = partial(one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
     with _pool(jobs, dask) as submit:
         futures = {submit(work, student): student for student in todo}
         for future in tqdm(_completed(futures, dask), total=len(todo), desc=assignment.name, disable=None):
@@ -473,11 +462,11 @@ def run(
     return [json.loads(path.read_text(encoding="utf-8")) for path in places.values()]
 
 
-def _one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
-    """Mark a student's submission; nobody can hand in a link to another's folder."""
+def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
+    """Mark a student's submission as `one` does; nobody can hand in a link to another's folder."""
     assignment = _loaded(checks.resolve(), sha256(checks))
     path = submitted / student / assignment.name / f"{assignment.name}.ipynb"
-    if _linked(submitted, student, assignment.name):
+    if linked(path):
         result = _empty(assignment, student, _hashes(checks, None))
         result.update(status="malformed", message="the folder is a link; hand in the notebook itself")
         return result

@@ -40,6 +40,10 @@ def marker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         calls["one"] = {"submission": submission, "checks": checks, **options}
         return dict(calls["gives"])
 
+    def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
+        calls["one_of"] = {"submitted": submitted, "checks": checks, "student": student, **options}
+        return dict(calls["gives"])
+
     def run(submitted: Path, checks: Path, results: Path, **options: Any) -> list[dict[str, Any]]:
         calls["run"] = {"submitted": submitted, "checks": checks, "results": results, **options}
         if isinstance(calls["gives"], Exception):
@@ -51,10 +55,17 @@ def marker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         path.write_text(json.dumps(one))
 
     fake = types.ModuleType("initgrade.marking")
-    fake.one, fake.run, fake.write = one, run, write  # type: ignore[attr-defined]
+    fake.one, fake.one_of, fake.run, fake.write = one, one_of, run, write  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "initgrade.marking", fake)
     monkeypatch.setattr(initgrade, "marking", fake, raising=False)
     return calls
+
+
+def make_released(course: Course) -> Course:
+    """Put the source in the release's place, which costs no time."""
+    course.release("tiny").parent.mkdir(parents=True)
+    course.release("tiny").write_bytes(course.source("tiny").read_bytes())
+    return course
 
 
 def call(course: Course, *words: str) -> int:
@@ -129,7 +140,7 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     path = store(course, result("student-a"))
     marker["gives"] = json.loads(path.read_text())
     assert call(course, "regrade", "tiny", "--diff") == 0
-    assert marker["one"]["seed"] == 5
+    assert (marker["one_of"]["student"], marker["one_of"]["seed"]) == ("student-a", 5)
     marker["gives"] = result("student-a", (1.0, 2.0))
     before = path.read_text()
     assert call(course, "regrade", "tiny", "--diff") == 1
@@ -142,9 +153,21 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     assert json.loads(path.read_text())["score"] == 3.0
 
 
+def test_regrade_follows_no_link_to_another_students_folder(course: Course) -> None:
+    hand_in(make_released(course), "student-a", {"answer": "answer = 3"})
+    folder = course.submitted("tiny", "student-b").parent
+    folder.parent.mkdir()
+    folder.symlink_to(course.submitted("tiny", "student-a").parent)
+    path = store(course, result("student-b", (0.0, 0.0), status="malformed"))
+    assert call(course, "regrade", "tiny", "--trust-container") == 0
+    again = json.loads(path.read_text())
+    assert (again["status"], again["score"], again["hashes"]["submission"]) == ("malformed", 0.0, None)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["regrade", "tinny"], "did you mean 'tiny'"),
         (["release", "tinny"], "did you mean 'tiny'"),
         (["merge", "tiny"], "initgrade release tiny"),
         (["export", "tiny"], "no gradebook"),

@@ -13,7 +13,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from initgrade import marking
+from initgrade import marking, submission
 from initgrade import sandbox as ours
 from initgrade.assignment import Assignment, Request, Verdict
 from initgrade.sandbox import Limits, NoSandbox, Outcome
@@ -181,6 +181,27 @@ def test_links_to_folders_of_others_get_nothing(sandbox: list[str], tmp_path: Pa
     (course.submitted / "student-b").symlink_to(course.submitted / "student-a")
     found = course.run()
     assert (found["student-b"]["status"], found["student-b"]["score"]) == ("malformed", 0.0)
+
+
+def test_what_was_handed_in_has_a_hash_unless_there_is_no_file(tmp_path: Path) -> None:
+    path = Course(tmp_path, a="1" * 100).submitted / "student-a" / "ps0" / "ps0.ipynb"
+    assert submission.handed_in(path) == marking.sha256(path)
+    for place in ("student-b/ps0/ps0.ipynb", "student-a/ps0", "student-a/ps0/link.ipynb", "link/ps0/ps0.ipynb"):
+        link = tmp_path / "submitted" / place
+        if "link" in place.split("/")[-1]:
+            link.symlink_to(path)
+        elif "link" in place:
+            link.parent.parent.symlink_to(path.parent.parent)
+        assert submission.handed_in(link) is None
+
+
+def test_a_submission_that_is_too_large_is_malformed_and_has_its_hash(tmp_path: Path) -> None:
+    """So that a later one is seen to be another."""
+    course = Course(tmp_path)
+    result = course.one(limits=Limits(notebook=10), trust_container=True)
+    assert (result["status"], result["hashes"]["submission"]) == (
+        "malformed", marking.sha256(course.submitted / "student-a" / "ps0" / "ps0.ipynb"),
+    )  # fmt: skip
 
 
 def test_a_dead_worker_is_nobodys_mark() -> None:

@@ -138,6 +138,44 @@ def test_another_answer_has_to_be_marked_by_hand_again(course: Course) -> None:
     assert grades(course, "student-a")["explain"] == (None, 2.5, True)
 
 
+def test_what_changed_is_seen_again_when_a_merge_fails_before_its_end(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 4.0)
+    hand_in(course, "student-a", {**GOOD, "explain": "Otherwise."})
+    store(course, result("student-a"))
+
+    def locked(*_: Any) -> None:
+        raise RuntimeError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paperwork, "_score", locked)
+        with pytest.raises(RuntimeError, match="locked"):
+            paperwork.merge(course, "tiny")
+    assert "Because." in course.to_mark("tiny", "student-a").read_text()
+    assert paperwork.merge(course, "tiny").to_mark_by_hand == ["student-a"]
+    assert grades(course, "student-a")["explain"] == (None, 4.0, True)
+
+
+@pytest.mark.parametrize("was", ["missing", "link"])
+def test_what_is_handed_in_after_a_result_without_a_file_is_not_merged_as_that(course: Course, was: str) -> None:
+    folder = course.submitted("tiny", "student-a").parent
+    folder.parent.mkdir(parents=True)
+    if was == "link":
+        folder.symlink_to(hand_in(course, "student-b", GOOD).parent)
+        store(course, result("student-b"))
+    store(course, result("student-a", (0.0, 0.0), status="malformed"))
+    assert "student-a" in paperwork.merge(course, "tiny").written
+    if was == "link":
+        folder.unlink()
+    hand_in(course, "student-a", GOOD)
+    assert "not what was marked" in paperwork.merge(course, "tiny").unmarked["student-a"]
+    assert "student-a,tiny,what was handed in is not what was marked" in paperwork.export(course, ["tiny"])
+
+
 def test_infrastructure_error_never_becomes_marks(course: Course) -> None:
     for student in ("student-a", "student-b"):
         hand_in(course, student, GOOD)
