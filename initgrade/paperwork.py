@@ -205,6 +205,7 @@ def merge(course: Course, assignment: str) -> Merged:
         raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
     done = Merged(unmarked=unmarked(course, assignment, found))
     with gradebook(course) as book:
+        _refuse_misfits(assignment, _asked(book, assignment), found)
         due = entry.due.astimezone(UTC).replace(tzinfo=None) if entry.due else None
         book.update_or_create_assignment(assignment, duedate=due)
         for student, one in found.items():
@@ -212,6 +213,35 @@ def merge(course: Course, assignment: str) -> Merged:
                 _merge_one(course, book, one, done)
                 done.written.append(student)
     return done
+
+
+def _asked(book: Any, assignment: str) -> dict[str, float]:
+    """Return the points of the cells that the marker marks, as they were released."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        notebook = book.find_notebook(assignment, assignment)
+    except MissingEntry:
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}") from None
+    by_hand = {cell.name for cell in notebook.solution_cells}
+    return {cell.name: cell.max_score for cell in notebook.grade_cells if cell.name not in by_hand}
+
+
+def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mapping[str, Result]) -> None:
+    """Refuse results of other requests, or of other points, than were released: the marks would be wrong."""
+    for student, one in found.items():
+        marked = {request["name"]: request["max_points"] for request in one["requests"]}
+        odd = sorted(dict([*(marked.items() ^ released.items())]))
+        if odd:
+            each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
+            raise CourseError(
+                f"the result of {student} does not fit the release of {assignment}: {', '.join(each)}. Nothing was "
+                f"merged. After a change of the checks run: initgrade release {assignment}; initgrade run {assignment}"
+            )
+
+
+def _points(points: Mapping[str, float], name: str) -> str:
+    return f"{points[name]:g}" if name in points else "none"
 
 
 def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
@@ -248,11 +278,6 @@ def _late(course: Course, person: Student) -> dict[str, lateness.Lateness]:
 
 def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Answer]) -> None:
     """Give each cell its marks; the cells that a person marks wait, unless there is nothing to read."""
-    cells = {grade.name for grade in notebook.grades}
-    if odd := sorted(set(points) - cells):
-        raise CourseError(
-            f"{notebook.name} has no graded cell for {', '.join(odd)}; release it again, or mark it again"
-        )
     for grade in notebook.grades:
         answer = answers.get(grade.name)
         if grade.name in points:

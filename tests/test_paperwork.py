@@ -225,13 +225,24 @@ def test_a_link_to_another_students_folder_is_not_read(course: Course) -> None:
     assert "Because." not in course.to_mark("tiny", "student-b").read_text()
 
 
-def test_a_result_that_does_not_fit_the_release_is_refused(course: Course) -> None:
-    hand_in(course, "student-a", GOOD)
-    one = result("student-a")
-    one["requests"].append(request("extra", 1.0, 1.0))
-    store(course, one)
-    with pytest.raises(CourseError, match="extra"):
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ([("times_check", 3.0), ("answer_check", 2.0), ("extra", 1.0)], r"extra \(1 in the result, none in"),
+        ([("times_check", 30.0), ("answer_check", 2.0)], r"times_check \(30 in the result, 3 in the release\)"),
+        ([("times_check", 3.0)], r"answer_check \(none in the result, 2 in the release\)"),
+    ],
+)
+def test_a_result_that_does_not_fit_the_release_is_refused(course: Course, requests: Any, said: str) -> None:
+    for student in ("student-a", "student-b"):
+        hand_in(course, student, GOOD)
+        store(course, result(student))
+    changed = [request(name, most, most) for name, most in requests]
+    store(course, result("student-b", requests=changed))
+    with pytest.raises(CourseError, match=said):
         paperwork.merge(course, "tiny")
+    with paperwork.gradebook(course) as book:
+        assert not book.assignment_submissions("tiny")
 
 
 def test_formgrader_gets_no_markup_and_no_metadata_of_the_student(course: Course) -> None:
