@@ -14,7 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from . import doctor, feedback, lateness
 from .assignment import Assignment, load, shown, variant
 from .course import Course, CourseError, Student, key, roster
 from .records import STATUSES, Result, results, unmarked, write
-from .to_mark import Answer, copy, dumps
+from .to_mark import Answer, copy, dumps, merged
 
 _LEFT_OVER = ("BEGIN SOLUTION", "END SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
 
@@ -252,19 +252,28 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         book.update_or_create_submission(assignment, student, timestamp=stamp)
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
-    text, answers = copy(course, assignment, student, readable=one["status"] != "malformed")
+    text, answers = copy(
+        course, assignment, student, readable=one["status"] != "malformed", marked=one["hashes"]["submission"]
+    )
     _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
     book.db.flush()
-    book.db.expire(notebook, ["score"])
-    notebook.late_submission_penalty = (
-        _late(course, person).get(assignment, lateness.Lateness()).share_lost * notebook.score
-    )
+    _charge(course, book, person)
     book.db.commit()
     write(course.to_mark(assignment, student), text)
     if any(grade.needs_manual_grade for grade in notebook.grades):
         done.to_mark_by_hand.append(student)
     if course.entry(assignment).due and stamp is None:
         done.undated.append(student)
+
+
+def _charge(course: Course, book: Any, person: Student) -> None:
+    """Take lateness off in all assignments: one that turns up may take a free day from those that are due later."""
+    book.db.expire_all()
+    late = _late(course, person)
+    for submission in book.student_submissions(person.name):
+        lost = late.get(submission.assignment.name, lateness.Lateness()).share_lost * submission.score
+        if submission.late_submission_penalty != lost:
+            submission.notebooks[0].late_submission_penalty = lost
 
 
 def _person(course: Course, student: str) -> Student:
@@ -298,6 +307,8 @@ def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Ans
 
 
 # ---- marks out of the gradebook
+
+NOT_MERGED = "not merged yet"
 
 
 @dataclass(frozen=True)
@@ -340,11 +351,24 @@ def marks(course: Course, assignment: str) -> list[Marks]:
         rows = []
         for name in names:
             status = waiting.get(name) or (found[name]["status"] if name in found else "not handed in")
+            row = Marks(name, assignment, status, 0.0, most)
             if name in submissions:
-                rows.append(_marks(course, assignment, submissions[name], status))
-            else:
-                rows.append(Marks(name, assignment, status, 0.0, most))
+                row = _marks(course, assignment, submissions[name], status)
+            if name in found and name not in waiting and not _is_merged(course, found[name], submissions, row):
+                row = replace(row, status=NOT_MERGED)
+            rows.append(row)
         return rows
+
+
+def _is_merged(course: Course, one: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
+    """Return whether the gradebook holds this result, and what lateness costs now."""
+    if one["student"] not in submissions:
+        return False
+    submission = submissions[one["student"]]
+    held = {grade.name: (grade.auto_score, grade.max_score) for grade in submission.notebooks[0].grades}
+    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in one["requests"])
+    charged = abs(submission.late_submission_penalty - row.points_lost_late) < 1e-9
+    return marked and charged and merged(course, row.assignment, row.student, one["hashes"]["submission"])
 
 
 def _marks(course: Course, assignment: str, submission: Any, status: str) -> Marks:
@@ -390,7 +414,9 @@ def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[st
     without = unmarked(course, assignment, found)
     written = []
     for row in marks(course, assignment):
-        if row.student in found and row.student not in without:
+        if row.status == NOT_MERGED:
+            without[row.student] = f"{NOT_MERGED}; run: initgrade merge {assignment}"
+        elif row.student in found and row.student not in without:
             text = feedback.page(
                 found[row.student],
                 title=course.entry(assignment).title,
@@ -415,7 +441,7 @@ def export(course: Course, assignments: list[str]) -> str:
     """Return the marks as CSV, one line for each student and assignment.
 
     ``course_points`` is the total in the points that the assignment counts in the course. ``complete`` is "no" where
-    marks by hand, or all marks, are still to come.
+    marks by hand, or all marks, are still to come, or the gradebook does not hold the latest result.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

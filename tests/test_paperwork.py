@@ -176,6 +176,33 @@ def test_what_is_handed_in_after_a_result_without_a_file_is_not_merged_as_that(c
     assert "student-a,tiny,what was handed in is not what was marked" in paperwork.export(course, ["tiny"])
 
 
+def exported(course: Course, student: str) -> tuple[str, str, str]:
+    """Return a student's status, total, and whether it is complete."""
+    table = paperwork.export(course, ["tiny"]).splitlines()
+    row = next(dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table if student in line)
+    return row["status"], row["total"], row["complete"]
+
+
+def test_marks_that_were_not_merged_are_not_given_out(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "0", "no")
+    assert paperwork.feedback_pages(course, "tiny") == (
+        [], {"student-a": f"{paperwork.NOT_MERGED}; run: initgrade merge tiny"},
+    )  # fmt: skip
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 4.0)
+    assert exported(course, "student-a") == ("graded", "9", "yes")
+    store(course, result("student-a", (0.0, 2.0)))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "9", "no")
+    paperwork.merge(course, "tiny")
+    assert exported(course, "student-a") == ("graded", "6", "yes")
+    hand_in(course, "student-a", {**GOOD, "explain": "Otherwise."})  # the mark by hand is for another answer
+    store(course, result("student-a", (0.0, 2.0)))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "6", "no")
+    assert paperwork.feedback_pages(course, "tiny")[0] == []
+
+
 def test_infrastructure_error_never_becomes_marks(course: Course) -> None:
     for student in ("student-a", "student-b"):
         hand_in(course, student, GOOD)
@@ -299,6 +326,28 @@ def test_late_days_extensions_and_free_days(released: Course, tmp_path: Path) ->
         assert book.find_submission("tiny", "student-a").late_submission_penalty == 1.0
         assert book.find_submission("tiny", "student-b").extension.days == 1
     assert "student-a,tiny,graded,2,1,5,1,4,9," in paperwork.export(course, ["tiny"])
+
+
+def test_a_free_day_that_is_gone_is_charged_wherever_it_was(course: Course) -> None:
+    """An earlier assignment that turns up takes it; the later one's marks wait until they are merged again."""
+    settings = "due: 2030-03-01 23:59:00+00:00}\n  first: {due: 2030-02-01 23:59:00+00:00}\n"
+    late = "late: {free_days: 1, percent_per_day: 50}\n"
+    (course.root / "course.yml").write_text(f"course: a-course\nassignments:\n  tiny: {{{settings}{late}")
+    course = courses.load(course.root)
+    hand_in(course, "student-a", {**GOOD, "explain": ""}, "2030-03-02 10:00:00 UTC")
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 1.0)
+    assert exported(course, "student-a") == ("graded", "6", "yes")
+    path = course.submitted("first", "student-a")
+    path.parent.mkdir(parents=True)
+    (path.parent / "timestamp.txt").write_text("2030-02-02 10:00:00 UTC")
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "3", "no")
+    with paperwork.gradebook(course) as book:  # as a merge of the earlier one does
+        paperwork._charge(course, book, Student("student-a"))
+        book.db.commit()
+        assert book.find_submission("tiny", "student-a").late_submission_penalty == 3.0
+    assert exported(course, "student-a") == ("graded", "3", "yes")
 
 
 def test_free_days_go_by_due_date_and_end() -> None:
