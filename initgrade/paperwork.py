@@ -12,6 +12,7 @@ import pprint
 import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -76,50 +77,78 @@ def release(course: Course, assignment: str) -> list[Path]:
     Raises
     ------
     CourseError
-        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks.
+        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks. What was
+        released before stays as it was.
     """
     course.entry(assignment)
     for path in (course.source(assignment), course.checks(assignment)):
         if not path.is_file():
             raise CourseError(f"{path} is missing; an assignment needs its notebook and its checks")
     checks, students, secret = load(course.checks(assignment)), roster(course), key(course)
-    _generate(course, assignment)
-    released = course.release(assignment)
+    if checks.name != assignment:
+        raise CourseError(
+            f"{course.checks(assignment)} is about {checks.name!r}; its ASSIGNMENT is to be {assignment!r}"
+        )
+    with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as draft:
+        _generate(course, checks, Path(draft).name)
+        made = replace(course, root=Path(draft))  # all of it is made there, and put in place when nothing can fail
+        notebook = _finished(doctor.read(made.release(assignment)), checks)
+        write(made.release(assignment), dumps(notebook))
+        for student in students:
+            _hand_out(made, notebook, checks, secret, student.name)
+        files = [course.release(assignment), *(course.handout(assignment, student.name) for student in students)]
+        for file in files:
+            _put(Path(draft) / file.parent.relative_to(course.root), file.parent)
+    return files
+
+
+def _put(made: Path, place: Path) -> None:
+    """Put a folder in the place of another: data files that are there no more go with it."""
+    before = made.with_name(f"{made.name}.before")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        place.rename(before)
     try:
-        notebook = _finish(released, checks)
-    except CourseError:
-        shutil.rmtree(released.parent)
+        made.rename(place)
+    except OSError:
+        before.rename(place)
         raise
-    write(released, dumps(notebook))
-    handouts = [_hand_out(course, notebook, checks, secret, student.name) for student in students]
-    return [released, *handouts]
 
 
-def _generate(course: Course, assignment: str) -> None:
+def _generate(course: Course, checks: Assignment, folder: str) -> None:
+    """Let nbgrader make the students' version below `folder`, and note its cells in the gradebook if it is sound."""
     from nbgrader.converters import GenerateAssignment
     from nbgrader.coursedir import CourseDirectory
-    from nbgrader.preprocessors import ClearSolutions
+    from nbgrader.preprocessors import ClearSolutions, SaveCells
     from traitlets.config import Config
 
     config = Config()
-    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": assignment})
+    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": checks.name})
+    config.CourseDirectory.release_directory = f"{folder}/release"
     with gradebook(course):
         pass  # there is one now, so nbgrader does not look for alembic
     log, complaints = logging.Logger("nbgrader", logging.ERROR), _Complaints()
     log.addHandler(complaints)
     place = CourseDirectory(config=config, log=log)
     generate = GenerateAssignment(coursedir=place, config=config, log=log, force=True)
-    steps = list(generate.preprocessors)
-    generate.preprocessors = [
-        *steps[: steps.index(ClearSolutions)],
-        _keep_question,
-        *steps[steps.index(ClearSolutions) :],
-    ]
+    refused: list[CourseError] = []
+
+    def check(notebook: Any, resources: Any) -> tuple[Any, Any]:
+        try:
+            _finished(notebook, checks)
+        except CourseError as error:
+            refused.append(error)
+            raise
+        return notebook, resources
+
+    steps = [step for step in generate.preprocessors if step is not SaveCells]
+    steps.insert(steps.index(ClearSolutions), _keep_question)
+    generate.preprocessors = [*steps, check, SaveCells]  # the gradebook learns of no notebook that is not released
     try:
         generate.start()
     except Exception as error:
         said = "\n".join(complaints.lines) or str(error)
-        raise CourseError(f"nbgrader did not release {assignment}:\n{said}") from None
+        raise (refused or [CourseError(f"nbgrader did not release {checks.name}:\n{said}")])[0] from None
 
 
 def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
@@ -134,19 +163,21 @@ def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
     return notebook, resources
 
 
-def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
+def _finished(notebook: Any, checks: Assignment) -> Any:
     """Return the released notebook with what ``doctor`` needs, if nothing is left in it that must not leave."""
-    notebook = doctor.read(released)
     for cell in notebook["cells"]:
         for words in _LEFT_OVER:
             if words in cell["source"].upper():
-                raise CourseError(f"{released.name} still says {words!r} in: {cell['source'][:200]}")
+                raise CourseError(f"{checks.name}.ipynb still says {words!r} in: {cell['source'][:200]}")
     marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
     graded = {mark["grade_id"]: float(mark["points"]) for mark in marks if mark["grade"] and not mark["solution"]}
     asked = {request.name: float(request.points) for request in checks.requests}
     if graded != asked:
         odd = sorted(set(graded.items()) ^ set(asked.items()))
-        raise CourseError(f"{released.name} and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
+        raise CourseError(f"{checks.name}.ipynb and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
+    for cell in notebook["cells"]:
+        if doctor.mark(cell).get("grade_id") == "variant":
+            _filled(cell, {})
     names = list(dict.fromkeys(request.target for request in checks.requests))
     cells = [mark["grade_id"] for mark in marks]
     notebook["metadata"]["initgrade"] = {"assignment": checks.name, "cells": cells, "names": names}
@@ -159,8 +190,7 @@ def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secr
         _filled(cell, values) if doctor.mark(cell).get("grade_id") == "variant" else cell for cell in notebook["cells"]
     ]
     path = course.handout(checks.name, student)
-    if not path.parent.is_dir():
-        shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
+    shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
     write(path, dumps({**notebook, "cells": cells}))
     return path
 

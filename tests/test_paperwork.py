@@ -98,9 +98,58 @@ def test_a_release_that_would_be_wrong_is_refused(course: Course, position: int,
     notebook = source()
     notebook["cells"][position] = planted
     course.source("tiny").write_text(json.dumps(notebook))
+    before = files(course)
     with pytest.raises(CourseError, match=said):
         paperwork.release(course, "tiny")
-    assert not course.release("tiny").exists() or said == "VARIANT"
+    assert files(course) == before
+
+
+def files(course: Course) -> dict[str, bytes]:
+    """Return all files but the gradebook, whose rows `cells` shows."""
+    return {str(p): p.read_bytes() for p in course.root.rglob("*") if p.is_file() and p != course.gradebook}
+
+
+@pytest.mark.parametrize("by", ["checks", "nbgrader"])
+def test_a_release_that_is_refused_loses_nothing(course: Course, by: str) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    notebook, checks = source(), course.checks("tiny").read_text()
+    if by == "nbgrader":  # there are submissions, so it refuses another cell, which the checks have as well
+        notebook["cells"].append(cell("code", "assert 1", nbgrader("more", grade=True, locked=True, points=1)))
+        checks = checks.replace("call=False),", 'call=False), Request("more", "answer", 1.0, judge, call=False),')
+    else:
+        notebook["cells"][3]["metadata"]["nbgrader"]["points"] = 30
+    course.source("tiny").write_text(json.dumps(notebook))
+    course.checks("tiny").write_text(checks)
+    before = files(course)
+    with pytest.raises(CourseError, match="times_check" if by == "checks" else "Cannot add or remove cells"):
+        paperwork.release(course, "tiny")
+    assert files(course) == before
+    assert paperwork.merge(course, "tiny").written == ["student-a"]
+    assert paperwork.marks(course, "tiny")[0].max_score == 9.0
+
+
+def test_checks_of_another_assignment_are_refused(course: Course) -> None:
+    course.checks("tiny").write_text(course.checks("tiny").read_text().replace('"tiny"', '"other"'))
+    with pytest.raises(CourseError, match="is about 'other'"):
+        paperwork.release(course, "tiny")
+
+
+def test_a_second_release_replaces_the_data_files_of_every_copy(course: Course) -> None:
+    folders = [course.release("tiny").parent, course.handout("tiny", "student-a").parent]
+    for folder in folders:
+        (folder / "gone.csv").write_text("x")
+        (folder / "data.csv").write_text("old")
+    for name in ("data.csv", "added.csv"):
+        (course.source("tiny").parent / name).write_text("new")
+    kept = course.handout("tiny", "student-a").read_text()
+    paperwork.release(course, "tiny")
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == ["added.csv", "data.csv", "tiny.ipynb"]
+        assert (folder / "data.csv").read_text() == "new"
+    assert course.handout("tiny", "student-a").read_text() == kept
+    assert not list(course.root.glob(".release*"))
 
 
 # ---- merge
