@@ -92,6 +92,9 @@ def _run(options: argparse.Namespace) -> int:
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
     failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
     print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
+    again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
+    if again:
+        print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
     if failed:
         print("Not marked, because the marker failed. Repair that and run the same command:")
     for student, why in failed.items():

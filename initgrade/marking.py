@@ -36,6 +36,7 @@ VARIANT_CELL = "variant"
 _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
 _ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
 _MESSAGE = 1000  # characters
+_ATTEMPTS = 2  # to start a sandbox
 _NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
 
 
@@ -229,6 +230,7 @@ def _empty(assignment: Assignment, student: str, hashes: Mapping[str, Any]) -> d
         "packages": packages(),
         "seeds": {},
         "variant": {},
+        "attempts": 0,
         "seconds": 0.0,
         "output": "",
     }
@@ -306,26 +308,28 @@ def _mark(
     seed = secrets.randbits(128) if seed is None else seed
     asked = draw(assignment, variant, seed)
     requests, blobs = _packed(asked)
-    outcome = sandbox.execute(
-        _cells(submission, assignment),
-        requests,
-        blobs,
-        variant=assignments.shown(variant),
-        needs=assignment.needs,
-        limits=limits,
-        trust_container=trust_container,
-    )
+    settings: dict[str, Any] = {"variant": assignments.shown(variant), "needs": assignment.needs, "limits": limits}
+    execute = partial(sandbox.execute, _cells(submission, assignment), requests, blobs, **settings)
+    outcome, attempts = _started(partial(execute, trust_container=trust_container))
     about: dict[str, Any] = {
         "hashes": {**result["hashes"], "submission": submission.sha256},
         "seeds": {"entropy": seed},
     }
-    about |= {"variant": dict(variant), "output": outcome.output}
+    about |= {"variant": dict(variant), "output": outcome.output, "attempts": attempts}
     if not outcome.started:
         return {**about, "message": outcome.reason}
     try:
         return {**about, **_marks(outcome, asked, variant)}
     except JudgeFailed as error:
         return {**about, "message": values.printable(str(error), _MESSAGE), "traceback": traceback.format_exc()}
+
+
+def _started(execute: Callable[[], Outcome]) -> tuple[Outcome, int]:
+    """Run a submission, once more if the sandbox does not start: no cell has run then. Return the attempts, too."""
+    outcome, attempts = execute(), 1
+    while not outcome.started and attempts < _ATTEMPTS:
+        outcome, attempts = execute(), attempts + 1
+    return outcome, attempts
 
 
 def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[str, Any]:
@@ -454,12 +458,33 @@ def run(
     if todo:
         rehearse(checks, limits=limits, trust_container=trust_container)
     work = partial(one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
-    with _pool(jobs, dask) as submit:
-        futures = {submit(work, student): student for student in todo}
-        for future in tqdm(_completed(futures, dask), total=len(todo), desc=assignment.name, disable=None):
-            student = futures[future]
-            write(_result_of(future, assignment, student, checks), places[student])
+    keep = {student: partial(write, path=path) for student, path in places.items()}
+    lost = _marked(work, {student: keep[student] for student in todo}, partial(_pool, jobs, dask), assignment.name)
+    if lost:  # a process that marked was ended, by the kernel for memory perhaps: once more, one at a time
+        lost = _marked(work, {student: keep[student] for student in lost}, partial(_pool, 1, dask), assignment.name)
+    for student, error in lost.items():
+        keep[student](_lost(assignment, student, checks, error))
     return [json.loads(path.read_text(encoding="utf-8")) for path in places.values()]
+
+
+def _marked(
+    work: Callable[[str], dict[str, Any]],
+    keep: Mapping[str, Callable[[dict[str, Any]], None]],
+    pool: Callable[[], Any],
+    name: str,
+) -> dict[str, Exception]:
+    """Mark students, keep each result as it comes, and return those whose result did not come, and why."""
+    lost: dict[str, Exception] = {}
+    with pool() as (submit, completed):
+        futures = {submit(work, student): student for student in keep}
+        for future in tqdm(completed(list(futures)), total=len(futures), desc=name, disable=None):
+            try:
+                result = future.result()
+            except Exception as error:
+                lost[futures[future]] = error
+            else:
+                keep[futures[future]](result)
+    return lost
 
 
 def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
@@ -473,35 +498,25 @@ def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[
     return one(path, checks, student=student, **options)
 
 
-def _result_of(future: Any, assignment: Assignment, student: str, checks: Path) -> dict[str, Any]:
-    """Return a future's result; where its worker is gone, that is nobody's mark."""
-    try:
-        return future.result()
-    except Exception as error:
-        result = _empty(assignment, student, _hashes(checks, None))
-        return {**result, "message": f"the process that marked it ended: {type(error).__name__}: {error}"}
+def _lost(assignment: Assignment, student: str, checks: Path, error: Exception) -> dict[str, Any]:
+    """Return the result of a submission whose marking process is gone: nobody's mark."""
+    result = _empty(assignment, student, _hashes(checks, None))
+    return {**result, "message": f"the process that marked it ended, twice: {type(error).__name__}: {error}"}
 
 
 @contextlib.contextmanager
-def _pool(jobs: int, dask: str | None) -> Iterator[Callable[..., Any]]:
-    """Give the function that sends work to processes of this machine, or to a cluster."""
+def _pool(jobs: int, dask: str | None) -> Iterator[tuple[Callable[..., Any], Callable[[list[Any]], Any]]]:
+    """Give what sends work to processes of this machine or to a cluster, and what waits for it."""
     if dask:
         from distributed import Client
+        from distributed import as_completed as completed
 
         with Client(dask) as client:
-            yield partial(client.submit, pure=False)
+            yield partial(client.submit, pure=False), completed
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
-            yield pool.submit
+            yield pool.submit, as_completed
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _completed(futures: Mapping[Any, str], dask: str | None) -> Iterator[Any]:
-    if dask:
-        from distributed import as_completed as completed
-
-        return iter(completed(list(futures)))
-    return as_completed(futures)

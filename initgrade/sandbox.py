@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import os
 import re
+import secrets
 import select
 import selectors
 import shutil
@@ -17,7 +18,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ from . import values
 INSTALL = "Linux only. Debian: apt-get install bubblewrap. In a container: allow user namespaces, or run it as root"
 _POLL = 0.05  # seconds between looks at the processes
 _GONE = 5.0  # seconds to wait for killed processes
-_START_SECONDS = 60.0  # for Python's start in the sandbox, which is not the submission's time
+_START_SECONDS = 300.0  # for Python's start: not the submission's time, and long on a machine that does much else
+_OTHER_PROCESSES = 100  # that a user may start meanwhile, where the submission is not a user of its own
 _COURSE = "/course"  # where initnotes and the worker's own files are in the sandbox
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -231,13 +232,26 @@ def command(limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
     return [bwrap, *namespaces, *guards, *settings, *roots, *_layout(), "--remount-ro", "/"]
 
 
-def _own_uid() -> int:
-    """Return a user that no other submission has at this moment; 0 means to stay who one is."""
-    if os.geteuid() != 0:
+def _own_uid(locked: bool = True) -> int:
+    """Return a user that no other submission has; 0 means to stay who one is.
+
+    It is another one each time: processes of an earlier submission that are still ending count against nobody else.
+    """
+    if os.geteuid() != 0 or not (locked or _readable_by_others()):
         return 0
     mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
     first, span = (1 << 30, 1 << 22) if mapped > 1 << 31 else (20_000, 40_000)
-    return first + threading.get_native_id() % span
+    return first + secrets.randbelow(span)
+
+
+@functools.cache
+def _readable_by_others() -> bool:
+    """Return whether another user can run this Python and its packages; the sandbox shows them, a container may not."""
+    notes = _initnotes()
+    files = [Path(sys.executable), Path(os.__file__), Path(__file__), *([notes / "__init__.py"] if notes else [])]
+    files += [Path(one.origin) for name in ("numpy",) if (one := importlib.util.find_spec(name)) and one.origin]
+    ways = {way for path in files for real in (path, path.resolve()) for way in (real, *real.parents)}
+    return all(way.stat().st_mode & (0o001 if way.is_dir() else 0o004) for way in ways)
 
 
 @dataclass
@@ -310,9 +324,11 @@ def exceeded(found: Sequence[_Process], limits: Limits, locked: bool) -> tuple[s
 class _Watch:
     """Reads what a running job prints and sends, and ends it where it takes too much."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sent: int, info: int, limits: Limits, locked: bool) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], sent: int, info: int, limits: Limits, locked: bool, uid: int
+    ) -> None:
         assert process.stdout is not None
-        self.info = info
+        self.info, self.uid = info, uid
         self.process, self.limits, self.locked = process, limits, locked
         self.streams = {process.stdout.fileno(): bytearray(), sent: bytearray()}
         self.printed, self.sent = process.stdout.fileno(), sent
@@ -371,7 +387,10 @@ class _Watch:
         return exceeded(found, self.limits, self.locked)
 
     def stop(self) -> None:
-        """End every process of the job, and wait until they are gone; in a sandbox they end with its first one."""
+        """End every process of the job, and wait until they are gone; in a sandbox they end with its first one.
+
+        Without one, those that left the family are known by their user, if that is the job's own.
+        """
         for _ in range(100):
             found = [look.pid for look in descendants(self.process.pid)]
             for pid in found:
@@ -383,6 +402,27 @@ class _Watch:
         self.process.wait()
         if self.locked and (first := re.search(rb'"child-pid": *(\d+)', os.read(self.info, 4096))):
             _wait_until_gone(int(first[1]))
+        while not self.locked and self.uid and (found := _of_user(self.uid)):
+            for pid in found:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _of_user(uid: int) -> list[int]:
+    """Return a user's processes, but not those that only wait to be noticed as dead."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{name}").st_uid == uid and _command(int(name)):
+                found.append(int(name))
+    return found
+
+
+def _command(pid: int) -> str:
+    """Return a process's command line, its words parted by zeros; empty where it is dead."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    return ""
 
 
 def _wait_until_gone(pid: int) -> None:
@@ -424,13 +464,13 @@ def _filter() -> int:
     return reader
 
 
-def _rlimits(limits: Limits, locked: bool) -> dict[str, float]:
+def _rlimits(limits: Limits, own_user: bool) -> dict[str, float]:
     kept = {name: getattr(limits, name) for name in ("memory", "files", "open_files", "cell_seconds", "result")}
     kept["cpu_seconds"] = int(limits.cpu_seconds) + 5
-    if os.geteuid() != 0:  # some kernels count all of a user's processes, others those of the sandbox
-        kept["processes"] = limits.processes + _threads_of_user()
-    elif locked:
+    if own_user:
         kept["processes"] = limits.processes
+    elif os.geteuid() != 0:  # some kernels count all of a user's processes, others those of the sandbox
+        kept["processes"] = limits.processes + _threads_of_user() + _OTHER_PROCESSES
     return kept
 
 
@@ -471,14 +511,22 @@ def execute(
     limits : Limits
         Of all processes together.
     trust_container : bool
-        Run without a sandbox: the machine itself is one, and may be spoiled.
+        Run without a sandbox: the machine itself is one, and may be spoiled. Root becomes an ordinary user all the
+        same, where one can read Python and its packages.
     """
     locked = not trust_container
-    job = {"cells": cells, "requests": requests, "variant": variant, "needs": needs, "limits": _rlimits(limits, locked)}
+    uid = _own_uid(locked)
+    job = {
+        "cells": cells,
+        "requests": requests,
+        "variant": variant,
+        "needs": needs,
+        "limits": _rlimits(limits, uid > 0),
+    }
     job["path"] = _search_path() if locked else _outside_path()
     try:
         with _job_file(job, blobs) as reader:
-            return _run(reader, limits, locked)
+            return _run(reader, limits, locked, uid)
     except (OSError, NoSandbox) as error:
         return Outcome(False, "died", str(error), [], "", 0.0)
 
@@ -488,15 +536,14 @@ def _outside_path() -> list[str]:
     return [str(notes.parent)] if notes else []
 
 
-def _run(job: int, limits: Limits, locked: bool) -> Outcome:
+def _run(job: int, limits: Limits, locked: bool, uid: int) -> Outcome:
     (receive, send), (info, tell) = os.pipe(), os.pipe()
     passed = [send, tell, *([_filter()] if locked else [])]
     root = _COURSE if locked else str(Path(__file__).parent.parent)
-    uid = _own_uid() if locked else 0
     python = [sys.executable, "-I", "-B", "-c", _START, str(uid), str(send), "locked" if locked else "open", root]
     line = [*(command(limits, passed[2], tell) if locked else []), *python]
     with os.fdopen(receive, "rb"), os.fdopen(info, "rb"), _started(line, job, passed, locked) as process:
-        watch = _Watch(process, receive, info, limits, locked)
+        watch = _Watch(process, receive, info, limits, locked, uid)
         ended, reason = watch.run()
     return _outcome(watch, ended, reason)
 
@@ -531,5 +578,8 @@ def available() -> str:
     """Return why no sandbox can be had and what to install; empty if one starts and holds."""
     if not sys.platform.startswith("linux") or not shutil.which("bwrap"):
         return f"bwrap was not found. {INSTALL}"
-    tried = execute([], [], variant={}, limits=Limits(seconds=30.0))
+    for _ in range(2):
+        tried = execute([], [], variant={}, limits=Limits(seconds=30.0))
+        if tried.started:
+            break
     return "" if tried.started else f"bwrap is there, but {tried.reason.strip()}. {INSTALL}"

@@ -12,7 +12,7 @@ import pytest
 import initgrade
 from initgrade import cli, paperwork
 from initgrade.course import Course, CourseError
-from tests.coursework import hand_in, make, result, store
+from tests.tiny_course import hand_in, make, result, store
 
 VERBS = ("release", "doctor", "run", "one", "merge", "feedback", "export", "regrade", "erase")
 

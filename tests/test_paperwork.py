@@ -13,7 +13,7 @@ import pytest
 from initgrade import course as courses
 from initgrade import doctor, lateness, paperwork, records
 from initgrade.course import Course, CourseError, Late, Student
-from tests.coursework import cell, hand_in, make, nbgrader, request, result, source, store
+from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, source, store
 
 GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer = 3", "explain": "Because."}
 
