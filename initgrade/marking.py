@@ -10,11 +10,13 @@ import json
 import os
 import platform
 import secrets
+import sys
 import tempfile
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing import get_context
@@ -459,9 +461,7 @@ def run(
         rehearse(checks, limits=limits, trust_container=trust_container)
     work = partial(one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
     keep = {student: partial(write, path=path) for student, path in places.items()}
-    lost = _marked(work, {student: keep[student] for student in todo}, partial(_pool, jobs, dask), assignment.name)
-    if lost:  # a process that marked was ended, by the kernel for memory perhaps: once more, one at a time
-        lost = _marked(work, {student: keep[student] for student in lost}, partial(_pool, 1, dask), assignment.name)
+    lost = _marked(work, {student: keep[student] for student in todo}, jobs, dask, assignment.name)
     for student, error in lost.items():
         keep[student](_lost(assignment, student, checks, error))
     return [json.loads(path.read_text(encoding="utf-8")) for path in places.values()]
@@ -470,20 +470,53 @@ def run(
 def _marked(
     work: Callable[[str], dict[str, Any]],
     keep: Mapping[str, Callable[[dict[str, Any]], None]],
-    pool: Callable[[], Any],
+    jobs: int,
+    dask: str | None,
     name: str,
 ) -> dict[str, Exception]:
-    """Mark students, keep each result as it comes, and return those whose result did not come, and why."""
+    """Mark students, keep each result as it comes, and return those whose result never came, and why.
+
+    A process that is ended, by the kernel for want of memory perhaps, takes its pool with it. The others go on in a new
+    one, and whoever was being marked is marked once more at the end: alone, so that nobody else is lost with them.
+    """
+    left, again, lost = deque(keep), list[str](), dict[str, Exception]()
+    with tqdm(total=len(keep), desc=name, disable=None) as bar:
+        while left:
+            again += _mark_some(work, left, keep, partial(_pool, jobs, dask), bar)
+        for students in [again] if dask and again else [[student] for student in again]:
+            lost |= _mark_some(work, deque(students), keep, partial(_pool, 1, dask), bar)
+    return lost
+
+
+def _mark_some(
+    work: Callable[[str], dict[str, Any]],
+    left: deque[str],
+    keep: Mapping[str, Callable[[dict[str, Any]], None]],
+    pool: Callable[[], Any],
+    bar: Any,
+) -> dict[str, Exception]:
+    """Mark students until the pool breaks, taking them from `left`; return those who were lost, and why."""
     lost: dict[str, Exception] = {}
-    with pool() as (submit, completed):
-        futures = {submit(work, student): student for student in keep}
-        for future in tqdm(completed(list(futures)), total=len(futures), desc=name, disable=None):
-            try:
-                result = future.result()
-            except Exception as error:
-                lost[futures[future]] = error
-            else:
-                keep[futures[future]](result)
+    running: dict[Any, str] = {}
+    broken = False
+    with pool() as (submit, wait_for, most):
+        while running or (left and not broken):
+            while left and not broken and len(running) < most:
+                try:
+                    running[submit(work, left[0])] = left[0]
+                except BrokenExecutor:
+                    broken = True
+                else:
+                    left.popleft()
+            for future in wait_for(list(running), return_when=FIRST_COMPLETED)[0]:
+                student = running.pop(future)
+                try:
+                    result = future.result()
+                except Exception as error:
+                    lost[student], broken = error, broken or isinstance(error, BrokenExecutor)
+                else:
+                    keep[student](result)
+                    bar.update()
     return lost
 
 
@@ -505,18 +538,17 @@ def _lost(assignment: Assignment, student: str, checks: Path, error: Exception) 
 
 
 @contextlib.contextmanager
-def _pool(jobs: int, dask: str | None) -> Iterator[tuple[Callable[..., Any], Callable[[list[Any]], Any]]]:
-    """Give what sends work to processes of this machine or to a cluster, and what waits for it."""
+def _pool(jobs: int, dask: str | None) -> Iterator[tuple[Callable[..., Any], Callable[..., Any], int]]:
+    """Give what sends work to processes of this machine or to a cluster, what waits for it, and how much to send."""
     if dask:
-        from distributed import Client
-        from distributed import as_completed as completed
+        import distributed
 
-        with Client(dask) as client:
-            yield partial(client.submit, pure=False), completed
+        with distributed.Client(dask) as client:
+            yield partial(client.submit, pure=False), distributed.wait, sys.maxsize
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
-            yield pool.submit, as_completed
+            yield pool.submit, wait, jobs + 1  # all that is lost when a process ends
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
