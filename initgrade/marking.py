@@ -17,7 +17,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -230,6 +230,7 @@ def _empty(assignment: Assignment, student: str, hashes: Mapping[str, Any]) -> d
         "cells": [],
         "hashes": dict(hashes),
         "packages": packages(),
+        "limits": {},
         "seeds": {},
         "variant": {},
         "attempts": 0,
@@ -280,7 +281,7 @@ def one(
     """
     begun, limits = time.monotonic(), limits or Limits()
     assignment = _loaded(checks.resolve(), sha256(checks))
-    result = _empty(assignment, student, _hashes(checks, None))
+    result = {**_empty(assignment, student, _hashes(checks, None)), "limits": asdict(limits)}
     try:
         result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
     except Malformed as error:
@@ -366,14 +367,21 @@ def write(result: Mapping[str, Any], path: Path) -> None:
 
 
 def is_current(path: Path, submission: Path, checks: Path, variant: Variant, limits: Limits) -> bool:
-    """Return whether a result is there that need not be made again."""
+    """Return whether a result is there that need not be made again.
+
+    It is made again where the submission, the checks or the student's parameters have changed; and where limits have,
+    unless it has all points: no limit can have taken one.
+    """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    if not isinstance(result, dict) or not isinstance(hashes := result.get("hashes"), dict):
+        return False
     if result.get("status") not in STATUSES[:-1] or result.get("format") != FORMAT:
         return False
-    hashes = result.get("hashes", {})
+    if result.get("score") != result.get("max_score") and result.get("limits") != asdict(limits):
+        return False
     same = hashes.get("submission") == handed_in(submission) and hashes.get("checks") == sha256(checks)
     return same and (result["status"] == "malformed" or result.get("variant") == values.plain_json(variant))
 
@@ -407,8 +415,13 @@ def submissions(submitted: Path, name: str) -> dict[str, Path]:
     return {
         student: submitted / student / name / f"{name}.ipynb"
         for student in folders
-        if (submitted / student / name).exists() or (submitted / student / name).is_symlink()
+        if os.path.lexists(submitted / student / name) or _closed(submitted / student)
     }
+
+
+def _closed(folder: Path) -> bool:
+    """Return whether this account cannot look into a student's folder: nobody knows then what is in it."""
+    return os.path.isdir(folder) and not os.access(folder, os.X_OK)
 
 
 def run(
@@ -527,7 +540,7 @@ def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[
     if linked(path):
         result = _empty(assignment, student, _hashes(checks, None))
         result.update(status="malformed", message="the folder is a link; hand in the notebook itself")
-        return result
+        return {**result, "limits": asdict(options.get("limits") or Limits())}
     return one(path, checks, student=student, **options)
 
 

@@ -83,11 +83,15 @@ def contents(path: Path, largest: int) -> bytes:
     ------
     Malformed
         If it is not there, something else than a file, or too large.
+    PermissionError
+        If this account may not read it, which is not the student's fault.
     """
     try:
         handle = os.open(path, _FLAGS)
     except FileNotFoundError:
         raise Malformed(f"there is no {path.name}; hand in a notebook with this name") from None
+    except PermissionError:
+        raise PermissionError(f"this account may not read {path}; give it the right (chmod, chown)") from None
     except OSError:
         raise Malformed(f"{path.name} is a link or cannot be opened; hand in the notebook itself") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):

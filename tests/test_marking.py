@@ -18,6 +18,7 @@ from initgrade import marking, submission
 from initgrade import sandbox as ours
 from initgrade.assignment import Assignment, Request, Verdict
 from initgrade.sandbox import Limits, NoSandbox, Outcome
+from tests.tiny_course import dies
 
 KEY = b"key"
 LIMITS = Limits(seconds=20.0, cell_seconds=5.0)
@@ -148,7 +149,11 @@ def test_is_current_looks_at_all_that_decides(sandbox: list[str], tmp_path: Path
     assert not current(factor=1)
     assert not current({**result, "status": "infrastructure_error"})
     assert not current({**result, "format": 0})
-    assert not current("{cut off")
+    for damaged in ("{cut off", "[]", "null", json.dumps({**result, "hashes": []})):
+        assert not current(damaged)
+    assert current({**result, "limits": {}})  # it has all points
+    assert current({**result, "status": "timed_out", "score": 0.0})
+    assert not current({**result, "status": "timed_out", "score": 0.0, "limits": {**result["limits"], "seconds": 1.0}})
     for name in ("submission", "checks"):
         assert not current({**result, "hashes": {**result["hashes"], name: "0" * 64}})
 
@@ -196,6 +201,26 @@ def test_what_was_handed_in_has_a_hash_unless_there_is_no_file(tmp_path: Path) -
         assert submission.handed_in(link) is None
 
 
+def test_what_may_not_be_read_stops_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read all, so this only plays an account that may not."""
+    course, real = Course(tmp_path, a=GOOD), os.open
+    (course.submitted / "student-b").mkdir()
+    (course.submitted / "a-file").touch()
+    assert list(marking.submissions(course.submitted, "ps0")) == ["student-a"]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "student-b")
+    assert list(marking.submissions(course.submitted, "ps0")) == ["student-a", "student-b"]
+
+    def opened(path: Any, *rest: Any, **options: Any) -> int:
+        if str(path).endswith("ipynb"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    result = course.one(trust_container=True)
+    assert result["status"] == "infrastructure_error"
+    assert "student-a/ps0/ps0.ipynb; give it the right" in result["message"]
+
+
 def test_a_submission_that_is_too_large_is_malformed_and_has_its_hash(tmp_path: Path) -> None:
     """So that a later one is seen to be another."""
     course = Course(tmp_path)
@@ -203,15 +228,6 @@ def test_a_submission_that_is_too_large_is_malformed_and_has_its_hash(tmp_path: 
     assert (result["status"], result["hashes"]["submission"]) == (
         "malformed", marking.sha256(course.submitted / "student-a" / "ps0" / "ps0.ipynb"),
     )  # fmt: skip
-
-
-def dies(place: Path, times: int, student: str) -> dict[str, Any]:
-    """Mark a student, but end the process of the marker so many times before."""
-    before = len(list(place.glob("died-*")))
-    if student == "b" and before < times:
-        (place / f"died-{before}").touch()
-        os._exit(1)
-    return {"student": student}
 
 
 @pytest.mark.parametrize("times", [1, 2])
