@@ -354,6 +354,7 @@ class Marks:
     late: lateness.Lateness = field(default_factory=lateness.Lateness)
     by_hand: tuple[Mapping[str, Any], ...] = ()
     waits: bool = False
+    undated: bool = False
 
     @property
     def total(self) -> float:
@@ -367,15 +368,16 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     Raises
     ------
     CourseError
-        If there is no gradebook yet.
+        If the assignment was not released.
     """
-    course.entry(assignment)
+    dated = course.entry(assignment).due is not None
     if not course.gradebook.is_file():
         raise CourseError(f"there is no gradebook yet; run: initgrade release {assignment}")
     found = results(course, assignment)
     waiting = unmarked(course, assignment, found)
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))
     with gradebook(course) as book:
+        _asked(book, assignment)
         submissions = {one.student.id: one for one in book.assignment_submissions(assignment)}
         most = book.find_assignment(assignment).max_score
         rows = []
@@ -384,6 +386,8 @@ def marks(course: Course, assignment: str) -> list[Marks]:
             row = Marks(name, assignment, status, 0.0, most)
             if name in submissions:
                 row = _marks(course, assignment, submissions[name], status)
+            if dated and name in found and lateness.handed_in(course.submitted(assignment, name)) is None:
+                row = replace(row, undated=True)
             if name in found and name not in waiting and not _is_merged(course, found[name], submissions, row):
                 row = replace(row, status=NOT_MERGED)
             rows.append(row)
@@ -471,7 +475,8 @@ def export(course: Course, assignments: list[str]) -> str:
     """Return the marks as CSV, one line for each student and assignment.
 
     ``course_points`` is the total in the points that the assignment counts in the course. ``complete`` is "no" where
-    marks by hand, or all marks, are still to come, or the gradebook does not hold the latest result.
+    marks by hand, or all marks, are still to come, or the gradebook does not hold the latest result. The late
+    days are empty where no time stamp says when it was handed in.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -482,7 +487,8 @@ def export(course: Course, assignments: list[str]) -> str:
             counts = worth * row.total / (row.max_score or 1.0)
             numbers = (row.score, row.points_lost_late, row.total, row.max_score, counts)
             complete = "no" if row.waits or row.status not in ("not handed in", *STATUSES[:-1]) else "yes"
-            start = (row.student, row.assignment, row.status, row.late.days, row.late.free)
+            late = ("", "") if row.undated else (row.late.days, row.late.free)
+            start = (row.student, row.assignment, row.status, *late)
             table.writerow([*start, *(f"{number:g}" for number in numbers), complete])
     return text.getvalue()
 

@@ -371,6 +371,7 @@ def test_late_days_extensions_and_free_days(released: Course, tmp_path: Path) ->
     a, b, c = paperwork.marks(course, "tiny")
     assert (a.late.days, a.late.free, a.total) == (2, 1, 4.0)
     assert (b.late.days, b.total, c.total) == (0, 5.0, 5.0)
+    assert "student-c,tiny,graded,,,5,0,5,9," in paperwork.export(course, ["tiny"])
     with paperwork.gradebook(course) as book:
         assert book.find_submission("tiny", "student-a").late_submission_penalty == 1.0
         assert book.find_submission("tiny", "student-b").extension.days == 1
