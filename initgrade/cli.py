@@ -82,14 +82,27 @@ def _marker(options: argparse.Namespace, course: Course) -> dict[str, Any]:
     return {"key": courses.key(course), "limits": limits(course), **own}
 
 
+def _checks(course: Course, assignment: str) -> Path:
+    course.entry(assignment)
+    if not course.checks(assignment).is_file():
+        raise CourseError(f"{course.checks(assignment)} is missing; without its checks an assignment cannot be marked")
+    return course.checks(assignment)
+
+
+_NOBODY = "nobody has handed in yet; each notebook belongs at {}"
+
+
 def _run(options: argparse.Namespace) -> int:
     from . import marking
 
     course = _course(options)
-    course.entry(options.assignment)
-    checks, results = course.checks(options.assignment), course.root / "results"
+    checks, results = _checks(course, options.assignment), course.root / "results"
+    if not (course.root / "submitted").is_dir():
+        raise CourseError(_NOBODY.format(course.submitted(options.assignment, "STUDENT")))
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
+    if not found:
+        raise CourseError(_NOBODY.format(course.submitted(options.assignment, "STUDENT")))
     failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
     print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
     again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
@@ -107,9 +120,9 @@ def _one(options: argparse.Namespace) -> int:
 
     course, path = _course(options), options.submission
     assignment = options.assignment or path.stem
-    course.entry(assignment)
+    checks = _checks(course, assignment)
     student = courses.check_name(options.student or path.resolve().parent.parent.name, "a student")
-    result = marking.one(path, course.checks(assignment), student=student, **_marker(options, course))
+    result = marking.one(path, checks, student=student, **_marker(options, course))
     marking.write(result, options.out)
     if result["status"] == "infrastructure_error":
         print(f"{student}, {assignment}: not marked, because the marker failed: {result['message']}: {options.out}")
@@ -164,9 +177,9 @@ def _regrade(options: argparse.Namespace) -> int:
     from . import marking, records
 
     course = _course(options)
-    course.entry(options.assignment)
+    checks = _checks(course, options.assignment)
     stored = records.results(course, options.assignment)
-    settings, checks = _marker(options, course), course.checks(options.assignment)
+    settings = _marker(options, course)
     changed = 0
     for student, old in stored.items():
         new = marking.one_of(course.root / "submitted", checks, student, seed=records.seed(old), **settings)

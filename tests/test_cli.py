@@ -1,6 +1,7 @@
 """The command: its help, its exit statuses, and what it says when something is not as it must be."""
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -102,6 +103,23 @@ def test_run_passes_on_what_was_asked(course: Course, marker: dict[str, Any]) ->
     assert len(asked["key"]) == 32
     assert call(course, "run", "tiny") == 0
     assert "trust_container" not in marker["run"]
+
+
+@pytest.mark.parametrize("words", [["run", "tiny"], ["regrade", "tiny"], ["one", "tiny.ipynb", "--out", "R.json"]])
+def test_marking_without_checks_says_what_is_missing(
+    course: Course, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    course.checks("tiny").unlink()
+    assert call(course, *words, "--trust-container") == 2
+    assert "checks/tiny.py is missing" in capsys.readouterr().err
+
+
+def test_run_says_where_submissions_belong(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = course.submitted("tiny", "student-a").parent
+    for gone in (folder, folder.parent.parent):
+        shutil.rmtree(gone)
+        assert call(course, "run", "tiny", "--trust-container") == 2
+        assert "submitted/STUDENT/tiny/tiny.ipynb" in capsys.readouterr().err
 
 
 def test_run_fails_when_the_marker_failed(
@@ -222,6 +240,13 @@ def test_the_rest_of_a_course(
     assert table.splitlines()[1] == "student-a,tiny,graded,0,0,5,0,5,9,5.55556,no"
     assert call(course, "export", "tiny", "--csv", str(tmp_path / "marks.csv")) == 0
     assert (tmp_path / "marks.csv").read_text() == table
+    with (course.root / "course.yml").open("r+") as file:
+        settings = file.read().replace("late:", "  other: {}\nlate:")
+        file.seek(0)
+        file.write(settings)
+    for verb in ("export", "feedback", "merge"):
+        assert call(course, verb, "other") == 2
+        assert "initgrade release other" in capsys.readouterr().err
     monkeypatch.setattr("builtins.input", lambda _: "no")
     assert call(course, "erase", "student-a") == 1
     assert paperwork.traces(course, "student-a")
