@@ -5,7 +5,7 @@ a value: what has the wrong type or shape, or is not finite, gets a verdict that
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,8 @@ def as_array(
             if np.any(found != np.round(found)) or np.any(np.abs(found) > 2**53):
                 raise UnusableError(f"{what} should hold whole numbers.")
             found = found.astype(np.int64)
+    if kind == "whole" and found.dtype.kind == "u" and np.any(found > np.iinfo(np.int64).max):
+        raise UnusableError(f"{what} holds whole numbers of more than 63 bits; find the step.")
     return found.astype({"real": np.float64, "whole": np.int64, "truth": np.bool_}[kind])
 
 
@@ -96,10 +98,26 @@ def _numbers(value: Any, what: str, kind: str) -> np.ndarray:
         found = np.asarray(value)
     except (ValueError, OverflowError):
         raise UnusableError(f"{what} is a list whose parts differ in length; return {NAMES[kind]}.") from None
+    if kind != "truth" and isinstance(value, list | tuple) and _mixed(value):
+        raise UnusableError(f"{what} has True or False among its numbers; return {NAMES[kind]}.")
     allowed = KINDS[kind] + "f" if kind == "whole" else KINDS[kind]
     if found.dtype.kind not in allowed:
         raise UnusableError(f"{what} has the type {found.dtype}; return {NAMES[kind]}.")
     return found
+
+
+def _mixed(values: Sequence[Any]) -> bool:
+    """Return whether nested lists hold truth values among others, which NumPy would take for numbers."""
+    kinds = {np.bool_ if isinstance(leaf, bool | np.bool_) else float for leaf in _leaves(values)}
+    return len(kinds) > 1
+
+
+def _leaves(values: Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _leaves(value)
+        else:
+            yield value.dtype.type() if isinstance(value, np.ndarray) else value
 
 
 def _fits(found: Sequence[int], wanted: Sequence[int | None]) -> bool:
@@ -193,8 +211,8 @@ def equal(value: Any, wanted: Any, what: str) -> Verdict:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, np.ndarray):
-        return isinstance(value, np.ndarray | list | tuple) and _same(np.asarray(value).tolist(), wanted.tolist())
+    if isinstance(wanted, np.ndarray | np.generic):
+        wanted = wanted.tolist()
     if isinstance(wanted, Mapping):
         return (
             isinstance(value, Mapping)
@@ -308,6 +326,8 @@ def squares_p(total: Any, size: int, *, kurtosis: float = 3.0) -> np.ndarray:
 def rows_p(x: np.ndarray) -> np.ndarray:
     """Return the p-values of the mean row's squared length, a sample along the last two axes; see `uncorrelated`."""
     rows, columns = x.shape[-2:]
+    if rows == 1:
+        return np.ones(x.shape[:-2])
     together = np.sum(x.mean(axis=-2) ** 2, axis=-1) * rows / np.sum(x**2, axis=(-2, -1))
     tails = (f(columns / 2, (rows - 1) * columns / 2, np.minimum(together, 1.0)) for f in _BETA)
     return two_sided(*tails)
@@ -511,7 +531,7 @@ def uncorrelated(values: Any, shape: Sequence[int], *, what: str, alpha: float =
     Beta(m/2, (N − 1)m/2), exactly.
 
     α = 1e-6. Power above 0.999 at 32 × 32 and more against equal rows, and against rows that share half of their
-    variance.
+    variance. One row alone is always right.
 
     Parameters
     ----------

@@ -161,6 +161,13 @@ def test_law_catches_wrong_laws(wrong: Any, size: int) -> None:
     assert len(json.loads(json.dumps(verdict.plot))["series"]) == 2
 
 
+def test_one_row_alone_is_not_alike() -> None:
+    x = np.random.default_rng(10).uniform(-1, 1, (2, 1, 3000))
+    assert judging.uncorrelated(x[0], (1, 3000), what="W").share == 1
+    assert judging.drawn(list(x), [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 1
+    assert judging.drawn([x[0], x[0]], [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 0
+
+
 def test_uncorrelated_catches_rows_that_share_half_of_their_variance() -> None:
     rng, shape = np.random.default_rng(7), (32, 32)
     for _ in range(5000):
@@ -234,6 +241,9 @@ def test_through_relu_says_what_it_found() -> None:
         (np.array([1 + 1j]), "complex128"),
         (np.array(["a"]), "U1"),
         ([True], "bool"),
+        ([True, 0.5], "True or False among"),
+        ([[1.0], (False,)], "True or False among"),
+        ([np.array([True]), [0.5]], "True or False among"),
         ([10**400], "object"),
         ([], "empty"),
         ([float("nan")], "NaN"),
@@ -272,6 +282,14 @@ def test_close_names_the_first_number_that_is_off() -> None:
         ({"a": 1}, {"a": 1.0}, True),
         ({"a": 1, "b": 2}, {"a": 1}, False),
         ([1], 1, False),
+        (True, np.bool_(True), True),
+        (True, np.bool_(False), False),
+        (1, np.bool_(True), False),
+        ([True, 2], [np.bool_(True), np.int64(2)], True),
+        (3, np.array(3), True),
+        ([[1], [1, 2]], np.zeros((2, 1)), False),
+        ([np.array([1]), [2]], np.array([[1], [2]]), True),
+        ([True, 1], np.array([1, 1]), False),
         ("relu", "relu", True),
         (None, 0, False),
         (float("nan"), 1.0, False),
@@ -284,7 +302,17 @@ def test_equal_compares_what_crosses(value: Any, wanted: Any, same: bool) -> Non
 def test_arrays_of_whole_numbers_and_truth_values() -> None:
     assert judging.as_array([1.0, 2.0], kind="whole").dtype == np.int64
     assert judging.as_array([True], kind="truth").dtype == np.bool_
-    for value, kind in (([1.5], "whole"), ([1e300], "whole"), ([1], "truth"), ([True], "whole")):
+    assert judging.as_array(np.uint64(2**63 - 1), kind="whole") == 2**63 - 1
+    assert judging.as_array([1, 0.5, -2]).tolist() == [1, 0.5, -2]
+    for value, kind in (
+        (np.uint64(2**64 - 1), "whole"),
+        ([2**63], "whole"),
+        ([True, 2], "whole"),
+        ([1.5], "whole"),
+        ([1e300], "whole"),
+        ([1], "truth"),
+        ([True], "whole"),
+    ):
         with pytest.raises(judging.UnusableError):
             judging.as_array(value, kind=kind)
     assert judging.as_array(np.zeros((2, 5)), (2, None)).shape == (2, 5)
