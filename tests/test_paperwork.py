@@ -491,6 +491,8 @@ def test_key_is_made_once_and_private(tmp_path: Path) -> None:
         ("course: c\nassignments: {../up: {}}", "cannot name"),
         ("course: c\nassignments: {ps1: {}}\nlate: {free_day: 1}", "did you mean 'free_days'"),
         ("course: c\nassignments: {ps1: {}}\nlate: {percent_per_day: 200}", "0 to 100"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {free_days: 1.5}", "whole days from 0"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {most_days: 2.5}", "whole days from 0"),
         ("[", "cannot be read"),
     ],
 )
