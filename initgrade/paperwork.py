@@ -266,7 +266,8 @@ def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mappi
             each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
             raise CourseError(
                 f"the result of {student} does not fit the release of {assignment}: {', '.join(each)}. Nothing was "
-                f"merged. After a change of the checks run: initgrade release {assignment}; initgrade run {assignment}"
+                f"merged. After a change of the checks run: initgrade release {assignment}; initgrade run {assignment}; or "
+                "undo the change"
             )
 
 
@@ -286,6 +287,7 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         course, assignment, student, readable=one["status"] != "malformed", marked=one["hashes"]["submission"]
     )
     _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
+    notebook.late_submission_penalty = notebook.late_submission_penalty or 0.0
     book.db.flush()
     _charge(course, book, person)
     book.db.commit()
