@@ -300,11 +300,11 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     Raises
     ------
     CourseError
-        If there is no gradebook yet.
+        If it was not released.
     """
     course.entry(assignment)
-    if not course.gradebook.is_file():
-        raise CourseError(f"there is no gradebook yet; run: initgrade release {assignment}")
+    if not course.gradebook.is_file() or not course.release(assignment).is_file():
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
     found = results(course, assignment)
     waiting = unmarked(course, assignment, found)
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))

@@ -1,6 +1,7 @@
 """The command: its help, its exit statuses, and what it says when something is not as it must be."""
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -67,6 +68,24 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().out
     assert all(f"\n    {verb} " in text for verb in VERBS)
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_help_of_run_states_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    assert "memory 2147483648" in " ".join(capsys.readouterr().out.split())
+
+
+def test_checks_that_cannot_be_loaded_are_named(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    course.checks("tiny").write_text("def broken(")
+    assert call(course, "run", "tiny") == 2
+    assert "tiny.py cannot be loaded: SyntaxError" in capsys.readouterr().err
+
+
+def test_run_says_where_nothing_was_handed_in(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(course.root / "submitted")
+    assert call(course, "run", "tiny") == 1
+    assert f"Nothing was handed in: {course.root}/submitted/STUDENT/tiny/tiny.ipynb" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -147,7 +166,7 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     [
         (["release", "tinny"], "did you mean 'tiny'"),
         (["merge", "tiny"], "initgrade release tiny"),
-        (["export", "tiny"], "no gradebook"),
+        (["export", "tiny"], "was not released here; run: initgrade release tiny"),
         (["erase", "../up"], "cannot name a student"),
     ],
 )
