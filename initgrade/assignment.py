@@ -131,17 +131,24 @@ class Assignment:
         return sum(request.points for request in self.requests)
 
 
+class ChecksError(ValueError):
+    """A file of checks that cannot be used; says what to change."""
+
+
 def load(path: Path) -> Assignment:
     """Return the assignment that a file of checks defines.
 
     Raises
     ------
-    ValueError
-        If the file defines no ``ASSIGNMENT``.
+    ChecksError
+        If the file cannot be run, or defines no ``ASSIGNMENT``.
     """
-    found = runpy.run_path(str(path)).get("ASSIGNMENT")
+    try:
+        found = runpy.run_path(str(path)).get("ASSIGNMENT")
+    except Exception as error:
+        raise ChecksError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(found, Assignment):
-        raise ValueError(f"{path} defines no ASSIGNMENT; add ASSIGNMENT = Assignment(...), as its neighbors do")
+        raise ChecksError(f"{path} defines no ASSIGNMENT; add ASSIGNMENT = Assignment(...), as its neighbors do")
     return found
 
 

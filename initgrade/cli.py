@@ -89,21 +89,17 @@ def _checks(course: Course, assignment: str) -> Path:
     return course.checks(assignment)
 
 
-_NOBODY = "nobody has handed in yet; each notebook belongs at {}"
-
-
 def _run(options: argparse.Namespace) -> int:
     from . import marking
 
     course = _course(options)
     checks, results = _checks(course, options.assignment), course.root / "results"
-    if not (course.root / "submitted").is_dir():
-        raise CourseError(_NOBODY.format(course.submitted(options.assignment, "STUDENT")))
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
-    if not found:
-        raise CourseError(_NOBODY.format(course.submitted(options.assignment, "STUDENT")))
     failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
+    if not found:
+        print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
+        return FAILED
     print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
     again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
     if again:
@@ -232,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     _assignment(verb("release", _release, "make the students' version, and each student's copy", _MORE["release"]))
     one = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
     one.add_argument("submission", type=Path, help="the notebook")
-    run = verb("run", _run, "mark all submissions of an assignment", _MORE["run"])
+    run = verb("run", _run, "mark all submissions of an assignment", f"{_MORE['run']} {_defaults()}")
     _assignment(run)
     run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
     run.add_argument("--dask", metavar="ADDRESS", help="send the same work to this Dask scheduler, tcp://host:8786")
@@ -261,8 +257,7 @@ _TRUST = "there is no bubblewrap, and nothing in this container or beyond its wa
 _MORE = {
     "release": "nbgrader strips the solutions; the copies in handout/STUDENT hold each student's own VARIANT.",
     "doctor": "It runs nothing, changes nothing, and needs no course's folder.",
-    "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap. "
-    "The limits of a submission are set in course.yml.",
+    "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap.",
     "one": "This is the unit of work of every run. It exits with 0 unless the marker itself failed.",
     "merge": "Twice is the same as once; marks given by hand stay. A failure of the marker never becomes a mark.",
     "feedback": "Only results that may become marks get a page. Merge first: comments and lateness come from there.",
@@ -274,6 +269,15 @@ _MORE = {
 
 def _assignment(of: argparse.ArgumentParser) -> None:
     of.add_argument("assignment", help="its name, such as ps3")
+
+
+def _defaults() -> str:
+    try:
+        from .sandbox import Limits
+    except (ImportError, AttributeError):  # a student's machine need not be one that can mark
+        return ""
+    limits = ", ".join(f"{field.name} {field.default}" for field in dataclasses.fields(Limits))
+    return f"The limits of a submission are set in course.yml, in seconds and bytes; by default: {limits}."
 
 
 def _positive(text: str) -> int:
@@ -291,8 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"initgrade: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         print(f"initgrade: {error}. Marking needs more: pip install -e '.[grading]'", file=sys.stderr)
-    except RuntimeError as error:
-        if type(error).__name__ != "NoSandbox":
+    except (RuntimeError, ValueError) as error:
+        if type(error).__name__ not in ("NoSandbox", "ChecksError"):
             raise
         print(f"initgrade: {error}", file=sys.stderr)
     return REFUSED

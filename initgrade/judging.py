@@ -279,7 +279,8 @@ def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *,
 def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     """Join verdicts into one: the mean of their shares or, with `every`, the smallest.
 
-    The p-value is Bonferroni's: the smallest, times how many there are. The message says first what was not right.
+    The p-value is Bonferroni's: the smallest, times how many there are. The message says what was not right, a line
+    each, or that all was.
     """
     shares = [one.share for one in verdicts]
     p_values = [one.p_value for one in verdicts if one.p_value is not None]
@@ -287,7 +288,7 @@ def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     plots = [one.plot for one in sorted(verdicts, key=lambda one: one.share) if one.plot]
     return Verdict(
         min(shares) if every else sum(shares) / len(shares),
-        " ".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
+        "\n".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
         min(1.0, len(p_values) * min(p_values)) if p_values else None,
         plots[0] if plots else None,
     )

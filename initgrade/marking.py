@@ -411,6 +411,8 @@ def rehearse(checks: Path, *, limits: Limits | None = None, trust_container: boo
 
 def submissions(submitted: Path, name: str) -> dict[str, Path]:
     """Return the notebooks that were handed in, by student, where nbgrader puts them; a missing one counts as well."""
+    if not submitted.is_dir():
+        return {}
     folders = sorted(entry.name for entry in os.scandir(submitted) if not entry.name.startswith("."))
     return {
         student: submitted / student / name / f"{name}.ipynb"

@@ -370,11 +370,11 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     Raises
     ------
     CourseError
-        If the assignment was not released.
+        If it was not released.
     """
     dated = course.entry(assignment).due is not None
-    if not course.gradebook.is_file():
-        raise CourseError(f"there is no gradebook yet; run: initgrade release {assignment}")
+    if not course.gradebook.is_file() or not course.release(assignment).is_file():
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
     found = results(course, assignment)
     waiting = unmarked(course, assignment, found)
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))

@@ -93,4 +93,6 @@ def _change(what: str, old: Any, new: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return "nothing" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)[:80]
+    if value is None:
+        return "nothing"
+    return f"{value:g}" if isinstance(value, int | float) else " ".join(str(value).split())[:80]

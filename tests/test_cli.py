@@ -81,6 +81,25 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_help_of_run_states_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    assert "memory 2147483648" in " ".join(capsys.readouterr().out.split())
+
+
+def test_checks_that_cannot_be_loaded_are_named(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    course.checks("tiny").write_text("def broken(")
+    assert call(course, "run", "tiny") == 2
+    assert "tiny.py cannot be loaded: SyntaxError" in capsys.readouterr().err
+
+
+def test_run_says_where_nothing_was_handed_in(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    for gone in ("submitted/student-a/tiny", "submitted"):
+        shutil.rmtree(course.root / gone)
+        assert call(course, "run", "tiny") == 1
+        assert f"Nothing was handed in: {course.root}/submitted/STUDENT/tiny/tiny.ipynb" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_subcommand_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
@@ -112,14 +131,6 @@ def test_marking_without_checks_says_what_is_missing(
     course.checks("tiny").unlink()
     assert call(course, *words, "--trust-container") == 2
     assert "checks/tiny.py is missing" in capsys.readouterr().err
-
-
-def test_run_says_where_submissions_belong(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = course.submitted("tiny", "student-a").parent
-    for gone in (folder, folder.parent.parent):
-        shutil.rmtree(gone)
-        assert call(course, "run", "tiny", "--trust-container") == 2
-        assert "submitted/STUDENT/tiny/tiny.ipynb" in capsys.readouterr().err
 
 
 def test_run_fails_when_the_marker_failed(
@@ -188,7 +199,7 @@ def test_regrade_follows_no_link_to_another_students_folder(course: Course) -> N
         (["regrade", "tinny"], "did you mean 'tiny'"),
         (["release", "tinny"], "did you mean 'tiny'"),
         (["merge", "tiny"], "initgrade release tiny"),
-        (["export", "tiny"], "no gradebook"),
+        (["export", "tiny"], "was not released here; run: initgrade release tiny"),
         (["erase", "../up"], "cannot name a student"),
     ],
 )
