@@ -266,8 +266,8 @@ def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mappi
             each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
             raise CourseError(
                 f"the result of {student} does not fit the release of {assignment}: {', '.join(each)}. Nothing was "
-                f"merged. After a change of the checks run: initgrade release {assignment}; initgrade run {assignment}; or "
-                "undo the change"
+                f"merged. The checks have changed; undo that, or run: initgrade release {assignment}; "
+                f"initgrade run {assignment}"
             )
 
 
