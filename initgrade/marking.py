@@ -27,10 +27,11 @@ import numpy as np
 from tqdm import tqdm
 
 from . import assignment as assignments
-from . import sandbox, values
+from . import sandbox, values, walls
 from .assignment import Assignment, Request, Variant, Verdict
-from .sandbox import Limits, NoSandbox, Outcome
+from .sandbox import Limits, Outcome
 from .submission import Malformed, Submission, handed_in, linked, read
+from .walls import NoSandbox
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
@@ -346,7 +347,7 @@ def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[
 def _refuse_exposed(paths: Sequence[Path], trust_container: bool) -> None:
     """Refuse to mark where the sandbox would show what it has to hide."""
     for path in paths:
-        folder = None if trust_container else sandbox.exposed(path)
+        folder = None if trust_container else walls.exposed(path)
         if folder:
             raise NoSandbox(f"{path} is in {folder}, which submissions can read; move the course elsewhere")
 

@@ -14,6 +14,8 @@ GRADING = {
     "values": 0,
     "course": 0,
     "doctor": 0,
+    "processes": 0,
+    "walls": 0,
     "judging": 1,
     "sandbox": 1,
     "worker": 1,

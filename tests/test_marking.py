@@ -14,10 +14,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from initgrade import marking, submission
+from initgrade import marking, submission, walls
 from initgrade import sandbox as ours
 from initgrade.assignment import Assignment, Request, Verdict
-from initgrade.sandbox import Limits, NoSandbox, Outcome
+from initgrade.sandbox import Limits, Outcome
+from initgrade.walls import NoSandbox
 from tests.tiny_course import dies
 
 KEY = b"key"
@@ -162,7 +163,7 @@ def test_a_run_that_is_killed_goes_on(sandbox: list[str], tmp_path: Path) -> Non
     course = Course(tmp_path, a=GOOD, b=GOOD + "\nimport time\ntime.sleep(60)", c=GOOD)
     code = f"""
 from pathlib import Path
-from initgrade import marking
+from initgrade import marking, walls
 if __name__ == "__main__":
     folder = Path({str(tmp_path)!r})
     marking.run(folder / "submitted", folder / "checks.py", folder / "results", key=b"key", jobs=1)
@@ -283,7 +284,7 @@ def test_a_trusted_container_is_asked_for_in_words(tmp_path: Path) -> None:
 def test_a_course_that_submissions_could_read_is_refused(sandbox: list[str], tmp_path: Path) -> None:
     course = Course(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours, "visible", lambda: (tmp_path,))
+        patch.setattr(walls, "visible", lambda: (tmp_path,))
         result = course.one()
     assert (result["status"], "can read" in result["message"]) == ("infrastructure_error", True)
 
