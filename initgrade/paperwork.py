@@ -111,7 +111,8 @@ def _put(made: Path, place: Path) -> None:
     try:
         made.rename(place)
     except OSError:
-        before.rename(place)
+        if before.exists():
+            before.rename(place)
         raise
 
 

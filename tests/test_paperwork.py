@@ -136,6 +136,14 @@ def test_checks_of_another_assignment_are_refused(course: Course) -> None:
         paperwork.release(course, "tiny")
 
 
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    (tmp_path / "release/tiny").mkdir(parents=True)
+    for place in ("tiny", "other"):
+        with pytest.raises(FileNotFoundError, match="missing"):
+            paperwork._put(tmp_path / "missing", tmp_path / "release" / place)
+    assert (tmp_path / "release/tiny").is_dir()
+
+
 def test_a_second_release_replaces_the_data_files_of_every_copy(course: Course) -> None:
     folders = [course.release("tiny").parent, course.handout("tiny", "student-a").parent]
     for folder in folders:
