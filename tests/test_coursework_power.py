@@ -10,11 +10,11 @@ import pytest
 from scipy import special, stats
 
 import initnotes as ini
-from initgrade import judging
+from initgrade import sampling
 from initgrade.assignment import load, shown, variant
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
-EACH = judging.ALPHA / 6  # two draws, three tests each
+EACH = sampling.ALPHA / 6  # two draws, three tests each
 MISSED = 1e-3  # the most that a wrong answer may pass, for a single one of its draws
 MASSART = math.sqrt(math.log(2 / MISSED) / 2)  # an empirical distribution strays further than this/√N as rarely
 CRITICAL = math.sqrt(math.log(2 / EACH) / 2)
@@ -33,7 +33,7 @@ def asked(name: str, request: str, count: int = 200) -> list[dict[str, Any]]:
 
 
 def missed(ratio: float, size: int, kurtosis: float) -> float:
-    """Return how often `judging.variance` passes a draw whose std is `ratio` times the right one's."""
+    """Return how often `sampling.variance` passes a draw whose std is `ratio` times the right one's."""
     freedom = 2 * size / (kurtosis - 1)
     low, high = stats.chi2.ppf([EACH / 2, 1 - EACH / 2], freedom)
     return float(stats.chi2.cdf(high / ratio**2, freedom) - stats.chi2.cdf(low / ratio**2, freedom))
@@ -104,16 +104,16 @@ LAWS = {
 
 
 def failing(x: np.ndarray, u: np.ndarray, law: str, each: float) -> np.ndarray:
-    """Return which draws fail one of the three tests of `judging.drawn`: of spread, of rows, and of the law, u = F(x).
+    """Return which draws fail one of the three tests of `sampling.drawn`: of spread, of rows, and of the law, u = F(x).
 
     The p-value of a distance takes long, so distances are compared with the one whose p-value is `each`.
     """
     distribution, kurtosis, _ = LAWS[law]
     flat = x.reshape(*x.shape[:-2], -1)
-    apart, _ = judging.distance(np.sort(u.reshape(flat.shape)))
+    apart, _ = sampling.distance(np.sort(u.reshape(flat.shape)))
     by_law = apart > special.smirnovi(flat.shape[-1], each / 2)
-    by_spread = judging.spread_p(flat, distribution.std(), kurtosis=kurtosis) < each
-    return by_law | by_spread | (judging.rows_p(x) < each)
+    by_spread = sampling.spread_p(flat, distribution.std(), kurtosis=kurtosis) < each
+    return by_law | by_spread | (sampling.rows_p(x) < each)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -134,7 +134,7 @@ def test_drawn_decides_by_these_tests(law: str) -> None:
     u = rng.random((40, 2, 40, 30))
     x = inverse(u)
     wanted = ~failing(x, u, law, 0.5 / 6).any(axis=1)
-    found = [judging.drawn(one, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for one in x]
+    found = [sampling.drawn(one, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for one in x]
     assert found == wanted.tolist()
     assert 0 < sum(found) < 40
 
@@ -144,7 +144,7 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     name: str, request_name: str, tested: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Set 1 tests the first of two calls, set 3 both."""
-    monkeypatch.setattr(judging, "ALPHA", 0.5)
+    monkeypatch.setattr(sampling, "ALPHA", 0.5)
     rng, assignment = np.random.default_rng(4), load(CHECKS / f"{name}.py")
     monkeypatch.setitem(assignment.make_variant.__globals__, "START", (20, 30))
     [request] = [one for one in assignment.requests if one.name == request_name]
@@ -183,14 +183,16 @@ SPREADS = [
 def test_wrong_spreads_are_caught_in_10000_submissions_each() -> None:
     """A draw of a wrong spread is a right one times a factor: one simulation serves all, at the least size asked."""
     rng = np.random.default_rng(5)
-    drawn = {}
-    for law, (distribution, _, inverse) in LAWS.items():  # in pieces that a processor's cache holds
+    drawn: dict[str, np.ndarray] = {}
+    for law in ("uniform", "truncated"):  # in pieces that a processor's cache holds
+        distribution, _, inverse = LAWS[law]
         pieces = [np.sum(np.square(inverse(rng.random((20, SIZE)))), axis=1) for _ in range(RUNS // 20)]
         drawn[law] = np.concatenate(pieces) / distribution.var()
+    drawn["normal"] = rng.chisquare(SIZE, RUNS)  # the exact law of Σx²
     for name, request, ratios, law in SPREADS:
         for wrong in zip(*map(ratios, asked(name, request)), strict=True):
             for ratio in nearest(wrong):
-                p = judging.squares_p(drawn[law] * ratio**2, SIZE, kurtosis=LAWS[law][1])
+                p = sampling.squares_p(drawn[law] * ratio**2, SIZE, kurtosis=LAWS[law][1])
                 assert np.count_nonzero(p >= EACH) < RUNS * MISSED / 2, (name, request, ratio)
 
 
@@ -229,7 +231,7 @@ def test_drawn_gives_what_it_says() -> None:
     std = right.std()
 
     def share(*draws: np.ndarray) -> float:
-        return judging.drawn(list(draws), [right] * 2, [shape] * 2, what="W").share
+        return sampling.drawn(list(draws), [right] * 2, [shape] * 2, what="W").share
 
     good = [right.rvs(shape, random_state=rng) for _ in range(2)]
     rows = np.repeat(right.rvs((1, 100), random_state=rng), 120, axis=0)
@@ -334,6 +336,6 @@ def test_capstone_tells_a_repair_from_what_is_none() -> None:
     for name in ("xavier", "small", "same"):  # the chance of a pair, by a normal law whose mean is three errors off
         apart = (log_margin - ratios[name].mean()) / ratios[name].std() + 3 / math.sqrt(ratios[name].size)
         assert stats.binom.sf(16, capstone["PAIRS"], special.ndtr(apart)) < MISSED, name
-    assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < judging.ALPHA
+    assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < sampling.ALPHA
     repeated = [starts[0]] * capstone["PAIRS"]
     assert capstone["judge_repair"](repeated, [{**asked, "seed": 8}] * len(repeated), {"_shuffle": 9}).share == 0

@@ -22,6 +22,7 @@ GRADING = {
     "lateness": 1,
     "records": 1,
     "submission": 2,
+    "sampling": 2,
     "feedback": 2,
     "to_mark": 2,
     "marking": 3,

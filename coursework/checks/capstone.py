@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 FAULTS = ("symmetric", "vanishing", "exploding", "saturated", "dead", "inputs")
@@ -200,7 +200,7 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     """Train 20 pairs and test the signs: all must be won for α, 17 for half of the points."""
     starts = [_parameters(value, asked["widths"]) for value, asked in zip(values, arguments, strict=True)]
     flat = [np.concatenate([part.ravel() for part in weights + biases]) for weights, biases in starts]
-    repeated = judging.fresh(flat, what="the weights")
+    repeated = sampling.fresh(flat, what="the weights")
     if repeated.share < 1:
         return repeated
     # Not of a seed that the submission saw: it could train against the shuffled pixels before it answers.
@@ -213,7 +213,7 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     curves = {"yours": np.median(yours, axis=0), "baseline": np.median(baseline, axis=0)}
     shown = {name: (steps[np.isfinite(curve)], curve[np.isfinite(curve)]) for name, curve in curves.items()}
     plot = judging.draw_plot("Median loss of 20 networks", "step", "loss", **shown)
-    share = 1.0 if p < judging.ALPHA else 0.5 if p < 0.01 else 0.0
+    share = 1.0 if p < sampling.ALPHA else 0.5 if p < 0.01 else 0.0
     message = f"Your loss is at most {MARGIN} times the baseline's in {wins} of {PAIRS} pairs; {PAIRS} are wanted."
     return Verdict(share, message, p, plot)
 
