@@ -480,8 +480,9 @@ _HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download." + "pytorch.org",
 _HOST = "|".join(map(re.escape, _HOSTS))
 _OURS_ALONE = re.compile(rf"(?<![\w.)}}/*-])/({_FOLDERS})(?![\w-])|{_HOST}")
 _INSIDE_A_SANDBOX = (
-    "initgrade/walls.py",
     "initgrade/processes.py",
+    "initgrade/sandbox.py",
+    "initgrade/walls.py",
     "tests/test_sandbox.py",
     "tests/test_adversaries.py",
 )
