@@ -6,6 +6,7 @@ copied to ``_build/coursework-demo``.
 
 import ast
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -126,7 +127,7 @@ def main() -> None:
         cli.main(["--course", str(root), "export", NAME, "--csv", str(OUT / "marks.csv")])
     print("\nThe pages that the students get:")
     for page in sorted(OUT.glob("*.html")):
-        print(f"  {page.relative_to(HERE.parent)}")
+        print(f"  {os.path.relpath(page)}")
 
 
 if __name__ == "__main__":

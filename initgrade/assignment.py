@@ -72,6 +72,9 @@ class Request:
         How often it is called, with fresh arguments each time.
     seconds : float
         Wall-clock time for all calls of this request.
+    series : callable, optional
+        ``(variant, rng) -> list of dict``: the arguments of all `repeats` calls, where they depend on one another. In
+        place of `arguments`.
     """
 
     name: str
@@ -82,6 +85,13 @@ class Request:
     call: bool = True
     repeats: int = 1
     seconds: float = 10.0
+    series: Callable[[Variant, np.random.Generator], list[dict[str, Any]]] | None = None
+
+    def calls(self, variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Return the arguments of all calls; where a variable is read, there is one without any."""
+        if self.series:
+            return self.series(variant, rng)
+        return [self.arguments(variant, rng) for _ in range(max(1, self.repeats) if self.call else 1)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,8 @@ class Assignment:
     requests : tuple of Request
         With different names.
     make_variant : callable
-        ``(rng) -> dict`` of JSON values: one student's parameters.
+        ``(rng) -> dict`` of JSON values: one student's parameters. The submission never sees those whose name begins
+        with ``_`` (`shown`).
     needs : tuple of str
         Modules that are worth importing once, before submissions run.
     """
@@ -120,17 +131,24 @@ class Assignment:
         return sum(request.points for request in self.requests)
 
 
+class ChecksError(ValueError):
+    """A file of checks that cannot be used; says what to change."""
+
+
 def load(path: Path) -> Assignment:
     """Return the assignment that a file of checks defines.
 
     Raises
     ------
-    ValueError
-        If the file defines no ``ASSIGNMENT``.
+    ChecksError
+        If the file cannot be run, or defines no ``ASSIGNMENT``.
     """
-    found = runpy.run_path(str(path)).get("ASSIGNMENT")
+    try:
+        found = runpy.run_path(str(path)).get("ASSIGNMENT")
+    except Exception as error:
+        raise ChecksError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(found, Assignment):
-        raise ValueError(f"{path} defines no ASSIGNMENT; add ASSIGNMENT = Assignment(...), as its neighbors do")
+        raise ChecksError(f"{path} defines no ASSIGNMENT; add ASSIGNMENT = Assignment(...), as its neighbors do")
     return found
 
 
@@ -143,3 +161,8 @@ def variant_rng(key: bytes, assignment: str, student: str) -> np.random.Generato
 def variant(assignment: Assignment, key: bytes, student: str) -> Variant:
     """Return a student's parameters: the same each time, others for other students, assignments and courses."""
     return assignment.make_variant(variant_rng(key, assignment.name, student))
+
+
+def shown(variant: Variant) -> dict[str, Any]:
+    """Return a student's parameters without those that only the marker knows: their names begin with ``_``."""
+    return {name: value for name, value in variant.items() if not name.startswith("_")}

@@ -82,18 +82,32 @@ def _marker(options: argparse.Namespace, course: Course) -> dict[str, Any]:
     return {"key": courses.key(course), "limits": limits(course), **own}
 
 
+def _checks(course: Course, assignment: str) -> Path:
+    course.entry(assignment)
+    if not course.checks(assignment).is_file():
+        raise CourseError(f"{course.checks(assignment)} is missing; without its checks an assignment cannot be marked")
+    return course.checks(assignment)
+
+
 def _run(options: argparse.Namespace) -> int:
     from . import marking
 
     course = _course(options)
-    course.entry(options.assignment)
-    checks, results = course.checks(options.assignment), course.root / "results"
+    checks, results = _checks(course, options.assignment), course.root / "results"
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
-    failed = [one["student"] for one in found if one["status"] == "infrastructure_error"]
-    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results}")
+    failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
+    if not found:
+        print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
+        return FAILED
+    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
+    again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
+    if again:
+        print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
     if failed:
-        print(f"Not marked, because the marker failed: {', '.join(failed)}. Repair that and run the same command.")
+        print("Not marked, because the marker failed. Repair that and run the same command:")
+    for student, why in failed.items():
+        print(f"  {student}: {why}")
     return FAILED if failed else DONE
 
 
@@ -102,12 +116,15 @@ def _one(options: argparse.Namespace) -> int:
 
     course, path = _course(options), options.submission
     assignment = options.assignment or path.stem
-    course.entry(assignment)
+    checks = _checks(course, assignment)
     student = courses.check_name(options.student or path.resolve().parent.parent.name, "a student")
-    result = marking.one(path, course.checks(assignment), student=student, **_marker(options, course))
+    result = marking.one(path, checks, student=student, **_marker(options, course))
     marking.write(result, options.out)
+    if result["status"] == "infrastructure_error":
+        print(f"{student}, {assignment}: not marked, because the marker failed: {result['message']}: {options.out}")
+        return FAILED
     print(f"{student}, {assignment}: {result['status']}, {result['score']:g} of {result['max_score']:g}: {options.out}")
-    return FAILED if result["status"] == "infrastructure_error" else DONE
+    return DONE
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -156,13 +173,15 @@ def _regrade(options: argparse.Namespace) -> int:
     from . import marking, records
 
     course = _course(options)
+    checks = _checks(course, options.assignment)
     stored = records.results(course, options.assignment)
-    settings, checks = _marker(options, course), course.checks(options.assignment)
+    settings = _marker(options, course)
     changed = 0
     for student, old in stored.items():
-        path = course.submitted(options.assignment, student)
-        new = marking.one(path, checks, student=student, seed=records.seed(old), **settings)
+        new = marking.one_of(course.root / "submitted", checks, student, seed=records.seed(old), **settings)
         lines = records.difference(old, new)
+        if new["status"] == "infrastructure_error":
+            lines.append(f"not marked, because the marker failed: {new['message']}")
         changed += bool(lines)
         for line in lines:
             print(f"{student}: {line}")
@@ -209,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     _assignment(verb("release", _release, "make the students' version, and each student's copy", _MORE["release"]))
     one = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
     one.add_argument("submission", type=Path, help="the notebook")
-    run = verb("run", _run, "mark all submissions of an assignment", _MORE["run"])
+    run = verb("run", _run, "mark all submissions of an assignment", f"{_MORE['run']} {_defaults()}")
     _assignment(run)
     run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
     run.add_argument("--dask", metavar="ADDRESS", help="send the same work to this Dask scheduler, tcp://host:8786")
@@ -238,8 +257,7 @@ _TRUST = "there is no bubblewrap, and nothing in this container or beyond its wa
 _MORE = {
     "release": "nbgrader strips the solutions; the copies in handout/STUDENT hold each student's own VARIANT.",
     "doctor": "It runs nothing, changes nothing, and needs no course's folder.",
-    "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap. "
-    "The limits of a submission are set in course.yml.",
+    "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap.",
     "one": "This is the unit of work of every run. It exits with 0 unless the marker itself failed.",
     "merge": "Twice is the same as once; marks given by hand stay. A failure of the marker never becomes a mark.",
     "feedback": "Only results that may become marks get a page. Merge first: comments and lateness come from there.",
@@ -251,6 +269,15 @@ _MORE = {
 
 def _assignment(of: argparse.ArgumentParser) -> None:
     of.add_argument("assignment", help="its name, such as ps3")
+
+
+def _defaults() -> str:
+    try:
+        from .sandbox import Limits
+    except (ImportError, AttributeError):  # a student's machine need not be one that can mark
+        return ""
+    limits = ", ".join(f"{field.name} {field.default}" for field in dataclasses.fields(Limits))
+    return f"The limits of a submission are set in course.yml, in seconds and bytes; by default: {limits}."
 
 
 def _positive(text: str) -> int:
@@ -268,8 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"initgrade: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         print(f"initgrade: {error}. Marking needs more: pip install -e '.[grading]'", file=sys.stderr)
-    except RuntimeError as error:
-        if type(error).__name__ != "NoSandbox":
+    except (RuntimeError, ValueError) as error:
+        if type(error).__name__ not in ("NoSandbox", "ChecksError"):
             raise
         print(f"initgrade: {error}", file=sys.stderr)
     return REFUSED

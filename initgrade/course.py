@@ -47,10 +47,14 @@ class Late:
     most_days: int = 7
 
     def __post_init__(self) -> None:
-        for name, most in (("free_days", 1000), ("percent_per_day", 100), ("most_days", 1000)):
+        for name, most, kind, words in (
+            ("free_days", 1000, int, "whole days"),
+            ("percent_per_day", 100, int | float, "a number"),
+            ("most_days", 1000, int, "whole days"),
+        ):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise CourseError(f"late: {name} is {value!r}; give a number from 0 to {most}")
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 <= value <= most:
+                raise CourseError(f"late: {name} is {value!r}; give {words} from 0 to {most}")
 
 
 @dataclass(frozen=True)

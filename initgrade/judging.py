@@ -1,19 +1,17 @@
 """Judges: small functions that look at a value that a student's function returned and give a `Verdict`.
 
-Exact judges compare; statistical judges test a law at `ALPHA` and state what they have power against. No judge trusts
-a value: what has the wrong type or shape, or is not finite, gets a verdict that says so.
+These compare; `sampling` has those that test draws. No judge trusts a value: what has the wrong type or shape, or is
+not finite, gets a verdict that says so.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
 
 from .assignment import Verdict
 
-ALPHA = 1e-6
 KINDS = {"real": "iuf", "whole": "iu", "truth": "b"}
 NAMES = {"real": "real numbers", "whole": "whole numbers", "truth": "True and False"}
 
@@ -84,6 +82,8 @@ def as_array(
             if np.any(found != np.round(found)) or np.any(np.abs(found) > 2**53):
                 raise UnusableError(f"{what} should hold whole numbers.")
             found = found.astype(np.int64)
+    if kind == "whole" and found.dtype.kind == "u" and np.any(found > np.iinfo(np.int64).max):
+        raise UnusableError(f"{what} holds whole numbers of more than 63 bits; find the step.")
     return found.astype({"real": np.float64, "whole": np.int64, "truth": np.bool_}[kind])
 
 
@@ -96,10 +96,26 @@ def _numbers(value: Any, what: str, kind: str) -> np.ndarray:
         found = np.asarray(value)
     except (ValueError, OverflowError):
         raise UnusableError(f"{what} is a list whose parts differ in length; return {NAMES[kind]}.") from None
+    if kind != "truth" and isinstance(value, list | tuple) and _mixed(value):
+        raise UnusableError(f"{what} has True or False among its numbers; return {NAMES[kind]}.")
     allowed = KINDS[kind] + "f" if kind == "whole" else KINDS[kind]
     if found.dtype.kind not in allowed:
         raise UnusableError(f"{what} has the type {found.dtype}; return {NAMES[kind]}.")
     return found
+
+
+def _mixed(values: Sequence[Any]) -> bool:
+    """Return whether nested lists hold truth values among others, which NumPy would take for numbers."""
+    kinds = {np.bool_ if isinstance(leaf, bool | np.bool_) else float for leaf in _leaves(values)}
+    return len(kinds) > 1
+
+
+def _leaves(values: Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _leaves(value)
+        else:
+            yield value.dtype.type() if isinstance(value, np.ndarray) else value
 
 
 def _fits(found: Sequence[int], wanted: Sequence[int | None]) -> bool:
@@ -193,8 +209,8 @@ def equal(value: Any, wanted: Any, what: str) -> Verdict:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, np.ndarray):
-        return isinstance(value, np.ndarray | list | tuple) and _same(np.asarray(value).tolist(), wanted.tolist())
+    if isinstance(wanted, np.ndarray | np.generic):
+        wanted = wanted.tolist()
     if isinstance(wanted, Mapping):
         return (
             isinstance(value, Mapping)
@@ -261,7 +277,8 @@ def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *,
 def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     """Join verdicts into one: the mean of their shares or, with `every`, the smallest.
 
-    The p-value is Bonferroni's: the smallest, times how many there are. The message says first what was not right.
+    The p-value is Bonferroni's: the smallest, times how many there are. The message says what was not right, a line
+    each, or that all was.
     """
     shares = [one.share for one in verdicts]
     p_values = [one.p_value for one in verdicts if one.p_value is not None]
@@ -269,7 +286,7 @@ def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     plots = [one.plot for one in sorted(verdicts, key=lambda one: one.share) if one.plot]
     return Verdict(
         min(shares) if every else sum(shares) / len(shares),
-        " ".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
+        "\n".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
         min(1.0, len(p_values) * min(p_values)) if p_values else None,
         plots[0] if plots else None,
     )
@@ -282,285 +299,3 @@ def draw_plot(title: str, x_label: str, y_label: str, **series: tuple[Any, Any])
         for name, (x, y) in series.items()
     ]
     return {"title": title, "x_label": x_label, "y_label": y_label, "series": lines}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Statistical judges
-
-
-def two_sided(lower: float, upper: float) -> float:
-    """Return the two-sided p-value that belongs to both tails of an observation."""
-    return float(min(1.0, 2 * min(lower, upper)))
-
-
-@judge
-def variance(
-    values: Any, sigma: float, shape: Sequence[int], *, what: str, kurtosis: float = 3.0, alpha: float = ALPHA
-) -> Verdict:
-    """Judge that independent draws of mean 0 have the standard deviation `sigma`, by Σx²/σ².
-
-    For normal draws (`kurtosis` 3) Σx²/σ² is chi-squared with N degrees of freedom, exactly. For others it is
-    approximated by a scaled chi-squared with the same mean and variance, N(κ − 1): 2N/(κ − 1) degrees of freedom. From
-    1,000 values on, a uniform law's true α is then within a factor of two of the stated one.
-
-    α = 1e-6. Power at N values of a normal law: above 0.999 against a standard deviation that is wrong by 20 % for
-    N ≥ 950, by 10 % for N ≥ 3,500 and by √2, √3 or 2 (a factor 2, 3 or 4 in the variance: a wrong fan, a forgotten
-    gain, a uniform law's bound taken for σ) for N ≥ 300. It has none against a wrong shape (`law`) or against
-    dependent draws.
-
-    Parameters
-    ----------
-    values : array_like
-    sigma : float
-        Positive.
-    shape : sequence of int
-        Required, so that too few values cannot pass.
-    what : str
-    kurtosis : float
-        E x⁴ / (E x²)²: 3 normal, 1.8 uniform.
-    alpha : float
-    """
-    x = as_array(values, shape, what=what).ravel()
-    with np.errstate(over="ignore"):
-        total = float(np.sum((x / sigma) ** 2))
-    freedom, scale = 2 * x.size / (kurtosis - 1), (kurtosis - 1) / 2
-    p = two_sided(special.gammainc(freedom / 2, total / scale / 2), special.gammaincc(freedom / 2, total / scale / 2))
-    ratio = np.sqrt(total / x.size)
-    if p >= alpha:
-        return Verdict(1.0, f"{what}: the spread is right.", p)
-    message = f"{what}: the rms is {ratio * sigma:.4g}, which is {ratio:.3g} times what it should be"
-    return Verdict(0.0, f"{message}; over {x.size} draws chance does not do that.", p)
-
-
-@judge
-def law(values: Any, distribution: Any, shape: Sequence[int], *, what: str, alpha: float = ALPHA) -> Verdict:
-    """Judge that independent draws follow a continuous law, by Kolmogorov and Smirnov's test.
-
-    α = 1e-6: the largest distance of the distribution functions must exceed 2.7/√N. Power is above 0.999 against every
-    law whose distribution function is 4.65/√N away somewhere, by the inequality of Dvoretzky, Kiefer, Wolfowitz and
-    Massart: 0.042 at N = 12,000, 0.026 at 64 × 500. A uniform law in place of a normal one of equal variance is 0.057
-    away, and a normal law whose standard deviation is 22 % too large 0.048; at 12 %, 0.027.
-    It has none against dependent draws.
-
-    Parameters
-    ----------
-    values : array_like
-    distribution : frozen distribution of scipy.stats
-    shape : sequence of int
-        Required, so that too few values cannot pass.
-    what : str
-    alpha : float
-    """
-    x = np.sort(as_array(values, shape, what=what).ravel())
-    result = stats.kstest(x, distribution.cdf, method="approx")  # twice the exact one-sided tail: never too small a p
-    p = float(result.pvalue)
-    if p >= alpha:
-        return Verdict(1.0, f"{what}: the distribution is right.", p)
-    at = float(result.statistic_location)
-    message = (
-        f"{what}: {np.mean(x <= at):.1%} of {x.size} draws are at most {at:.3g}; {distribution.cdf(at):.1%} should be."
-    )
-    return Verdict(0.0, message, p, _cumulative(x, distribution, what))
-
-
-def _cumulative(x: np.ndarray, distribution: Any, what: str) -> dict[str, Any]:
-    share = np.linspace(0.005, 0.995, 100)
-    yours, wanted = np.quantile(x, share), distribution.ppf(share)
-    return draw_plot(f"Distribution of {what}", "value", "share below", yours=(yours, share), wanted=(wanted, share))
-
-
-def exact_null(widths: Sequence[int], rng: np.random.Generator, draws: int, *, scale: float = 2.0) -> np.ndarray:
-    """Draw the factor of the mean square through ReLU layers with normal weights of variance `scale`/fan_in, no biases.
-
-    For one input that is not zero, E h² over the units of layer l is, exactly, that of layer l − 1 times
-    (scale/n_l) Σ relu(g_j)², g ~ N(0, 1), because z given h is normal with variance scale·E h². So the factor over all
-    layers is a product over l. Σ relu(g_j)² of n units is chi-squared with as many degrees of freedom as units are
-    active, a binomial number.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        n_1 … n_L: units of each ReLU layer; the number of inputs does not matter.
-    rng : numpy.random.Generator
-    draws : int
-    scale : float
-
-    Returns
-    -------
-    ndarray, shape (draws,)
-    """
-    n = np.asarray(widths)
-    active = rng.binomial(n, 0.5, size=(draws, n.size))
-    return np.prod(scale / n * 2 * rng.standard_gamma(active / 2), axis=1)
-
-
-@functools.lru_cache(maxsize=8)
-def _sorted_null(widths: tuple[int, ...], scale: float, draws: int) -> np.ndarray:
-    return np.sort(exact_null(widths, np.random.default_rng(6), draws, scale=scale))
-
-
-@judge
-def through_relu(
-    factors: Any,
-    widths: Sequence[int],
-    count: int,
-    *,
-    what: str,
-    scale: float = 2.0,
-    alpha: float = ALPHA,
-    draws: int = 20_000,
-) -> Verdict:
-    """Judge factors E h_L² / E h_0² of independent networks against `exact_null`, by Kolmogorov and Smirnov's test.
-
-    The null has a fixed seed of its own: a student cannot influence it, and a regrade repeats it.
-
-    α = 1e-6. Power is above 0.999 against every law of the factors that is 0.17 away from the null somewhere, for 1,000
-    networks, and 0.35 away for 200, again by Dvoretzky, Kiefer, Wolfowitz and Massart. In networks of 6 to 8 layers of
-    12 to 48 units, a factor of 2 is more than 0.17 away; tests/test_judging.py measures it for named wrong answers.
-    There is none against weights that are not normal and have the same variance.
-
-    Parameters
-    ----------
-    factors : array_like
-        One for each network.
-    widths : sequence of int
-        As `exact_null` takes them.
-    count : int
-        Networks.
-    what : str
-    scale, alpha : float
-    draws : int
-        Of the null.
-    """
-    found = as_array(factors, (count,), what=what)
-    if np.any(found < 0):
-        return invalid(f"{what} holds negative numbers; a mean of squares has none.")
-    null = _sorted_null(tuple(widths), scale, draws)
-    apart = stats.kstest(found, lambda x: np.searchsorted(null, x, side="right") / draws, method="approx").statistic
-    p = min(1.0, 2 * float(special.smirnov(round(count * draws / (count + draws)), apart)))
-    share = np.linspace(0.01, 0.99, 99)
-    series = {"yours": (np.quantile(found, share), share), "theory": (null[(share * draws).astype(int)], share)}
-    plot = draw_plot(what, "factor of the mean square", "share of networks below", **series)
-    if p >= alpha:
-        return Verdict(1.0, f"{what}: as the exact law says.", p, plot)
-    median = (
-        f"the median over {found.size} networks is {np.median(found):.3g}; the exact law's is {np.median(null):.3g}"
-    )
-    return Verdict(0.0, f"{what}: {median}, and chance does not do that.", p, plot)
-
-
-@judge
-def fresh(values: Sequence[Any], *, what: str) -> Verdict:
-    """Judge that calls with different generators gave different draws: no global seed, no cache, no constant.
-
-    Exact for continuous laws: equal draws have probability 0.
-    """
-    arrays = [as_array(one, what=what) for one in values]
-    repeated = any(np.array_equal(one, other) for i, one in enumerate(arrays) for other in arrays[:i])
-    if repeated:
-        return invalid(
-            f"{what}: two generators with different seeds gave the same draw; draw from the rng that you get."
-        )
-    return Verdict(1.0, f"{what}: a fresh draw for each generator.")
-
-
-@judge
-def uncorrelated(values: Any, shape: Sequence[int], *, what: str, alpha: float = ALPHA) -> Verdict:
-    """Judge that the rows of a matrix of independent draws are not alike: the mean row's squared length.
-
-    With N rows of m independent normal draws of mean 0, whatever their variance, N·|mean row|²/Σx² follows
-    Beta(m/2, (N − 1)m/2), exactly.
-
-    α = 1e-6. Power above 0.999 at 32 × 32 and more against equal rows, and against rows that share half of their
-    variance.
-
-    Parameters
-    ----------
-    values : array_like
-    shape : (N, m)
-    what : str
-    alpha : float
-    """
-    x = as_array(values, shape, what=what)
-    rows, columns = x.shape
-    total = float(np.sum(x**2))
-    if total == 0:
-        return invalid(f"{what} is zero throughout.")
-    together = float(np.sum(x.mean(axis=0) ** 2) * rows / total)
-    p = two_sided(
-        *(f(columns / 2, (rows - 1) * columns / 2, min(together, 1.0)) for f in (special.betainc, special.betaincc))
-    )
-    if p >= alpha:
-        return Verdict(1.0, f"{what}: its rows differ as independent draws do.", p)
-    return Verdict(0.0, f"{what}: its rows are not independent draws; are they alike, or shifted?", p)
-
-
-@judge
-def continuous(values: Any, distribution: Any, shape: Sequence[int], *, what: str) -> Verdict:
-    """Judge that draws are what a continuous law can give: within its support, and hardly any of them twice.
-
-    Exact for float64. Up to 1 % of the values may repeat others, so that float32 passes. It catches values moved to a
-    border, tiled weights, and a law of wider support wherever one draw shows it.
-
-    Parameters
-    ----------
-    values : array_like
-    distribution : frozen distribution of scipy.stats
-    shape : sequence of int
-    what : str
-    """
-    x = as_array(values, shape, what=what).ravel()
-    low, high = distribution.support()
-    slack = 1e-6 * distribution.std()
-    outside = float(np.mean((x < low - slack) | (x > high + slack)))
-    if outside:
-        return invalid(f"{what}: {outside:.2%} lie outside {low:.4g} … {high:.4g}, where none can be.")
-    repeated = 1 - np.unique(x).size / x.size
-    if repeated > 0.01:
-        return invalid(f"{what}: {repeated:.1%} repeat another value; independent draws of a continuous law do not.")
-    return Verdict(1.0, f"{what}: values as a continuous law gives them.")
-
-
-@judge
-def drawn(
-    values: Sequence[Any],
-    distributions: Sequence[Any],
-    shapes: Sequence[Sequence[int]],
-    *,
-    what: str,
-    alpha: float = ALPHA,
-) -> Verdict:
-    """Judge several draws of independent weights: a fresh one for each generator, its spread, and its law.
-
-    A repeated draw, a wrong spread or rows that are alike earn nothing; the right spread with a wrong law earns half.
-
-    α = 1e-6 for all tests together, by Bonferroni. With two draws of 12,000 values, power is above 0.999 against a
-    standard deviation that is wrong by 6 %, a normal law for a uniform one and back, and what `continuous` catches.
-
-    Parameters
-    ----------
-    values : sequence of array_like
-        One for each call.
-    distributions : sequence of frozen distributions of scipy.stats
-        Continuous, of mean 0.
-    shapes : sequence of sequences of int
-        Required.
-    what : str
-    alpha : float
-    """
-    calls = list(zip(values, distributions, shapes, strict=True))
-    arrays = [as_array(value, shape, what=what) for value, _, shape in calls]
-    each = alpha / (3 * len(calls))
-    spread, form = [fresh(values, what=what)], []
-    for array, (_, distribution, shape) in zip(arrays, calls, strict=True):
-        kurtosis = float(distribution.stats("k")) + 3
-        rows = array.reshape(len(array), -1)
-        spread.append(variance(array, distribution.std(), shape, what=what, kurtosis=kurtosis, alpha=each))
-        spread.append(uncorrelated(rows, rows.shape, what=what, alpha=each))
-        form.append(continuous(array, distribution, shape, what=what))
-        form.append(law(array, distribution, shape, what=what, alpha=each))
-    first, second = combine(*spread, every=True), combine(*form, every=True)
-    if first.share < 1:
-        return Verdict(0.0, first.message, first.p_value, second.plot)
-    both = combine(first, second)
-    return Verdict(0.5 + second.share / 2, both.message, both.p_value, second.plot)

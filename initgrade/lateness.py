@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .course import Course, Late, Student
 
 _DAY = timedelta(days=1)
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?:\.\d+)? ?(UTC|Z|[+-]\d\d:?\d\d)")
+_STAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?:\.\d+)? ?([+-]\d\d(?::?\d\d)?|[A-Za-z][A-Za-z0-9_+/-]*)"
+)
+_OFFSETS = {"UTC": "+00:00", "GMT": "+00:00", "Z": "+00:00", "WEST": "+01:00", "CEST": "+02:00", "EEST": "+03:00"}
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,30 @@ class Lateness:
 def handed_in(submission: Path) -> datetime | None:
     """Return when a submission was handed in, by the ``timestamp.txt`` beside it that nbgrader's collecting writes.
 
-    None if there is no such file, or no time with a zone in it: nobody is late by a file that cannot be read.
+    None if there is no such file, or no time with a zone in it: nobody is late by a file that cannot be read. A zone is
+    an offset, UTC, or a name of the IANA's list such as Europe/Berlin; other abbreviations mean several zones.
     """
     path = submission.parent / "timestamp.txt"
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        match = _STAMP.fullmatch(file.read(100).decode("ascii", errors="replace").strip())
-    if not match:
-        return None
-    day, time, zone = match.groups()
     try:
-        return datetime.fromisoformat(f"{day}T{time}{'+00:00' if zone in ('UTC', 'Z') else zone}").astimezone(UTC)
-    except (ValueError, OverflowError):
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            match = _STAMP.fullmatch(file.read(100).decode("ascii", errors="replace").strip())
+        return _time(*match.groups()) if match else None
+    except (OSError, ValueError, OverflowError):  # ValueError: no such day or offset, or no such zone
         return None
+
+
+def _time(day: str, time: str, zone: str) -> datetime:
+    at = datetime.fromisoformat(f"{day}T{time}")
+    if zone.upper() in _OFFSETS:
+        zone = _OFFSETS[zone.upper()]
+    if zone[0] in "+-":
+        return datetime.fromisoformat(f"{at.isoformat()}{zone}").astimezone(UTC)
+    try:
+        return at.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except ZoneInfoNotFoundError:
+        raise ValueError(f"there is no zone {zone!r}") from None
 
 
 def days_late(due: datetime, extension_days: int, at: datetime) -> int:

@@ -10,11 +10,14 @@ import json
 import os
 import platform
 import secrets
+import sys
 import tempfile
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,10 +27,11 @@ import numpy as np
 from tqdm import tqdm
 
 from . import assignment as assignments
-from . import sandbox, values
+from . import sandbox, values, walls
 from .assignment import Assignment, Request, Variant, Verdict
-from .sandbox import Limits, NoSandbox, Outcome
-from .submission import Malformed, Submission, contents, read
+from .sandbox import Limits, Outcome
+from .submission import Malformed, Submission, handed_in, linked, read
+from .walls import NoSandbox
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
@@ -35,7 +39,12 @@ VARIANT_CELL = "variant"
 _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
 _ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
 _MESSAGE = 1000  # characters
+_ATTEMPTS = 2  # to start a sandbox
 _NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
+
+
+class JudgeFailed(RuntimeError):  # noqa: N818
+    """A judge raised: a fault of the checks, whatever the submission returned."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,7 @@ def draw(assignment: Assignment, variant: Variant, seed: int) -> list[_Asked]:
     for request in assignment.requests:
         name = int.from_bytes(hashlib.sha256(request.name.encode()).digest()[:8], "big")
         rng = np.random.default_rng([seed, name])
-        calls = max(1, request.repeats) if request.call else 1
-        asked.append(_Asked(request, [request.arguments(variant, rng) for _ in range(calls)]))
+        asked.append(_Asked(request, request.calls(variant, rng)))
     return asked
 
 
@@ -144,7 +152,13 @@ def _answer(header: Mapping[str, Any], blobs: Sequence[bytes], calls: int) -> An
 
 
 def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
-    """Return one request's part of the result."""
+    """Return one request's part of the result.
+
+    Raises
+    ------
+    JudgeFailed
+        If the judge raises: it has a verdict for every value that can cross, so this is never the student's fault.
+    """
     request = asked.request
     base = {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
     if answer.status != "returned":
@@ -157,8 +171,7 @@ def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
         with np.errstate(all="ignore"):
             return {**base, **_decided(request, request.judge(value, arguments, variant))}
     except Exception as error:
-        text = f"{request.target!r} gives a value that cannot be judged; does it have the right type and shape?"
-        return {**base, "status": "malformed", "message": text, "judge_error": f"{type(error).__name__}: {error}"}
+        raise JudgeFailed(f"the judge of {request.name!r} raised {type(error).__name__}: {error}") from error
 
 
 def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
@@ -166,7 +179,7 @@ def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
     return {
         "points": round(request.points * float(verdict.share), 6),
         "status": status,
-        "message": verdict.message,
+        "message": values.printable(verdict.message, _MESSAGE),
         "p_value": values.plain_json(verdict.p_value),
         "plot": values.plain_json(verdict.plot),
     }
@@ -218,8 +231,10 @@ def _empty(assignment: Assignment, student: str, hashes: Mapping[str, Any]) -> d
         "cells": [],
         "hashes": dict(hashes),
         "packages": packages(),
+        "limits": {},
         "seeds": {},
         "variant": {},
+        "attempts": 0,
         "seconds": 0.0,
         "output": "",
     }
@@ -267,23 +282,17 @@ def one(
     """
     begun, limits = time.monotonic(), limits or Limits()
     assignment = _loaded(checks.resolve(), sha256(checks))
-    result = _empty(assignment, student, _hashes(checks, None))
+    result = {**_empty(assignment, student, _hashes(checks, None)), "limits": asdict(limits)}
     try:
         result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
     except Malformed as error:
         result.update(status="malformed", message=str(error))
-        result["hashes"]["submission"] = _file_hash(submission, limits)
+        result["hashes"]["submission"] = handed_in(submission)
     except Exception as error:
         result.update(status="infrastructure_error", message=f"{type(error).__name__}: {error}")
+        result["traceback"] = traceback.format_exc()
     result["seconds"] = round(time.monotonic() - begun, 3)
     return result
-
-
-def _file_hash(path: Path, limits: Limits) -> str | None:
-    """Return the hash of what was handed in, also where it is no notebook; None if it is no file."""
-    with contextlib.suppress(Malformed):
-        return hashlib.sha256(contents(path, limits.notebook)).hexdigest()
-    return None
 
 
 def _mark(
@@ -303,23 +312,28 @@ def _mark(
     seed = secrets.randbits(128) if seed is None else seed
     asked = draw(assignment, variant, seed)
     requests, blobs = _packed(asked)
-    outcome = sandbox.execute(
-        _cells(submission, assignment),
-        requests,
-        blobs,
-        variant=variant,
-        needs=assignment.needs,
-        limits=limits,
-        trust_container=trust_container,
-    )
+    settings: dict[str, Any] = {"variant": assignments.shown(variant), "needs": assignment.needs, "limits": limits}
+    execute = partial(sandbox.execute, _cells(submission, assignment), requests, blobs, **settings)
+    outcome, attempts = _started(partial(execute, trust_container=trust_container))
     about: dict[str, Any] = {
         "hashes": {**result["hashes"], "submission": submission.sha256},
         "seeds": {"entropy": seed},
     }
-    about |= {"variant": dict(variant), "output": outcome.output}
+    about |= {"variant": dict(variant), "output": outcome.output, "attempts": attempts}
     if not outcome.started:
         return {**about, "message": outcome.reason}
-    return {**about, **_marks(outcome, asked, variant)}
+    try:
+        return {**about, **_marks(outcome, asked, variant)}
+    except JudgeFailed as error:
+        return {**about, "message": values.printable(str(error), _MESSAGE), "traceback": traceback.format_exc()}
+
+
+def _started(execute: Callable[[], Outcome]) -> tuple[Outcome, int]:
+    """Run a submission, once more if the sandbox does not start: no cell has run then. Return the attempts, too."""
+    outcome, attempts = execute(), 1
+    while not outcome.started and attempts < _ATTEMPTS:
+        outcome, attempts = execute(), attempts + 1
+    return outcome, attempts
 
 
 def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[str, Any]:
@@ -333,7 +347,7 @@ def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[
 def _refuse_exposed(paths: Sequence[Path], trust_container: bool) -> None:
     """Refuse to mark where the sandbox would show what it has to hide."""
     for path in paths:
-        folder = None if trust_container else sandbox.exposed(path)
+        folder = None if trust_container else walls.exposed(path)
         if folder:
             raise NoSandbox(f"{path} is in {folder}, which submissions can read; move the course elsewhere")
 
@@ -354,15 +368,22 @@ def write(result: Mapping[str, Any], path: Path) -> None:
 
 
 def is_current(path: Path, submission: Path, checks: Path, variant: Variant, limits: Limits) -> bool:
-    """Return whether a result is there that need not be made again."""
+    """Return whether a result is there that need not be made again.
+
+    It is made again where the submission, the checks or the student's parameters have changed; and where limits have,
+    unless it has all points: no limit can have taken one.
+    """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    if not isinstance(result, dict) or not isinstance(hashes := result.get("hashes"), dict):
+        return False
     if result.get("status") not in STATUSES[:-1] or result.get("format") != FORMAT:
         return False
-    hashes = result.get("hashes", {})
-    same = hashes.get("submission") == _file_hash(submission, limits) and hashes.get("checks") == sha256(checks)
+    if result.get("score") != result.get("max_score") and result.get("limits") != asdict(limits):
+        return False
+    same = hashes.get("submission") == handed_in(submission) and hashes.get("checks") == sha256(checks)
     return same and (result["status"] == "malformed" or result.get("variant") == values.plain_json(variant))
 
 
@@ -391,16 +412,19 @@ def rehearse(checks: Path, *, limits: Limits | None = None, trust_container: boo
 
 def submissions(submitted: Path, name: str) -> dict[str, Path]:
     """Return the notebooks that were handed in, by student, where nbgrader puts them; a missing one counts as well."""
+    if not submitted.is_dir():
+        return {}
     folders = sorted(entry.name for entry in os.scandir(submitted) if not entry.name.startswith("."))
     return {
         student: submitted / student / name / f"{name}.ipynb"
         for student in folders
-        if (submitted / student / name).exists() or (submitted / student / name).is_symlink()
+        if os.path.lexists(submitted / student / name) or _closed(submitted / student)
     }
 
 
-def _linked(submitted: Path, student: str, name: str) -> bool:
-    return (submitted / student).is_symlink() or (submitted / student / name).is_symlink()
+def _closed(folder: Path) -> bool:
+    """Return whether this account cannot look into a student's folder: nobody knows then what is in it."""
+    return os.path.isdir(folder) and not os.access(folder, os.X_OK)
 
 
 def run(
@@ -451,55 +475,96 @@ def run(
     }
     if todo:
         rehearse(checks, limits=limits, trust_container=trust_container)
-    work = partial(_one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
-    with _pool(jobs, dask) as submit:
-        futures = {submit(work, student): student for student in todo}
-        for future in tqdm(_completed(futures, dask), total=len(todo), desc=assignment.name, disable=None):
-            student = futures[future]
-            write(_result_of(future, assignment, student, checks), places[student])
+    work = partial(one_of, submitted, checks, key=key, limits=limits, trust_container=trust_container)
+    keep = {student: partial(write, path=path) for student, path in places.items()}
+    lost = _marked(work, {student: keep[student] for student in todo}, jobs, dask, assignment.name)
+    for student, error in lost.items():
+        keep[student](_lost(assignment, student, checks, error))
     return [json.loads(path.read_text(encoding="utf-8")) for path in places.values()]
 
 
-def _one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
-    """Mark a student's submission; nobody can hand in a link to another's folder."""
+def _marked(
+    work: Callable[[str], dict[str, Any]],
+    keep: Mapping[str, Callable[[dict[str, Any]], None]],
+    jobs: int,
+    dask: str | None,
+    name: str,
+) -> dict[str, Exception]:
+    """Mark students, keep each result as it comes, and return those whose result never came, and why.
+
+    A process that is ended, by the kernel for want of memory perhaps, takes its pool with it. The others go on in a new
+    one, and whoever was being marked is marked once more at the end: alone, so that nobody else is lost with them.
+    """
+    left, again, lost = deque(keep), list[str](), dict[str, Exception]()
+    with tqdm(total=len(keep), desc=name, disable=None) as bar:
+        while left:
+            again += _mark_some(work, left, keep, partial(_pool, jobs, dask), bar)
+        for students in [again] if dask and again else [[student] for student in again]:
+            lost |= _mark_some(work, deque(students), keep, partial(_pool, 1, dask), bar)
+    return lost
+
+
+def _mark_some(
+    work: Callable[[str], dict[str, Any]],
+    left: deque[str],
+    keep: Mapping[str, Callable[[dict[str, Any]], None]],
+    pool: Callable[[], Any],
+    bar: Any,
+) -> dict[str, Exception]:
+    """Mark students until the pool breaks, taking them from `left`; return those who were lost, and why."""
+    lost: dict[str, Exception] = {}
+    running: dict[Any, str] = {}
+    broken = False
+    with pool() as (submit, wait_for, most):
+        while running or (left and not broken):
+            while left and not broken and len(running) < most:
+                try:
+                    running[submit(work, left[0])] = left[0]
+                except BrokenExecutor:
+                    broken = True
+                else:
+                    left.popleft()
+            for future in wait_for(list(running), return_when=FIRST_COMPLETED)[0]:
+                student = running.pop(future)
+                try:
+                    result = future.result()
+                except Exception as error:
+                    lost[student], broken = error, broken or isinstance(error, BrokenExecutor)
+                else:
+                    keep[student](result)
+                    bar.update()
+    return lost
+
+
+def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
+    """Mark a student's submission as `one` does; nobody can hand in a link to another's folder."""
     assignment = _loaded(checks.resolve(), sha256(checks))
     path = submitted / student / assignment.name / f"{assignment.name}.ipynb"
-    if _linked(submitted, student, assignment.name):
+    if linked(path):
         result = _empty(assignment, student, _hashes(checks, None))
         result.update(status="malformed", message="the folder is a link; hand in the notebook itself")
-        return result
+        return {**result, "limits": asdict(options.get("limits") or Limits())}
     return one(path, checks, student=student, **options)
 
 
-def _result_of(future: Any, assignment: Assignment, student: str, checks: Path) -> dict[str, Any]:
-    """Return a future's result; where its worker is gone, that is nobody's mark."""
-    try:
-        return future.result()
-    except Exception as error:
-        result = _empty(assignment, student, _hashes(checks, None))
-        return {**result, "message": f"the process that marked it ended: {type(error).__name__}: {error}"}
+def _lost(assignment: Assignment, student: str, checks: Path, error: Exception) -> dict[str, Any]:
+    """Return the result of a submission whose marking process is gone: nobody's mark."""
+    result = _empty(assignment, student, _hashes(checks, None))
+    return {**result, "message": f"the process that marked it ended, twice: {type(error).__name__}: {error}"}
 
 
 @contextlib.contextmanager
-def _pool(jobs: int, dask: str | None) -> Iterator[Callable[..., Any]]:
-    """Give the function that sends work to processes of this machine, or to a cluster."""
+def _pool(jobs: int, dask: str | None) -> Iterator[tuple[Callable[..., Any], Callable[..., Any], int]]:
+    """Give what sends work to processes of this machine or to a cluster, what waits for it, and how much to send."""
     if dask:
-        from distributed import Client
+        import distributed
 
-        with Client(dask) as client:
-            yield partial(client.submit, pure=False)
+        with distributed.Client(dask) as client:
+            yield partial(client.submit, pure=False), distributed.wait, sys.maxsize
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
-            yield pool.submit
+            yield pool.submit, wait, jobs + 1  # all that is lost when a process ends
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _completed(futures: Mapping[Any, str], dask: str | None) -> Iterator[Any]:
-    if dask:
-        from distributed import as_completed as completed
-
-        return iter(completed(list(futures)))
-    return as_completed(futures)

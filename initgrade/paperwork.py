@@ -12,18 +12,19 @@ import pprint
 import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from . import doctor, feedback, lateness
-from .assignment import Assignment, load, variant
+from .assignment import Assignment, load, shown, variant
 from .course import Course, CourseError, Student, key, roster
 from .records import STATUSES, Result, results, unmarked, write
-from .to_mark import Answer, copy, dumps
+from .to_mark import Answer, copy, dumps, merged
 
 _LEFT_OVER = ("BEGIN SOLUTION", "END SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
 
@@ -76,50 +77,79 @@ def release(course: Course, assignment: str) -> list[Path]:
     Raises
     ------
     CourseError
-        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks.
+        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks. What was
+        released before stays as it was.
     """
     course.entry(assignment)
     for path in (course.source(assignment), course.checks(assignment)):
         if not path.is_file():
             raise CourseError(f"{path} is missing; an assignment needs its notebook and its checks")
     checks, students, secret = load(course.checks(assignment)), roster(course), key(course)
-    _generate(course, assignment)
-    released = course.release(assignment)
+    if checks.name != assignment:
+        raise CourseError(
+            f"{course.checks(assignment)} is about {checks.name!r}; its ASSIGNMENT is to be {assignment!r}"
+        )
+    with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as draft:
+        _generate(course, checks, Path(draft).name)
+        made = replace(course, root=Path(draft))  # all of it is made there, and put in place when nothing can fail
+        notebook = _finished(doctor.read(made.release(assignment)), checks)
+        write(made.release(assignment), dumps(notebook))
+        for student in students:
+            _hand_out(made, notebook, checks, secret, student.name)
+        files = [course.release(assignment), *(course.handout(assignment, student.name) for student in students)]
+        for file in files:
+            _put(Path(draft) / file.parent.relative_to(course.root), file.parent)
+    return files
+
+
+def _put(made: Path, place: Path) -> None:
+    """Put a folder in the place of another: data files that are there no more go with it."""
+    before = made.with_name(f"{made.name}.before")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        place.rename(before)
     try:
-        notebook = _finish(released, checks)
-    except CourseError:
-        shutil.rmtree(released.parent)
+        made.rename(place)
+    except OSError:
+        if before.exists():
+            before.rename(place)
         raise
-    write(released, dumps(notebook))
-    handouts = [_hand_out(course, notebook, checks, secret, student.name) for student in students]
-    return [released, *handouts]
 
 
-def _generate(course: Course, assignment: str) -> None:
+def _generate(course: Course, checks: Assignment, folder: str) -> None:
+    """Let nbgrader make the students' version below `folder`, and note its cells in the gradebook if it is sound."""
     from nbgrader.converters import GenerateAssignment
     from nbgrader.coursedir import CourseDirectory
-    from nbgrader.preprocessors import ClearSolutions
+    from nbgrader.preprocessors import ClearSolutions, SaveCells
     from traitlets.config import Config
 
     config = Config()
-    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": assignment})
+    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": checks.name})
+    config.CourseDirectory.release_directory = f"{folder}/release"
     with gradebook(course):
         pass  # there is one now, so nbgrader does not look for alembic
     log, complaints = logging.Logger("nbgrader", logging.ERROR), _Complaints()
     log.addHandler(complaints)
     place = CourseDirectory(config=config, log=log)
     generate = GenerateAssignment(coursedir=place, config=config, log=log, force=True)
-    steps = list(generate.preprocessors)
-    generate.preprocessors = [
-        *steps[: steps.index(ClearSolutions)],
-        _keep_question,
-        *steps[steps.index(ClearSolutions) :],
-    ]
+    refused: list[CourseError] = []
+
+    def check(notebook: Any, resources: Any) -> tuple[Any, Any]:
+        try:
+            _finished(notebook, checks)
+        except CourseError as error:
+            refused.append(error)
+            raise
+        return notebook, resources
+
+    steps = [step for step in generate.preprocessors if step is not SaveCells]
+    steps.insert(steps.index(ClearSolutions), _keep_question)
+    generate.preprocessors = [*steps, check, SaveCells]  # the gradebook learns of no notebook that is not released
     try:
         generate.start()
     except Exception as error:
         said = "\n".join(complaints.lines) or str(error)
-        raise CourseError(f"nbgrader did not release {assignment}:\n{said}") from None
+        raise (refused or [CourseError(f"nbgrader did not release {checks.name}:\n{said}")])[0] from None
 
 
 def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
@@ -134,19 +164,21 @@ def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
     return notebook, resources
 
 
-def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
+def _finished(notebook: Any, checks: Assignment) -> Any:
     """Return the released notebook with what ``doctor`` needs, if nothing is left in it that must not leave."""
-    notebook = doctor.read(released)
     for cell in notebook["cells"]:
         for words in _LEFT_OVER:
             if words in cell["source"].upper():
-                raise CourseError(f"{released.name} still says {words!r} in: {cell['source'][:200]}")
+                raise CourseError(f"{checks.name}.ipynb still says {words!r} in: {cell['source'][:200]}")
     marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
     graded = {mark["grade_id"]: float(mark["points"]) for mark in marks if mark["grade"] and not mark["solution"]}
     asked = {request.name: float(request.points) for request in checks.requests}
     if graded != asked:
         odd = sorted(set(graded.items()) ^ set(asked.items()))
-        raise CourseError(f"{released.name} and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
+        raise CourseError(f"{checks.name}.ipynb and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
+    for cell in notebook["cells"]:
+        if doctor.mark(cell).get("grade_id") == "variant":
+            _filled(cell, {})
     names = list(dict.fromkeys(request.target for request in checks.requests))
     cells = [mark["grade_id"] for mark in marks]
     notebook["metadata"]["initgrade"] = {"assignment": checks.name, "cells": cells, "names": names}
@@ -154,13 +186,12 @@ def _finish(released: Path, checks: Assignment) -> dict[str, Any]:
 
 
 def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secret: bytes, student: str) -> Path:
-    values = dict(variant(checks, secret, student))
+    values = shown(variant(checks, secret, student))
     cells = [
         _filled(cell, values) if doctor.mark(cell).get("grade_id") == "variant" else cell for cell in notebook["cells"]
     ]
     path = course.handout(checks.name, student)
-    if not path.parent.is_dir():
-        shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
+    shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
     write(path, dumps({**notebook, "cells": cells}))
     return path
 
@@ -205,6 +236,7 @@ def merge(course: Course, assignment: str) -> Merged:
         raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
     done = Merged(unmarked=unmarked(course, assignment, found))
     with gradebook(course) as book:
+        _refuse_misfits(assignment, _asked(book, assignment), found)
         due = entry.due.astimezone(UTC).replace(tzinfo=None) if entry.due else None
         book.update_or_create_assignment(assignment, duedate=due)
         for student, one in found.items():
@@ -212,6 +244,36 @@ def merge(course: Course, assignment: str) -> Merged:
                 _merge_one(course, book, one, done)
                 done.written.append(student)
     return done
+
+
+def _asked(book: Any, assignment: str) -> dict[str, float]:
+    """Return the points of the cells that the marker marks, as they were released."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        notebook = book.find_notebook(assignment, assignment)
+    except MissingEntry:
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}") from None
+    by_hand = {cell.name for cell in notebook.solution_cells}
+    return {cell.name: cell.max_score for cell in notebook.grade_cells if cell.name not in by_hand}
+
+
+def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mapping[str, Result]) -> None:
+    """Refuse results of other requests, or of other points, than were released: the marks would be wrong."""
+    for student, one in found.items():
+        marked = {request["name"]: request["max_points"] for request in one["requests"]}
+        odd = sorted(dict([*(marked.items() ^ released.items())]))
+        if odd:
+            each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
+            raise CourseError(
+                f"the result of {student} does not fit the release of {assignment}: {', '.join(each)}. Nothing was "
+                f"merged. The checks have changed; undo that, or run: initgrade release {assignment}; "
+                f"initgrade run {assignment}"
+            )
+
+
+def _points(points: Mapping[str, float], name: str) -> str:
+    return f"{points[name]:g}" if name in points else "none"
 
 
 def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
@@ -222,18 +284,29 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
         book.update_or_create_submission(assignment, student, timestamp=stamp)
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
-    answers = copy(course, assignment, student, readable=one["status"] != "malformed")
-    _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
-    book.db.flush()
-    book.db.expire(notebook, ["score"])
-    notebook.late_submission_penalty = (
-        _late(course, person).get(assignment, lateness.Lateness()).share_lost * notebook.score
+    text, answers = copy(
+        course, assignment, student, readable=one["status"] != "malformed", marked=one["hashes"]["submission"]
     )
+    _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
+    notebook.late_submission_penalty = notebook.late_submission_penalty or 0.0
+    book.db.flush()
+    _charge(course, book, person)
     book.db.commit()
+    write(course.to_mark(assignment, student), text)
     if any(grade.needs_manual_grade for grade in notebook.grades):
         done.to_mark_by_hand.append(student)
     if course.entry(assignment).due and stamp is None:
         done.undated.append(student)
+
+
+def _charge(course: Course, book: Any, person: Student) -> None:
+    """Take lateness off in all assignments: one that turns up may take a free day from those that are due later."""
+    book.db.expire_all()
+    late = _late(course, person)
+    for submission in book.student_submissions(person.name):
+        lost = late.get(submission.assignment.name, lateness.Lateness()).share_lost * submission.score
+        if submission.late_submission_penalty != lost:
+            submission.notebooks[0].late_submission_penalty = lost
 
 
 def _person(course: Course, student: str) -> Student:
@@ -247,11 +320,6 @@ def _late(course: Course, person: Student) -> dict[str, lateness.Lateness]:
 
 def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Answer]) -> None:
     """Give each cell its marks; the cells that a person marks wait, unless there is nothing to read."""
-    cells = {grade.name for grade in notebook.grades}
-    if odd := sorted(set(points) - cells):
-        raise CourseError(
-            f"{notebook.name} has no graded cell for {', '.join(odd)}; release it again, or mark it again"
-        )
     for grade in notebook.grades:
         answer = answers.get(grade.name)
         if grade.name in points:
@@ -273,6 +341,8 @@ def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Ans
 
 # ---- marks out of the gradebook
 
+NOT_MERGED = "not merged yet"
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -287,6 +357,7 @@ class Marks:
     late: lateness.Lateness = field(default_factory=lateness.Lateness)
     by_hand: tuple[Mapping[str, Any], ...] = ()
     waits: bool = False
+    undated: bool = False
 
     @property
     def total(self) -> float:
@@ -300,25 +371,41 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     Raises
     ------
     CourseError
-        If there is no gradebook yet.
+        If it was not released.
     """
-    course.entry(assignment)
-    if not course.gradebook.is_file():
-        raise CourseError(f"there is no gradebook yet; run: initgrade release {assignment}")
+    dated = course.entry(assignment).due is not None
+    if not course.gradebook.is_file() or not course.release(assignment).is_file():
+        raise CourseError(f"{assignment} was not released here; run: initgrade release {assignment}")
     found = results(course, assignment)
     waiting = unmarked(course, assignment, found)
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))
     with gradebook(course) as book:
+        _asked(book, assignment)
         submissions = {one.student.id: one for one in book.assignment_submissions(assignment)}
         most = book.find_assignment(assignment).max_score
         rows = []
         for name in names:
             status = waiting.get(name) or (found[name]["status"] if name in found else "not handed in")
+            row = Marks(name, assignment, status, 0.0, most)
             if name in submissions:
-                rows.append(_marks(course, assignment, submissions[name], status))
-            else:
-                rows.append(Marks(name, assignment, status, 0.0, most))
+                row = _marks(course, assignment, submissions[name], status)
+            if dated and name in found and lateness.handed_in(course.submitted(assignment, name)) is None:
+                row = replace(row, undated=True)
+            if name in found and name not in waiting and not _is_merged(course, found[name], submissions, row):
+                row = replace(row, status=NOT_MERGED)
+            rows.append(row)
         return rows
+
+
+def _is_merged(course: Course, one: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
+    """Return whether the gradebook holds this result, and what lateness costs now."""
+    if one["student"] not in submissions:
+        return False
+    submission = submissions[one["student"]]
+    held = {grade.name: (grade.auto_score, grade.max_score) for grade in submission.notebooks[0].grades}
+    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in one["requests"])
+    charged = abs(submission.late_submission_penalty - row.points_lost_late) < 1e-9
+    return marked and charged and merged(course, row.assignment, row.student, one["hashes"]["submission"])
 
 
 def _marks(course: Course, assignment: str, submission: Any, status: str) -> Marks:
@@ -364,7 +451,9 @@ def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[st
     without = unmarked(course, assignment, found)
     written = []
     for row in marks(course, assignment):
-        if row.student in found and row.student not in without:
+        if row.status == NOT_MERGED:
+            without[row.student] = f"{NOT_MERGED}; run: initgrade merge {assignment}"
+        elif row.student in found and row.student not in without:
             text = feedback.page(
                 found[row.student],
                 title=course.entry(assignment).title,
@@ -389,7 +478,8 @@ def export(course: Course, assignments: list[str]) -> str:
     """Return the marks as CSV, one line for each student and assignment.
 
     ``course_points`` is the total in the points that the assignment counts in the course. ``complete`` is "no" where
-    marks by hand, or all marks, are still to come.
+    marks by hand, or all marks, are still to come, or the gradebook does not hold the latest result. The late
+    days are empty where no time stamp says when it was handed in.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -400,7 +490,8 @@ def export(course: Course, assignments: list[str]) -> str:
             counts = worth * row.total / (row.max_score or 1.0)
             numbers = (row.score, row.points_lost_late, row.total, row.max_score, counts)
             complete = "no" if row.waits or row.status not in ("not handed in", *STATUSES[:-1]) else "yes"
-            start = (row.student, row.assignment, row.status, row.late.days, row.late.free)
+            late = ("", "") if row.undated else (row.late.days, row.late.free)
+            start = (row.student, row.assignment, row.status, *late)
             table.writerow([*start, *(f"{number:g}" for number in numbers), complete])
     return text.getvalue()
 

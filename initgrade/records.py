@@ -1,12 +1,12 @@
 """Stored results: one JSON file for each submission, which the marker writes and everything else reads."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .course import Course, CourseError, is_name
+from .submission import handed_in
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
@@ -54,20 +54,13 @@ def unmarked(course: Course, assignment: str, found: Mapping[str, Result]) -> di
     for student, one in found.items():
         if one["status"] == "infrastructure_error":
             reasons[student] = f"the marker failed, not the student: {_why(one)}"
-        elif (marked := one["hashes"]["submission"]) and _digest(course.submitted(assignment, student)) != marked:
+        elif handed_in(course.submitted(assignment, student)) != one["hashes"]["submission"]:
             reasons[student] = "what was handed in is not what was marked"
     return dict(sorted(reasons.items()))
 
 
 def _why(one: Result) -> str:
     return str(one.get("message") or one.get("output") or "no reason given").strip()[:300]
-
-
-def _digest(path: Path) -> str | None:
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seed(one: Result) -> int | None:
@@ -100,4 +93,6 @@ def _change(what: str, old: Any, new: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return "nothing" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)[:80]
+    if value is None:
+        return "nothing"
+    return f"{value:g}" if isinstance(value, int | float) else " ".join(str(value).split())[:80]

@@ -16,6 +16,8 @@ from .sandbox import Limits
 
 MAX_CELLS = 2000
 MAX_CODE = 1 << 20  # characters
+_MOST = 1 << 30  # bytes; a file that is larger is told by its beginning
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SAVE = "open it in JupyterLab, save it again, and hand that in"
 
 
@@ -47,6 +49,33 @@ class Submission:
     sha256: str
 
 
+def linked(path: Path) -> bool:
+    """Return whether a student's folder, or the assignment's folder in it, is a link: it may lead to another's work."""
+    return os.path.islink(path.parent) or os.path.islink(path.parent.parent)
+
+
+def handed_in(path: Path) -> str | None:
+    """Return the SHA-256 of what a student handed in, be it a notebook or not; None if there is no file to read."""
+    if linked(path):
+        return None
+    try:
+        handle = os.open(path, _FLAGS)
+    except OSError:
+        return None
+    try:
+        return _hash(handle) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    finally:
+        os.close(handle)
+
+
+def _hash(handle: int) -> str:
+    found, left = hashlib.sha256(), _MOST
+    while left and (data := os.read(handle, min(left, 1 << 20))):
+        found.update(data)
+        left -= len(data)
+    return found.hexdigest()
+
+
 def contents(path: Path, largest: int) -> bytes:
     """Return the bytes of a regular file: neither a link nor a pipe is opened, and no more is read than `largest`.
 
@@ -54,11 +83,15 @@ def contents(path: Path, largest: int) -> bytes:
     ------
     Malformed
         If it is not there, something else than a file, or too large.
+    PermissionError
+        If this account may not read it, which is not the student's fault.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, _FLAGS)
     except FileNotFoundError:
         raise Malformed(f"there is no {path.name}; hand in a notebook with this name") from None
+    except PermissionError:
+        raise PermissionError(f"this account may not read {path}; give it the right (chmod, chown)") from None
     except OSError:
         raise Malformed(f"{path.name} is a link or cannot be opened; hand in the notebook itself") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):

@@ -9,8 +9,8 @@ from typing import Any
 
 from . import doctor
 from .course import Course
-from .records import write
 
+_OURS = "initgrade"
 _RUBRIC = re.compile(r"^.*BEGIN MARK SCHEME.*\n((?:.*\n)*?).*END MARK SCHEME", re.MULTILINE)
 
 
@@ -27,8 +27,14 @@ class Answer:
     changed: bool
 
 
-def copy(course: Course, assignment: str, student: str, *, readable: bool) -> dict[str, Answer]:
-    """Write the copy that formgrader shows, and return the state of each answer in it.
+def copy(
+    course: Course, assignment: str, student: str, *, readable: bool, marked: str | None = None
+) -> tuple[str, dict[str, Answer]]:
+    """Return the text of the copy that formgrader shows, and the state of each answer in it.
+
+    The answers are compared with those of the copy that is there, so the caller writes the new one when the marks that
+    belong to it are in the gradebook: if that fails, the next merge still sees what has changed. `marked`, the hash of
+    what was marked, is kept in it for `merged`.
 
     It is the released notebook with the student's answers and the rubrics in it. Formgrader shows it in the browser of
     one who may change every mark, so no HTML, output or metadata of the student's is in it.
@@ -39,14 +45,21 @@ def copy(course: Course, assignment: str, student: str, *, readable: bool) -> di
     if readable:  # what the marker refused may be a link to another student's folder
         with contextlib.suppress(doctor.UnreadableError):
             given = doctor.read(course.submitted(assignment, student))
-    merged = _merged(released, given)
+    answered = _merged(released, given)
     rubrics = _rubrics(course, assignment)
-    after, stubs = _answers(merged), _answers(released)
+    after, stubs = _answers(answered), _answers(released)
     cells = [
-        part for cell in merged["cells"] for part in (cell, *rubrics.get(doctor.mark(cell).get("grade_id", ""), []))
+        part for cell in answered["cells"] for part in (cell, *rubrics.get(doctor.mark(cell).get("grade_id", ""), []))
     ]
-    write(path, dumps({**merged, "cells": cells}))
-    return {name: Answer(text != stubs[name], name in before and before[name] != text) for name, text in after.items()}
+    states = {n: Answer(text != stubs[n], n in before and before[n] != text) for n, text in after.items()}
+    about = {**answered["metadata"], _OURS: {**answered["metadata"].get(_OURS, {}), "submission": marked}}
+    return dumps({**answered, "metadata": about, "cells": cells}), states
+
+
+def merged(course: Course, assignment: str, student: str, marked: str | None) -> bool:
+    """Return whether the copy is there and was made of what has this hash: then its marks were merged."""
+    path = course.to_mark(assignment, student)
+    return path.is_file() and doctor.read(path)["metadata"].get(_OURS, {}).get("submission", "") == marked
 
 
 def _rubrics(course: Course, assignment: str) -> dict[str, list[dict[str, Any]]]:

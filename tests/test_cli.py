@@ -1,6 +1,7 @@
 """The command: its help, its exit statuses, and what it says when something is not as it must be."""
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -12,7 +13,7 @@ import pytest
 import initgrade
 from initgrade import cli, paperwork
 from initgrade.course import Course, CourseError
-from tests.coursework import hand_in, make, result, store
+from tests.tiny_course import hand_in, make, result, store
 
 VERBS = ("release", "doctor", "run", "one", "merge", "feedback", "export", "regrade", "erase")
 
@@ -40,6 +41,10 @@ def marker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         calls["one"] = {"submission": submission, "checks": checks, **options}
         return dict(calls["gives"])
 
+    def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
+        calls["one_of"] = {"submitted": submitted, "checks": checks, "student": student, **options}
+        return dict(calls["gives"])
+
     def run(submitted: Path, checks: Path, results: Path, **options: Any) -> list[dict[str, Any]]:
         calls["run"] = {"submitted": submitted, "checks": checks, "results": results, **options}
         if isinstance(calls["gives"], Exception):
@@ -51,10 +56,17 @@ def marker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         path.write_text(json.dumps(one))
 
     fake = types.ModuleType("initgrade.marking")
-    fake.one, fake.run, fake.write = one, run, write  # type: ignore[attr-defined]
+    fake.one, fake.one_of, fake.run, fake.write = one, one_of, run, write  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "initgrade.marking", fake)
     monkeypatch.setattr(initgrade, "marking", fake, raising=False)
     return calls
+
+
+def make_released(course: Course) -> Course:
+    """Put the source in the release's place, which costs no time."""
+    course.release("tiny").parent.mkdir(parents=True)
+    course.release("tiny").write_bytes(course.source("tiny").read_bytes())
+    return course
 
 
 def call(course: Course, *words: str) -> int:
@@ -67,6 +79,25 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().out
     assert all(f"\n    {verb} " in text for verb in VERBS)
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_help_of_run_states_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    assert "memory 2147483648" in " ".join(capsys.readouterr().out.split())
+
+
+def test_checks_that_cannot_be_loaded_are_named(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    course.checks("tiny").write_text("def broken(")
+    assert call(course, "run", "tiny") == 2
+    assert "tiny.py cannot be loaded: SyntaxError" in capsys.readouterr().err
+
+
+def test_run_says_where_nothing_was_handed_in(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    for gone in ("submitted/student-a/tiny", "submitted"):
+        shutil.rmtree(course.root / gone)
+        assert call(course, "run", "tiny") == 1
+        assert f"Nothing was handed in: {course.root}/submitted/STUDENT/tiny/tiny.ipynb" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -93,12 +124,21 @@ def test_run_passes_on_what_was_asked(course: Course, marker: dict[str, Any]) ->
     assert "trust_container" not in marker["run"]
 
 
+@pytest.mark.parametrize("words", [["run", "tiny"], ["regrade", "tiny"], ["one", "tiny.ipynb", "--out", "R.json"]])
+def test_marking_without_checks_says_what_is_missing(
+    course: Course, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    course.checks("tiny").unlink()
+    assert call(course, *words, "--trust-container") == 2
+    assert "checks/tiny.py is missing" in capsys.readouterr().err
+
+
 def test_run_fails_when_the_marker_failed(
     course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    marker["gives"] = result("student-a", status="infrastructure_error")
+    marker["gives"] = result("student-a", status="infrastructure_error", message="the judge of 'x' raised")
     assert call(course, "run", "tiny") == 1
-    assert "Not marked, because the marker failed: student-a" in capsys.readouterr().out
+    assert "  student-a: the judge of 'x' raised\n" in capsys.readouterr().out
 
 
 def test_no_sandbox_is_a_refusal_and_other_errors_are_not_hidden(
@@ -129,7 +169,7 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     path = store(course, result("student-a"))
     marker["gives"] = json.loads(path.read_text())
     assert call(course, "regrade", "tiny", "--diff") == 0
-    assert marker["one"]["seed"] == 5
+    assert (marker["one_of"]["student"], marker["one_of"]["seed"]) == ("student-a", 5)
     marker["gives"] = result("student-a", (1.0, 2.0))
     before = path.read_text()
     assert call(course, "regrade", "tiny", "--diff") == 1
@@ -142,12 +182,26 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     assert json.loads(path.read_text())["score"] == 3.0
 
 
+def test_regrade_follows_no_link_to_another_students_folder(course: Course) -> None:
+    checks = course.checks("tiny")
+    checks.write_text(checks.read_text().replace('variant["n"] * arguments["x"]', "value"))  # takes any answer
+    hand_in(make_released(course), "student-a", {"answer": "answer = 3"})
+    folder = course.submitted("tiny", "student-b").parent
+    folder.parent.mkdir()
+    folder.symlink_to(course.submitted("tiny", "student-a").parent)
+    path = store(course, result("student-b", (0.0, 0.0), status="malformed"))
+    assert call(course, "regrade", "tiny", "--trust-container") == 0
+    again = json.loads(path.read_text())
+    assert (again["status"], again["score"], again["hashes"]["submission"]) == ("malformed", 0.0, None)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["regrade", "tinny"], "did you mean 'tiny'"),
         (["release", "tinny"], "did you mean 'tiny'"),
         (["merge", "tiny"], "initgrade release tiny"),
-        (["export", "tiny"], "no gradebook"),
+        (["export", "tiny"], "was not released here; run: initgrade release tiny"),
         (["erase", "../up"], "cannot name a student"),
     ],
 )
@@ -199,6 +253,13 @@ def test_the_rest_of_a_course(
     assert table.splitlines()[1] == "student-a,tiny,graded,0,0,5,0,5,9,5.55556,no"
     assert call(course, "export", "tiny", "--csv", str(tmp_path / "marks.csv")) == 0
     assert (tmp_path / "marks.csv").read_text() == table
+    with (course.root / "course.yml").open("r+") as file:
+        settings = file.read().replace("late:", "  other: {}\nlate:")
+        file.seek(0)
+        file.write(settings)
+    for verb in ("export", "feedback", "merge"):
+        assert call(course, verb, "other") == 2
+        assert "initgrade release other" in capsys.readouterr().err
     monkeypatch.setattr("builtins.input", lambda _: "no")
     assert call(course, "erase", "student-a") == 1
     assert paperwork.traces(course, "student-a")

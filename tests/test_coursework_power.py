@@ -1,19 +1,20 @@
-"""What the checks of assignments 5 to 8 and of the capstone promise: correct answers pass, named wrong ones do not."""
+"""What the checks promise: correct answers pass, named wrong ones do not, as often as each check says."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import initnotes as ini
-from initgrade import judging
-from initgrade.assignment import load
+from initgrade import sampling
+from initgrade.assignment import load, shown, variant
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
-EACH = judging.ALPHA / 6  # two draws, three tests each
+EACH = sampling.ALPHA / 6  # two draws, three tests each
 MISSED = 1e-3  # the most that a wrong answer may pass, for a single one of its draws
 MASSART = math.sqrt(math.log(2 / MISSED) / 2)  # an empirical distribution strays further than this/√N as rarely
 CRITICAL = math.sqrt(math.log(2 / EACH) / 2)
@@ -32,7 +33,7 @@ def asked(name: str, request: str, count: int = 200) -> list[dict[str, Any]]:
 
 
 def missed(ratio: float, size: int, kurtosis: float) -> float:
-    """Return how often `judging.variance` passes a draw whose std is `ratio` times the right one's."""
+    """Return how often `sampling.variance` passes a draw whose std is `ratio` times the right one's."""
     freedom = 2 * size / (kurtosis - 1)
     low, high = stats.chi2.ppf([EACH / 2, 1 - EACH / 2], freedom)
     return float(stats.chi2.cdf(high / ratio**2, freedom) - stats.chi2.cdf(low / ratio**2, freedom))
@@ -87,19 +88,142 @@ def test_wrong_laws_are_caught() -> None:
         assert 2 * normal.sf(one["cut"]) > 0.02  # clipped, it has twice the share of repeated values that is allowed
 
 
-LAWS = [stats.norm(scale=0.1), stats.uniform(-0.1, 0.2), stats.truncnorm(-1.5, 1.5, scale=0.1)]
+# ---------------------------------------------------------------------------------------------------------------------
+# Simulated: 10,000 correct submissions of each request that draws, and 10,000 of each named wrong answer
+
+RUNS, SIZE, CUT = 10_000, 12_000, 1.5
+LAWS = {
+    "normal": (stats.norm(), 3.0, special.ndtri),
+    "uniform": (stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)), 1.8, lambda u: math.sqrt(3) * (2 * u - 1)),
+    "truncated": (
+        stats.truncnorm(-CUT, CUT),
+        float(stats.truncnorm(-CUT, CUT).stats("k")) + 3,
+        lambda u: special.ndtri(special.ndtr(-CUT) + u * (special.ndtr(CUT) - special.ndtr(-CUT))),
+    ),
+}
 
 
-@pytest.mark.parametrize("distribution", LAWS, ids=["normal", "uniform", "truncated"])
-def test_drawn_fails_correct_draws_no_more_often_than_alpha(distribution: Any) -> None:
-    """At α = 0.05 in place of 1e-6; the bound is passed once in 10,000 runs."""
-    rng, shape, runs = np.random.default_rng(2), (40, 30), 150
-    draws = [distribution.rvs(shape, random_state=rng) for _ in range(2 * runs)]
-    failed = sum(
-        judging.drawn(draws[i : i + 2], [distribution] * 2, [shape] * 2, what="W", alpha=0.05).share < 1
-        for i in range(0, 2 * runs, 2)
-    )
-    assert failed <= stats.binom.ppf(1 - 1e-4, runs, 0.05)
+def failing(x: np.ndarray, u: np.ndarray, law: str, each: float) -> np.ndarray:
+    """Return which draws fail one of the three tests of `sampling.drawn`: of spread, of rows, and of the law, u = F(x).
+
+    The p-value of a distance takes long, so distances are compared with the one whose p-value is `each`.
+    """
+    distribution, kurtosis, _ = LAWS[law]
+    flat = x.reshape(*x.shape[:-2], -1)
+    apart, _ = sampling.distance(np.sort(u.reshape(flat.shape)))
+    by_law = apart > special.smirnovi(flat.shape[-1], each / 2)
+    by_spread = sampling.spread_p(flat, distribution.std(), kurtosis=kurtosis) < each
+    return by_law | by_spread | (sampling.rows_p(x) < each)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_correct_draws_fail_no_more_often_than_alpha(law: str) -> None:
+    """At α = 0.05 in place of 1e-6, for two calls and three tests of each; all requests that draw do these."""
+    rng, alpha, failed = np.random.default_rng(2), 0.05, 0
+    for _ in range(50):
+        u = rng.random((RUNS // 50, 2, 20, 24))
+        failed += np.count_nonzero(failing(LAWS[law][2](u), u, law, alpha / 6).any(axis=1))
+    low, high = stats.binom.ppf([1e-4, 1 - 1e-4], RUNS, alpha)
+    assert low / 2 <= failed <= high
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_drawn_decides_by_these_tests(law: str) -> None:
+    """Otherwise the tests above would say nothing of it."""
+    rng, (distribution, _, inverse) = np.random.default_rng(3), LAWS[law]
+    u = rng.random((40, 2, 40, 30))
+    x = inverse(u)
+    wanted = ~failing(x, u, law, 0.5 / 6).any(axis=1)
+    found = [sampling.drawn(one, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for one in x]
+    assert found == wanted.tolist()
+    assert 0 < sum(found) < 40
+
+
+@pytest.mark.parametrize(("name", "request_name", "tested"), [("ps1", "almost_equal", 1), ("ps3", "draw_layer", 2)])
+def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
+    name: str, request_name: str, tested: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set 1 tests the first of two calls, set 3 both."""
+    monkeypatch.setattr(sampling, "ALPHA", 0.5)
+    rng, assignment = np.random.default_rng(4), load(CHECKS / f"{name}.py")
+    monkeypatch.setitem(assignment.make_variant.__globals__, "START", (20, 30))
+    [request] = [one for one in assignment.requests if one.name == request_name]
+    given = {**assignment.make_variant(rng), "value": 1.0, "epsilon": 1.0}
+    counts = [0, 0]
+    for _ in range(40):
+        xi = rng.standard_normal((2, 20, 30))
+        calls = [{"fan_out": 20, "fan_in": 30, "factor": math.sqrt(30)}] * 2
+        share = request.judge(list(xi + 1) if name == "ps1" else list(xi), calls, given).share
+        wanted = not failing(xi, special.ndtr(xi), "normal", 0.5 / 3 / tested)[:tested].any()
+        assert (share == 1) is wanted
+        counts[wanted] += 1
+    assert min(counts) > 0
+
+
+def noise_ratios(one: dict[str, Any]) -> list[float]:
+    """Noise that is added, ε² and √ε in place of ε, and a uniform law on ±1."""
+    return [1 / abs(one["value"]), one["epsilon"], one["epsilon"] ** -0.5, 3**-0.5]
+
+
+def layer_ratios(one: dict[str, Any]) -> list[float]:
+    """Fan_out, a variance taken for a standard deviation, and a factor taken for its square."""
+    return [math.sqrt(one["fan_in"] / one["fan_out"]), one["factor"] / math.sqrt(one["fan_in"]), one["factor"] ** 0.5]
+
+
+SPREADS = [
+    ("ps1", "almost_equal", noise_ratios, "normal"),
+    ("ps3", "draw_layer", layer_ratios, "normal"),
+    ("ps5", "glorot_normal", glorot_ratios, "normal"),
+    ("ps5", "glorot_uniform", glorot_ratios, "uniform"),
+    ("ps6", "he_leaky", he_ratios, "normal"),
+    ("ps7", "truncated_normal", truncated_ratios, "truncated"),
+]
+
+
+def test_wrong_spreads_are_caught_in_10000_submissions_each() -> None:
+    """A draw of a wrong spread is a right one times a factor: one simulation serves all, at the least size asked."""
+    rng = np.random.default_rng(5)
+    drawn: dict[str, np.ndarray] = {}
+    for law in ("uniform", "truncated"):  # in pieces that a processor's cache holds
+        distribution, _, inverse = LAWS[law]
+        pieces = [np.sum(np.square(inverse(rng.random((20, SIZE)))), axis=1) for _ in range(RUNS // 20)]
+        drawn[law] = np.concatenate(pieces) / distribution.var()
+    drawn["normal"] = rng.chisquare(SIZE, RUNS)  # the exact law of Σx²
+    for name, request, ratios, law in SPREADS:
+        for wrong in zip(*map(ratios, asked(name, request)), strict=True):
+            for ratio in nearest(wrong):
+                p = sampling.squares_p(drawn[law] * ratio**2, SIZE, kurtosis=LAWS[law][1])
+                assert np.count_nonzero(p >= EACH) < RUNS * MISSED / 2, (name, request, ratio)
+
+
+def nearest(ratios: Sequence[float]) -> list[float]:
+    """Return those of many ratios that are nearest to 1, from below and from above."""
+    below, above = [one for one in ratios if one < 1], [one for one in ratios if one >= 1]
+    return [*([max(below)] if below else []), *([min(above)] if above else [])]
+
+
+def passing(wrong: Any, right: Any, rng: np.random.Generator) -> int:
+    """Count samples of a wrong law that pass, by the share of values below the place that tells most.
+
+    The judge looks at all places, so it lets no more of them pass.
+    """
+    t = np.linspace(-6, 6, 24_001)
+    at = t[np.argmax(np.abs(wrong.cdf(t) - right.cdf(t)))]
+    apart = np.abs(rng.binomial(SIZE, wrong.cdf(at), RUNS) / SIZE - right.cdf(at))
+    return int(np.count_nonzero(apart <= special.smirnovi(SIZE, EACH / 2)))
+
+
+def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:
+    rng, (normal, uniform) = np.random.default_rng(6), (LAWS["normal"][0], LAWS["uniform"][0])
+    assert passing(uniform, normal, rng) < RUNS * MISSED / 2
+    assert passing(normal, uniform, rng) < RUNS * MISSED / 2
+    assert passing(normal, normal, rng) == RUNS  # not everything is called wrong
+    for one in asked("ps7", "truncated_normal"):
+        size, kept = math.prod(one["shape"]), room("ps7")["_kept"](one["cut"])
+        beyond = rng.binomial(size, 2 * special.ndtr(-one["cut"] / kept), RUNS)  # a plain normal of the right spread
+        clipped = rng.binomial(size, 2 * special.ndtr(-one["cut"]), RUNS)  # values that repeat the two ends
+        assert np.count_nonzero(beyond == 0) < RUNS * MISSED / 2
+        assert np.count_nonzero(clipped - 2 <= 0.01 * size) < RUNS * MISSED / 2
 
 
 def test_drawn_gives_what_it_says() -> None:
@@ -107,7 +231,7 @@ def test_drawn_gives_what_it_says() -> None:
     std = right.std()
 
     def share(*draws: np.ndarray) -> float:
-        return judging.drawn(list(draws), [right] * 2, [shape] * 2, what="W").share
+        return sampling.drawn(list(draws), [right] * 2, [shape] * 2, what="W").share
 
     good = [right.rvs(shape, random_state=rng) for _ in range(2)]
     rows = np.repeat(right.rvs((1, 100), random_state=rng), 120, axis=0)
@@ -156,16 +280,33 @@ def test_capstone_knows_every_fault_that_it_sent() -> None:
     assert capstone["fault_of"](healthy) == "healthy"
 
 
+def test_capstone_asks_in_an_order_that_is_the_students_and_that_no_submission_sees() -> None:
+    assignment, capstone = load(CHECKS / "capstone.py"), room("capstone")
+    [diagnose] = [request for request in assignment.requests if request.name == "diagnose"]
+
+    def asked(student: str, seed: int) -> tuple[list[str], list[dict[str, Any]]]:
+        calls = diagnose.calls(variant(assignment, b"key", student), np.random.default_rng(seed))
+        return [capstone["fault_of"](one) for one in calls], calls
+
+    (order, calls), (again, others) = asked("student-a", 1), asked("student-a", 2)
+    assert order == again
+    assert not np.array_equal(calls[0]["weights"], others[0]["weights"])
+    assert order != asked("student-b", 1)[0]
+    assert {fault: order.count(fault) for fault in order} == dict.fromkeys(capstone["FAULTS"], capstone["EACH"])
+    assert len(order) == diagnose.repeats
+    assert shown(variant(assignment, b"key", "student-a")).keys() == {"width", "depth", "patient"}
+
+
 def test_capstone_gives_nothing_for_one_name_and_little_for_guesses() -> None:
     capstone, rng = room("capstone"), np.random.default_rng(6)
-    faults = rng.choice(capstone["FAULTS"], size=(200, capstone["CALLS"]))
+    faults = np.array([capstone["make_variant"](rng)["_order"] for _ in range(200)])
     example = {fault: capstone["sick"](fault, 12, 7, rng) for fault in capstone["FAULTS"]}
 
     def share(names: list[str], row: np.ndarray) -> float:
         return capstone["judge_diagnose"](names, [example[fault] for fault in row], {}).share
 
     assert share(list(faults[0]), faults[0]) == 1
-    assert max(share(["dead"] * len(row), row) for row in faults[:50] if set(row) == set(example)) < 1e-12
+    assert max(share(["dead"] * len(row), row) for row in faults[:50]) < 1e-12
     guesses = [share(list(rng.choice(capstone["FAULTS"], len(row))), row) for row in faults]
     assert np.mean(guesses) < 0.05
 
@@ -180,16 +321,21 @@ def start(widths: list[int], scale: float, rng: np.random.Generator, *, uniform:
     return [weights for weights, _ in draws], [biases for _, biases in draws]
 
 
-def test_capstone_tells_a_repair_from_the_baseline() -> None:
-    """The narrowest patient: a right start clears the margin by far; the baseline's own law does not win."""
+def test_capstone_tells_a_repair_from_what_is_none() -> None:
+    """The narrowest patient: a right start clears the margin by far, and what is named as wrong cannot win 17 pairs."""
     capstone, rng = room("capstone"), np.random.default_rng(7)
-    widths = [64, *[48] * 6, 10]
-    sent = [{"widths": widths, "activation": "relu", "seed": 8}] * capstone["PAIRS"]
-    right = [start(widths, 2.0, rng) for _ in sent]
-    yours, baseline = (losses[:, -capstone["LAST"] :].mean(axis=1) for losses in capstone["duel"](right, sent[0]))
-    ratios = np.log(yours / baseline)
-    assert ratios.mean() + 6 * ratios.std() < math.log(capstone["MARGIN"])
-    same = capstone["judge_repair"]([start(widths, 0, rng, uniform=True) for _ in sent], sent, {})
-    assert same.share == 0
-    assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < judging.ALPHA
-    assert capstone["judge_repair"]([right[0]] * len(sent), sent, {}).share == 0  # 20 times the same draw
+    asked, log_margin = {"widths": [64, *[48] * 6, 10], "activation": "relu"}, math.log(capstone["MARGIN"])
+    kinds = {"right": (2.0, 16, False), "xavier": (1.0, 30, False), "small": (0.1, 6, False), "same": (1, 8, True)}
+    starts = [
+        start(asked["widths"], scale, rng, uniform=same) for scale, count, same in kinds.values() for _ in range(count)
+    ]
+    yours, baseline = (loss[:, -capstone["LAST"] :].mean(axis=1) for loss in capstone["duel"](starts, asked, rng))
+    ends = np.cumsum([count for _, count, _ in kinds.values()])
+    ratios = dict(zip(kinds, np.split(np.log(yours / baseline), ends[:-1]), strict=True))
+    assert ratios["right"].mean() + 6 * ratios["right"].std() < log_margin
+    for name in ("xavier", "small", "same"):  # the chance of a pair, by a normal law whose mean is three errors off
+        apart = (log_margin - ratios[name].mean()) / ratios[name].std() + 3 / math.sqrt(ratios[name].size)
+        assert stats.binom.sf(16, capstone["PAIRS"], special.ndtr(apart)) < MISSED, name
+    assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < sampling.ALPHA
+    repeated = [starts[0]] * capstone["PAIRS"]
+    assert capstone["judge_repair"](repeated, [{**asked, "seed": 8}] * len(repeated), {"_shuffle": 9}).share == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from initgrade import doctor
-from tests.coursework import cell, source
+from tests.tiny_course import cell, source
 
 Notebook = dict[str, Any]
 

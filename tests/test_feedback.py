@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from initgrade import feedback, paperwork
-from tests.coursework import hand_in, make, request, result, store
+from tests.tiny_course import hand_in, make, request, result, store
 
 EVIL = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1"></pre>{{ 7*7 }}\x1b[2J\u202egnp'
 PLOT = {

@@ -1,65 +1,84 @@
 """Judges: what they refuse, that they fail a correct answer as rarely as they say, and that they catch wrong ones."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Variant, Verdict, load, variant
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAWS = 10_000
-ALPHA = 1e-2  # scaled up from judging.ALPHA, so that failures can be counted
+ALPHA = 1e-2  # scaled up from sampling.ALPHA, so that failures can be counted
 LOW, HIGH = stats.binom.ppf([5e-5, 1 - 5e-5], DRAWS, ALPHA)  # a right judge leaves them once in 10,000 runs
 MASSART = np.sqrt(np.log(2 / 1e-3) / 2)  # an empirical distribution function strays further than this/√N in 0.1 %
-CRITICAL = np.sqrt(np.log(2 / judging.ALPHA) / 2)
+CRITICAL = np.sqrt(np.log(2 / sampling.ALPHA) / 2)
 STUDENTS = ["student-a", "student-b", "student-c"]
 
 
-def failures(judged: Callable[[np.random.Generator], Verdict]) -> int:
-    rng = np.random.default_rng(1)
-    return sum(judged(rng).share < 1 for _ in range(DRAWS))
-
-
 # ---------------------------------------------------------------------------------------------------------------------
-# Correct answers fail as often as alpha says
+# Correct answers fail as often as alpha says: 10,000 samples of each judge's p-value, at α = 0.01 in place of 1e-6
+
+
+def failures(p: np.ndarray) -> int:
+    assert p.shape == (DRAWS,)
+    return int(np.count_nonzero(p < ALPHA))
 
 
 def test_variance_fails_normal_draws_as_often_as_it_says() -> None:
-    shape = (10, 30)
-    found = failures(lambda rng: judging.variance(rng.normal(0, 0.2, shape), 0.2, shape, what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.random.default_rng(1).normal(0, 0.2, (DRAWS, 300))
+    assert LOW <= failures(sampling.spread_p(x, 0.2)) <= HIGH
+    assert failures(sampling.spread_p(1.1 * x, 0.2)) > 10 * HIGH
 
 
 def test_variance_fails_uniform_draws_at_most_twice_as_often() -> None:
-    bound = np.sqrt(3)
-    options = {"what": "W", "kurtosis": 1.8, "alpha": ALPHA}
-    found = failures(lambda rng: judging.variance(rng.uniform(-bound, bound, 1000), 1.0, (1000,), **options))
-    assert LOW / 2 <= found <= 2 * HIGH
+    x = np.random.default_rng(1).uniform(-(3**0.5), 3**0.5, (DRAWS, 1000))
+    assert LOW / 2 <= failures(sampling.spread_p(x, 1.0, kurtosis=1.8)) <= 2 * HIGH
 
 
 def test_law_fails_draws_of_that_law_as_often_as_it_says() -> None:
-    normal = stats.norm(scale=0.3)
-    found = failures(lambda rng: judging.law(rng.normal(0, 0.3, 80), normal, (80,), what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.sort(np.random.default_rng(1).uniform(size=(DRAWS, 80)))
+    apart, place = sampling.distance(x)
+    expected = stats.kstest(x[0], "uniform", method="approx")
+    assert np.isclose(apart[0], expected.statistic)
+    assert x[0, place[0]] == expected.statistic_location
+    assert np.isclose(sampling.distance_p(apart, 80)[0], expected.pvalue)
+    critical = special.smirnovi(80, ALPHA / 2)
+    assert np.isclose(sampling.distance_p(critical, 80), ALPHA)
+    assert LOW <= np.count_nonzero(apart > critical) <= HIGH
+    assert np.mean(sampling.distance(x**1.5)[0] > critical) > 0.5
 
 
 def test_uncorrelated_fails_independent_rows_as_often_as_it_says() -> None:
-    found = failures(lambda rng: judging.uncorrelated(rng.normal(size=(12, 8)), (12, 8), what="W", alpha=ALPHA))
-    assert LOW <= found <= HIGH
+    x = np.random.default_rng(1).normal(size=(DRAWS, 12, 8))
+    assert LOW <= failures(sampling.rows_p(x)) <= HIGH
+    assert failures(sampling.rows_p(x + np.linspace(-1, 1, 8))) > 10 * HIGH
 
 
 def test_through_relu_fails_factors_of_the_exact_law_as_often_as_it_says() -> None:
-    widths, options = (16, 24, 20, 30, 16, 24), {"what": "F", "alpha": ALPHA, "draws": 5000}
-    factors = judging.exact_null(widths, np.random.default_rng(2), DRAWS * 40).reshape(DRAWS, 40)
-    rows = iter(factors)
-    found = failures(lambda rng: judging.through_relu(next(rows), widths, 40, **options))
-    assert found <= HIGH
+    widths, count, draws = (16, 24, 20, 30, 16, 24), 40, 5000
+    found = np.sort(sampling.exact_null(widths, np.random.default_rng(2), DRAWS * count).reshape(DRAWS, count))
+    null = sampling._sorted_null(widths, 2.0, draws)
+    apart, _ = sampling.distance(np.searchsorted(null, found, side="right") / draws)
+    critical = special.smirnovi(round(count * draws / (count + draws)), ALPHA / 2)
+    assert LOW / 4 <= np.count_nonzero(apart > critical) <= HIGH
+
+
+def test_judges_decide_by_these_p_values() -> None:
+    rng, shape, normal = np.random.default_rng(3), (12, 8), stats.norm(scale=0.3)
+    for x in rng.normal(0, 0.35, (60, *shape)):
+        flat, options = np.sort(x.ravel()), {"what": "W", "alpha": 0.3}
+        by_law = sampling.distance_p(sampling.distance(normal.cdf(flat))[0], flat.size)
+        for verdict, p in (
+            (sampling.variance(x, 0.3, shape, **options), sampling.spread_p(flat, 0.3)),
+            (sampling.law(x, normal, shape, **options), by_law),
+            (sampling.uncorrelated(x, shape, **options), sampling.rows_p(x)),
+        ):
+            assert (verdict.share, verdict.p_value) == (float(p >= 0.3), pytest.approx(float(p)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -84,8 +103,8 @@ def networks(widths: list[int], sigma_w: float, count: int, rng: np.random.Gener
 def test_exact_null_is_the_law_of_networks_forward_and_backward(widths: list[int]) -> None:
     rng = np.random.default_rng(3)
     up, down = networks(widths, 1.4, 20_000, rng)
-    null = judging.exact_null(widths[1:], rng, 100_000, scale=1.96)
-    back = judging.exact_null(widths[1:-1], rng, 100_000, scale=1.96) * widths[-1] / widths[1]
+    null = sampling.exact_null(widths[1:], rng, 100_000, scale=1.96)
+    back = sampling.exact_null(widths[1:-1], rng, 100_000, scale=1.96) * widths[-1] / widths[1]
     assert stats.ks_2samp(up, null).pvalue > 1e-4
     assert stats.ks_2samp(down, back).pvalue > 1e-4
     assert stats.ks_2samp(up * 1.3, null).pvalue < 1e-6  # it would see a factor of 1.3
@@ -93,7 +112,7 @@ def test_exact_null_is_the_law_of_networks_forward_and_backward(widths: list[int
 
 def test_exact_null_has_the_mean_and_the_logarithm_of_theory() -> None:
     n, L = 240, 24
-    null = judging.exact_null([n] * L, np.random.default_rng(4), 100_000)
+    null = sampling.exact_null([n] * L, np.random.default_rng(4), 100_000)
     assert abs(np.log(null).mean() + 2.5 * L / n) < 0.05
     assert abs(np.log(null).var() / (5 * L / n) - 1) < 0.05
     assert abs(null.mean() - 1) < 0.02
@@ -108,11 +127,11 @@ def test_exact_null_has_the_mean_and_the_logarithm_of_theory() -> None:
 )
 def test_variance_catches_wrong_spreads(wrong: float, size: int) -> None:
     """By the chi-squared law itself, and as a planted fault."""
-    low, high = stats.chi2.ppf([judging.ALPHA / 2, 1 - judging.ALPHA / 2], size)
+    low, high = stats.chi2.ppf([sampling.ALPHA / 2, 1 - sampling.ALPHA / 2], size)
     missed = stats.chi2.cdf(high / wrong**2, size) - stats.chi2.cdf(low / wrong**2, size)
     assert missed < 1e-3
     x = np.random.default_rng(5).normal(0, 2 * wrong, size)
-    verdict = judging.variance(x, 2.0, (size,), what="W")
+    verdict = sampling.variance(x, 2.0, (size,), what="W")
     assert verdict.share == 0
     assert f"{np.sqrt(np.mean(x**2)) / 2:.3g} times" in verdict.message
 
@@ -137,17 +156,24 @@ def test_law_catches_wrong_laws(wrong: Any, size: int) -> None:
     """By Massart's inequality, and as a planted fault."""
     assert distance(wrong, stats.norm()) > (CRITICAL + MASSART) / np.sqrt(size)
     x = wrong.rvs(size, random_state=np.random.default_rng(6))
-    verdict = judging.law(x, stats.norm(), (size,), what="W")
+    verdict = sampling.law(x, stats.norm(), (size,), what="W")
     assert verdict.share == 0
     assert len(json.loads(json.dumps(verdict.plot))["series"]) == 2
+
+
+def test_one_row_alone_is_not_alike() -> None:
+    x = np.random.default_rng(10).uniform(-1, 1, (2, 1, 3000))
+    assert sampling.uncorrelated(x[0], (1, 3000), what="W").share == 1
+    assert sampling.drawn(list(x), [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 1
+    assert sampling.drawn([x[0], x[0]], [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 0
 
 
 def test_uncorrelated_catches_rows_that_share_half_of_their_variance() -> None:
     rng, shape = np.random.default_rng(7), (32, 32)
     for _ in range(5000):
         x = rng.standard_normal(shape) + rng.standard_normal(32)
-        assert judging.uncorrelated(x, shape, what="W").share == 0
-    assert judging.uncorrelated(np.ones((32, 1)) * x[:1], shape, what="W").share == 0
+        assert sampling.uncorrelated(x, shape, what="W").share == 0
+    assert sampling.uncorrelated(np.ones((32, 1)) * x[:1], shape, what="W").share == 0
 
 
 def own(name: str, student: str) -> Variant:
@@ -161,9 +187,9 @@ def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
     n, scale = given["widths"], given["sigma_w"] ** 2
     needed = CRITICAL / np.sqrt(R * draws / (R + draws)) + MASSART / np.sqrt(R) + MASSART / np.sqrt(draws)
     assert needed < 0.17
-    up = judging.exact_null(n[1:], rng, many, scale=scale)
-    down = judging.exact_null(n[1:-1], rng, many, scale=scale) * n[-1] / n[1]
-    linear_top = judging.exact_null(n[1:-1], rng, many, scale=scale) * scale * rng.chisquare(n[-1], many) / n[-1]
+    up = sampling.exact_null(n[1:], rng, many, scale=scale)
+    down = sampling.exact_null(n[1:-1], rng, many, scale=scale) * n[-1] / n[1]
+    linear_top = sampling.exact_null(n[1:-1], rng, many, scale=scale) * scale * rng.chisquare(n[-1], many) / n[-1]
     forward = {
         "fan_out": up * n[0] / n[-1],
         "σ_w forgotten": up / scale ** (len(n) - 1),
@@ -180,18 +206,24 @@ def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
         "rms": np.sqrt(down),
     }
     for right, wrongs in ((up, forward), (down, backward)):
+        right = np.sort(right)
         for name, wrong in wrongs.items():
+            apart = np.abs(np.searchsorted(np.sort(wrong), right) - np.arange(many))
+            share, place = np.searchsorted(np.sort(wrong), right[apart.argmax()]) / many, apart.argmax() / many
+            found = np.abs(rng.binomial(R, share, DRAWS) / R - place)  # at one place: the judge looks at all
+            critical = special.smirnovi(round(R * draws / (R + draws)), sampling.ALPHA / 2)
+            assert np.count_nonzero(found <= critical) <= DRAWS * 5e-4, name
             assert stats.ks_2samp(wrong, right, method="asymp").statistic > needed + 2 * MASSART / np.sqrt(many), name
 
 
 def test_through_relu_says_what_it_found() -> None:
     widths = [20] * 6
-    wrong = judging.exact_null(widths, np.random.default_rng(9), 1000, scale=1.0)
-    verdict = judging.through_relu(wrong, widths, 1000, what="F")
+    wrong = sampling.exact_null(widths, np.random.default_rng(9), 1000, scale=1.0)
+    verdict = sampling.through_relu(wrong, widths, 1000, what="F")
     assert verdict.share == 0
     assert "median" in verdict.message
-    assert judging.through_relu(-wrong, widths, 1000, what="F").share == 0
-    assert judging.through_relu(wrong[:10], widths, 1000, what="F").message.count("shape")
+    assert sampling.through_relu(-wrong, widths, 1000, what="F").share == 0
+    assert sampling.through_relu(wrong[:10], widths, 1000, what="F").message.count("shape")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -209,6 +241,9 @@ def test_through_relu_says_what_it_found() -> None:
         (np.array([1 + 1j]), "complex128"),
         (np.array(["a"]), "U1"),
         ([True], "bool"),
+        ([True, 0.5], "True or False among"),
+        ([[1.0], (False,)], "True or False among"),
+        ([np.array([True]), [0.5]], "True or False among"),
         ([10**400], "object"),
         ([], "empty"),
         ([float("nan")], "NaN"),
@@ -247,6 +282,14 @@ def test_close_names_the_first_number_that_is_off() -> None:
         ({"a": 1}, {"a": 1.0}, True),
         ({"a": 1, "b": 2}, {"a": 1}, False),
         ([1], 1, False),
+        (True, np.bool_(True), True),
+        (True, np.bool_(False), False),
+        (1, np.bool_(True), False),
+        ([True, 2], [np.bool_(True), np.int64(2)], True),
+        (3, np.array(3), True),
+        ([[1], [1, 2]], np.zeros((2, 1)), False),
+        ([np.array([1]), [2]], np.array([[1], [2]]), True),
+        ([True, 1], np.array([1, 1]), False),
         ("relu", "relu", True),
         (None, 0, False),
         (float("nan"), 1.0, False),
@@ -259,7 +302,17 @@ def test_equal_compares_what_crosses(value: Any, wanted: Any, same: bool) -> Non
 def test_arrays_of_whole_numbers_and_truth_values() -> None:
     assert judging.as_array([1.0, 2.0], kind="whole").dtype == np.int64
     assert judging.as_array([True], kind="truth").dtype == np.bool_
-    for value, kind in (([1.5], "whole"), ([1e300], "whole"), ([1], "truth"), ([True], "whole")):
+    assert judging.as_array(np.uint64(2**63 - 1), kind="whole") == 2**63 - 1
+    assert judging.as_array([1, 0.5, -2]).tolist() == [1, 0.5, -2]
+    for value, kind in (
+        (np.uint64(2**64 - 1), "whole"),
+        ([2**63], "whole"),
+        ([True, 2], "whole"),
+        ([1.5], "whole"),
+        ([1e300], "whole"),
+        ([1], "truth"),
+        ([True], "whole"),
+    ):
         with pytest.raises(judging.UnusableError):
             judging.as_array(value, kind=kind)
     assert judging.as_array(np.zeros((2, 5)), (2, None)).shape == (2, 5)
@@ -303,5 +356,5 @@ def test_verdicts_are_combined() -> None:
 
 def test_fresh_sees_a_seed_of_the_students_own() -> None:
     draws = [np.random.default_rng(seed).normal(size=3) for seed in (1, 2, 1)]
-    assert judging.fresh(draws[:2], what="W").share == 1
-    assert judging.fresh(draws, what="W").share == 0
+    assert sampling.fresh(draws[:2], what="W").share == 1
+    assert sampling.fresh(draws, what="W").share == 0

@@ -13,7 +13,7 @@ import pytest
 from initgrade import course as courses
 from initgrade import doctor, lateness, paperwork, records
 from initgrade.course import Course, CourseError, Late, Student
-from tests.coursework import cell, hand_in, make, nbgrader, request, result, source, store
+from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, source, store
 
 GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer = 3", "explain": "Because."}
 
@@ -98,9 +98,66 @@ def test_a_release_that_would_be_wrong_is_refused(course: Course, position: int,
     notebook = source()
     notebook["cells"][position] = planted
     course.source("tiny").write_text(json.dumps(notebook))
+    before = files(course)
     with pytest.raises(CourseError, match=said):
         paperwork.release(course, "tiny")
-    assert not course.release("tiny").exists() or said == "VARIANT"
+    assert files(course) == before
+
+
+def files(course: Course) -> dict[str, bytes]:
+    """Return all files but the gradebook, whose rows `cells` shows."""
+    return {str(p): p.read_bytes() for p in course.root.rglob("*") if p.is_file() and p != course.gradebook}
+
+
+@pytest.mark.parametrize("by", ["checks", "nbgrader"])
+def test_a_release_that_is_refused_loses_nothing(course: Course, by: str) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    notebook, checks = source(), course.checks("tiny").read_text()
+    if by == "nbgrader":  # there are submissions, so it refuses another cell, which the checks have as well
+        notebook["cells"].append(cell("code", "assert 1", nbgrader("more", grade=True, locked=True, points=1)))
+        checks = checks.replace("call=False),", 'call=False), Request("more", "answer", 1.0, judge, call=False),')
+    else:
+        notebook["cells"][3]["metadata"]["nbgrader"]["points"] = 30
+    course.source("tiny").write_text(json.dumps(notebook))
+    course.checks("tiny").write_text(checks)
+    before = files(course)
+    with pytest.raises(CourseError, match="times_check" if by == "checks" else "Cannot add or remove cells"):
+        paperwork.release(course, "tiny")
+    assert files(course) == before
+    assert paperwork.merge(course, "tiny").written == ["student-a"]
+    assert paperwork.marks(course, "tiny")[0].max_score == 9.0
+
+
+def test_checks_of_another_assignment_are_refused(course: Course) -> None:
+    course.checks("tiny").write_text(course.checks("tiny").read_text().replace('"tiny"', '"other"'))
+    with pytest.raises(CourseError, match="is about 'other'"):
+        paperwork.release(course, "tiny")
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    (tmp_path / "release/tiny").mkdir(parents=True)
+    for place in ("tiny", "other"):
+        with pytest.raises(FileNotFoundError, match="missing"):
+            paperwork._put(tmp_path / "missing", tmp_path / "release" / place)
+    assert (tmp_path / "release/tiny").is_dir()
+
+
+def test_a_second_release_replaces_the_data_files_of_every_copy(course: Course) -> None:
+    folders = [course.release("tiny").parent, course.handout("tiny", "student-a").parent]
+    for folder in folders:
+        (folder / "gone.csv").write_text("x")
+        (folder / "data.csv").write_text("old")
+    for name in ("data.csv", "added.csv"):
+        (course.source("tiny").parent / name).write_text("new")
+    kept = course.handout("tiny", "student-a").read_text()
+    paperwork.release(course, "tiny")
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == ["added.csv", "data.csv", "tiny.ipynb"]
+        assert (folder / "data.csv").read_text() == "new"
+    assert course.handout("tiny", "student-a").read_text() == kept
+    assert not list(course.root.glob(".release*"))
 
 
 # ---- merge
@@ -136,6 +193,71 @@ def test_another_answer_has_to_be_marked_by_hand_again(course: Course) -> None:
     store(course, result("student-a"))
     paperwork.merge(course, "tiny")
     assert grades(course, "student-a")["explain"] == (None, 2.5, True)
+
+
+def test_what_changed_is_seen_again_when_a_merge_fails_before_its_end(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 4.0)
+    hand_in(course, "student-a", {**GOOD, "explain": "Otherwise."})
+    store(course, result("student-a"))
+
+    def locked(*_: Any) -> None:
+        raise RuntimeError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paperwork, "_score", locked)
+        with pytest.raises(RuntimeError, match="locked"):
+            paperwork.merge(course, "tiny")
+    assert "Because." in course.to_mark("tiny", "student-a").read_text()
+    assert paperwork.merge(course, "tiny").to_mark_by_hand == ["student-a"]
+    assert grades(course, "student-a")["explain"] == (None, 4.0, True)
+
+
+@pytest.mark.parametrize("was", ["missing", "link"])
+def test_what_is_handed_in_after_a_result_without_a_file_is_not_merged_as_that(course: Course, was: str) -> None:
+    folder = course.submitted("tiny", "student-a").parent
+    folder.parent.mkdir(parents=True)
+    if was == "link":
+        folder.symlink_to(hand_in(course, "student-b", GOOD).parent)
+        store(course, result("student-b"))
+    store(course, result("student-a", (0.0, 0.0), status="malformed"))
+    assert "student-a" in paperwork.merge(course, "tiny").written
+    if was == "link":
+        folder.unlink()
+    hand_in(course, "student-a", GOOD)
+    assert "not what was marked" in paperwork.merge(course, "tiny").unmarked["student-a"]
+    assert "student-a,tiny,what was handed in is not what was marked" in paperwork.export(course, ["tiny"])
+
+
+def exported(course: Course, student: str) -> tuple[str, str, str]:
+    """Return a student's status, total, and whether it is complete."""
+    table = paperwork.export(course, ["tiny"]).splitlines()
+    row = next(dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table if student in line)
+    return row["status"], row["total"], row["complete"]
+
+
+def test_marks_that_were_not_merged_are_not_given_out(course: Course) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "0", "no")
+    assert paperwork.feedback_pages(course, "tiny") == (
+        [], {"student-a": f"{paperwork.NOT_MERGED}; run: initgrade merge tiny"},
+    )  # fmt: skip
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 4.0)
+    assert exported(course, "student-a") == ("graded", "9", "yes")
+    store(course, result("student-a", (0.0, 2.0)))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "9", "no")
+    paperwork.merge(course, "tiny")
+    assert exported(course, "student-a") == ("graded", "6", "yes")
+    hand_in(course, "student-a", {**GOOD, "explain": "Otherwise."})  # the mark by hand is for another answer
+    store(course, result("student-a", (0.0, 2.0)))
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "6", "no")
+    assert paperwork.feedback_pages(course, "tiny")[0] == []
 
 
 def test_infrastructure_error_never_becomes_marks(course: Course) -> None:
@@ -187,13 +309,24 @@ def test_a_link_to_another_students_folder_is_not_read(course: Course) -> None:
     assert "Because." not in course.to_mark("tiny", "student-b").read_text()
 
 
-def test_a_result_that_does_not_fit_the_release_is_refused(course: Course) -> None:
-    hand_in(course, "student-a", GOOD)
-    one = result("student-a")
-    one["requests"].append(request("extra", 1.0, 1.0))
-    store(course, one)
-    with pytest.raises(CourseError, match="extra"):
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ([("times_check", 3.0), ("answer_check", 2.0), ("extra", 1.0)], r"extra \(1 in the result, none in"),
+        ([("times_check", 30.0), ("answer_check", 2.0)], r"times_check \(30 in the result, 3 in the release\)"),
+        ([("times_check", 3.0)], r"answer_check \(none in the result, 2 in the release\)"),
+    ],
+)
+def test_a_result_that_does_not_fit_the_release_is_refused(course: Course, requests: Any, said: str) -> None:
+    for student in ("student-a", "student-b"):
+        hand_in(course, student, GOOD)
+        store(course, result(student))
+    changed = [request(name, most, most) for name, most in requests]
+    store(course, result("student-b", requests=changed))
+    with pytest.raises(CourseError, match=said):
         paperwork.merge(course, "tiny")
+    with paperwork.gradebook(course) as book:
+        assert not book.assignment_submissions("tiny")
 
 
 def test_formgrader_gets_no_markup_and_no_metadata_of_the_student(course: Course) -> None:
@@ -246,10 +379,33 @@ def test_late_days_extensions_and_free_days(released: Course, tmp_path: Path) ->
     a, b, c = paperwork.marks(course, "tiny")
     assert (a.late.days, a.late.free, a.total) == (2, 1, 4.0)
     assert (b.late.days, b.total, c.total) == (0, 5.0, 5.0)
+    assert "student-c,tiny,graded,,,5,0,5,9," in paperwork.export(course, ["tiny"])
     with paperwork.gradebook(course) as book:
         assert book.find_submission("tiny", "student-a").late_submission_penalty == 1.0
         assert book.find_submission("tiny", "student-b").extension.days == 1
     assert "student-a,tiny,graded,2,1,5,1,4,9," in paperwork.export(course, ["tiny"])
+
+
+def test_a_free_day_that_is_gone_is_charged_wherever_it_was(course: Course) -> None:
+    """An earlier assignment that turns up takes it; the later one's marks wait until they are merged again."""
+    settings = "due: 2030-03-01 23:59:00+00:00}\n  first: {due: 2030-02-01 23:59:00+00:00}\n"
+    late = "late: {free_days: 1, percent_per_day: 50}\n"
+    (course.root / "course.yml").write_text(f"course: a-course\nassignments:\n  tiny: {{{settings}{late}")
+    course = courses.load(course.root)
+    hand_in(course, "student-a", {**GOOD, "explain": ""}, "2030-03-02 10:00:00 UTC")
+    store(course, result("student-a"))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-a", 1.0)
+    assert exported(course, "student-a") == ("graded", "6", "yes")
+    path = course.submitted("first", "student-a")
+    path.parent.mkdir(parents=True)
+    (path.parent / "timestamp.txt").write_text("2030-02-02 10:00:00 UTC")
+    assert exported(course, "student-a") == (paperwork.NOT_MERGED, "3", "no")
+    with paperwork.gradebook(course) as book:  # as a merge of the earlier one does
+        paperwork._charge(course, book, Student("student-a"))
+        book.db.commit()
+        assert book.find_submission("tiny", "student-a").late_submission_penalty == 3.0
+    assert exported(course, "student-a") == ("graded", "3", "yes")
 
 
 def test_free_days_go_by_due_date_and_end() -> None:
@@ -343,6 +499,8 @@ def test_key_is_made_once_and_private(tmp_path: Path) -> None:
         ("course: c\nassignments: {../up: {}}", "cannot name"),
         ("course: c\nassignments: {ps1: {}}\nlate: {free_day: 1}", "did you mean 'free_days'"),
         ("course: c\nassignments: {ps1: {}}\nlate: {percent_per_day: 200}", "0 to 100"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {free_days: 1.5}", "whole days from 0"),
+        ("course: c\nassignments: {ps1: {}}\nlate: {most_days: 2.5}", "whole days from 0"),
         ("[", "cannot be read"),
     ],
 )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from initgrade import processes, values, walls, worker
 from initgrade import sandbox as ours
-from initgrade import values, worker
 from initgrade.sandbox import Limits, Outcome
 from tools import system_parts
 
@@ -164,12 +164,14 @@ subprocess.Popen(["sleep", "{marker}"], start_new_session=True)"""
 
 
 @pytest.mark.parametrize("bomb", ["while True:\n    try: os.fork()\n    except OSError: pass", "while True: os.fork()"])
-def test_fork_bomb(sandbox: list[str], bomb: str) -> None:
+def test_fork_bomb(sandbox: list[str], bomb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = walls.own_uid()
+    monkeypatch.setattr(walls, "own_uid", lambda _: uid)
     outcome = execute("import os\n" + bomb, limits=replace(LIMITS, seconds=2.0))
     assert outcome.started, outcome
     assert outcome.seconds < 3
     if os.geteuid() == 0:
-        assert alive(f"\x00{ours._own_uid()}\x00") == []
+        assert processes.of_user(uid) == []
 
 
 def test_as_an_ordinary_user(sandbox: list[str], request: pytest.FixtureRequest) -> None:
@@ -225,9 +227,9 @@ def test_a_sandbox_that_does_not_start_is_said_to_be_none(
 
 
 def test_a_lock_that_does_not_hold_is_noticed(sandbox: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    line = ours.command(LIMITS, 0, 0)
+    line = walls.command(1 << 20, 0, 0)
     place = line.index("--seccomp")
-    monkeypatch.setattr(ours, "command", lambda *_: line[:place] + line[place + 4 :])
+    monkeypatch.setattr(walls, "command", lambda *_: line[:place] + line[place + 4 :])
     outcome = execute("x = 1")
     assert not outcome.started
     assert "system calls" in outcome.reason
@@ -240,14 +242,14 @@ def test_a_package_that_is_not_there_is_nobodys_mark(sandbox: list[str]) -> None
 
 
 def test_no_filter_for_an_unknown_machine() -> None:
-    with pytest.raises(ours.NoSandbox, match="s390x"):
-        ours.seccomp("s390x")
-    assert len(ours.seccomp("aarch64")) % 8 == 0
+    with pytest.raises(walls.NoSandbox, match="s390x"):
+        walls.seccomp("s390x")
+    assert len(walls.seccomp("aarch64")) % 8 == 0
 
 
 def test_course_inside_what_submissions_see_is_noticed(tmp_path: Path) -> None:
-    assert ours.exposed(Path(sys.prefix) / "lib" / "course" / "checks.py")
-    assert ours.exposed(tmp_path / "checks.py") is None
+    assert walls.exposed(Path(sys.prefix) / "lib" / "course" / "checks.py")
+    assert walls.exposed(tmp_path / "checks.py") is None
 
 
 def test_trusted_container_has_limits_as_well() -> None:
@@ -255,6 +257,47 @@ def test_trusted_container_has_limits_as_well() -> None:
     assert answered(outcome) == 7
     slow = execute("import time\ntime.sleep(9)", trust_container=True, limits=replace(LIMITS, seconds=0.5))
     assert (slow.started, slow.ended) == (True, "timed_out")
+
+
+TRUSTED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from initgrade import sandbox
+open("key", "w").close()
+os.chmod("key", 0o600)
+source = '''import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execlp("sleep", "sleep", "MARKER")
+    os._exit(0)
+os.wait()
+print(os.getuid())
+open("key")'''
+done = sandbox.execute(
+    [dict(id="a", source=source)], [], variant=dict(), limits=sandbox.Limits(seconds=20), trust_container=True
+)
+print(done.started, done.ended, done.output, done.messages)
+"""
+
+
+def test_root_in_a_trusted_container_becomes_an_ordinary_user() -> None:
+    """Where that user can read Python: the course's key then stays the marker's, and no process survives."""
+    if os.geteuid() != 0 or not os.access("/usr/bin/python3", os.X_OK):
+        assert walls.own_uid(locked=False) == 0 or walls.readable_by_others()
+        return
+    marker = f"8{os.getpid()}.5"
+    with tempfile.TemporaryDirectory() as home:
+        shutil.copytree(Path(ours.__file__).parent, f"{home}/initgrade", ignore=shutil.ignore_patterns("__pycache__"))
+        for mode, says, survives in ((0o755, "PermissionError", 0), (0o700, "True finished 0", 1)):
+            Path(home).chmod(mode)
+            line = ["/usr/bin/python3", "-B", "-c", TRUSTED.replace("MARKER", marker), home]
+            done = subprocess.run(line, capture_output=True, text=True, cwd=home, timeout=60)
+            assert says in done.stdout, done
+            assert len(alive(marker)) == survives
+            for pid in processes.of_user(0) if survives else []:
+                if f"sleep\x00{marker}\x00" == processes.command_line(pid):
+                    os.kill(pid, 9)
 
 
 CROSSING: list[Any] = [

@@ -481,7 +481,13 @@ _FOLDERS = "|".join(("ro" + "ot", "ho" + "me", "wo" + "rk", "tm" + "p", "Us" + "
 _HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download." + "pytorch.org", "npm" + "js.org", "ana" + "conda.org")
 _HOST = "|".join(map(re.escape, _HOSTS))
 _OURS_ALONE = re.compile(rf"(?<![\w.)}}/*-])/({_FOLDERS})(?![\w-])|{_HOST}")
-_INSIDE_A_SANDBOX = ("initgrade/sandbox.py", "tests/test_sandbox.py", "tests/test_adversaries.py")
+_INSIDE_A_SANDBOX = (
+    "initgrade/processes.py",
+    "initgrade/sandbox.py",
+    "initgrade/walls.py",
+    "tests/test_sandbox.py",
+    "tests/test_adversaries.py",
+)
 
 
 def tracked(root: Path = ROOT) -> list[Path]:

@@ -1,19 +1,19 @@
 """Capstone: measure six networks that have something wrong, name it, and repair one.
 
-Which network has which fault, and in which order, comes from the marker's generator and is nowhere in the variant. The
-judge reads the fault off the exact structure of what it sent, which is sharper than any measurement of signals.
+Which network has which fault follows from the course's key: each student has another order, and no submission sees it.
+The networks are drawn after the work was handed in. The judge reads the fault off the exact structure of what it sent,
+which is sharper than any measurement of signals.
 
 α and power:
 
 - `forward`, `backward`: exact.
-- `diagnose`: 36 networks. The share is the mean over faults of the part that was named, less what a guess gets: one
-  name for all earns nothing, names drawn at random 3 % on average. Some fault is absent with probability 0.008, and is
-  then not counted.
-- `repair`: 20 pairs of networks that see the same batches. A pair is won by a loss below 0.7 times the baseline's.
-  A start that is no better wins a pair with probability ½ or less, and so all 20 with 2⁻²⁰ < 10⁻⁶; 17 or more, which
-  give half of the points, with 0.0013. A right start has a mean log ratio of −1.1 (tanh) to −2.0 (GELU): ln 0.7 lies
-  eight or more standard deviations above it, so that it hardly ever misses a pair. Weights that are too small win none,
-  and Xavier's in a ReLU network too few.
+- `diagnose`: 36 networks, six with each fault. The share is the mean over faults of the part that was named, less what
+  a guess gets: one name for all earns nothing, names drawn at random 3 % on average.
+- `repair`: 20 pairs of networks, each with a start, a baseline and batches of its own. A pair is won by a loss below
+  0.7 times the baseline's. A start that is no better wins a pair with probability ½ or less, and so all 20 with
+  2⁻²⁰ < 10⁻⁶; 17 or more, which give half of the points, with 0.0013. A right start has a mean log ratio of −1.1 (tanh)
+  to −2.0 (GELU): ln 0.7 lies eight or more standard deviations above it, so that it hardly ever misses a pair. Weights
+  that are too small win none, and Xavier's in a ReLU network too few.
 """
 
 import math
@@ -22,22 +22,25 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 FAULTS = ("symmetric", "vanishing", "exploding", "saturated", "dead", "inputs")
-CALLS, PAIRS, BATCH = 36, 20, 32
+EACH, PAIRS, BATCH = 6, 20, 32
+CALLS = EACH * len(FAULTS)
 STEPS, RATE, LAST = 80, 0.05, 20
 MARGIN = 0.7
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw the size of the six networks, and the network that is to be repaired."""
+    """Draw the size of the networks, the network that is to be repaired, and what only the marker knows."""
     activation, width = str(rng.choice(["relu", "leaky_relu", "gelu", "tanh"])), int(rng.integers(48, 57))
     return {
         "width": int(rng.integers(24, 37)),
         "depth": int(rng.integers(7, 11)),
         "patient": {"activation": activation, "widths": [64, *[width] * 6, 10]},
+        "_order": rng.permutation(EACH * FAULTS).tolist(),
+        "_shuffle": int(rng.integers(2**31)),
     }
 
 
@@ -75,9 +78,9 @@ def fault_of(asked: dict[str, Any]) -> str:
     return "healthy" if square < 2.5 else "exploding" if asked["activation"] == "relu" else "saturated"
 
 
-def _network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Ask about one of the six, in an order that no variant tells."""
-    return sick(FAULTS[rng.integers(len(FAULTS))], variant["width"], variant["depth"], rng)
+def _networks(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask about fresh networks, in the student's own order of faults."""
+    return [sick(fault, variant["width"], variant["depth"], rng) for fault in variant["_order"]]
 
 
 def _signals(asked: dict[str, Any]) -> list[np.ndarray]:
@@ -163,7 +166,9 @@ def _parameters(value: Any, widths: list[int]) -> tuple[list[np.ndarray], list[n
     )
 
 
-def duel(starts: list[tuple[list[np.ndarray], list[np.ndarray]]], asked: dict[str, Any]) -> tuple[np.ndarray, ...]:
+def duel(
+    starts: list[tuple[list[np.ndarray], list[np.ndarray]]], asked: dict[str, Any], rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
     """Train the starts beside the baseline, each pair on the same batches, and return both losses over the steps.
 
     Pixels and classes are shuffled, so that weights that were trained beforehand know nothing.
@@ -172,7 +177,7 @@ def duel(starts: list[tuple[list[np.ndarray], list[np.ndarray]]], asked: dict[st
 
     import initnotes as ini
 
-    rng, replicas = np.random.default_rng(asked["seed"]), len(starts)
+    replicas = len(starts)
     baseline = ini.Scheme(scale=1 / 3, mode="fan_in", distribution="uniform")
     nets = {
         name: ini.networks.Ensemble(asked["widths"], asked["activation"], baseline, rng=rng, replicas=replicas)
@@ -195,10 +200,12 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     """Train 20 pairs and test the signs: all must be won for α, 17 for half of the points."""
     starts = [_parameters(value, asked["widths"]) for value, asked in zip(values, arguments, strict=True)]
     flat = [np.concatenate([part.ravel() for part in weights + biases]) for weights, biases in starts]
-    repeated = judging.fresh(flat, what="the weights")
+    repeated = sampling.fresh(flat, what="the weights")
     if repeated.share < 1:
         return repeated
-    yours, baseline = duel(starts, arguments[0])
+    # Not of a seed that the submission saw: it could train against the shuffled pixels before it answers.
+    rng = np.random.default_rng([variant["_shuffle"], arguments[0]["seed"]])
+    yours, baseline = duel(starts, arguments[0], rng)
     with np.errstate(invalid="ignore"):  # a start that diverges has no loss, and wins no pair
         wins = int(np.sum(yours[:, -LAST:].mean(axis=1) < MARGIN * baseline[:, -LAST:].mean(axis=1)))
     p = float(stats.binom.sf(wins - 1, PAIRS, 0.5))
@@ -206,7 +213,7 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     curves = {"yours": np.median(yours, axis=0), "baseline": np.median(baseline, axis=0)}
     shown = {name: (steps[np.isfinite(curve)], curve[np.isfinite(curve)]) for name, curve in curves.items()}
     plot = judging.draw_plot("Median loss of 20 networks", "step", "loss", **shown)
-    share = 1.0 if p < judging.ALPHA else 0.5 if p < 0.01 else 0.0
+    share = 1.0 if p < sampling.ALPHA else 0.5 if p < 0.01 else 0.0
     message = f"Your loss is at most {MARGIN} times the baseline's in {wins} of {PAIRS} pairs; {PAIRS} are wanted."
     return Verdict(share, message, p, plot)
 
@@ -217,7 +224,9 @@ ASSIGNMENT = Assignment(
     requests=(
         Request("forward", "forward", 2.0, judge_forward, _small_network, repeats=2),
         Request("backward", "backward", 2.0, judge_backward, _with_gradient, repeats=2),
-        Request("diagnose", "diagnose", 4.0, judge_diagnose, _network, repeats=CALLS, seconds=20.0),
+        Request(
+            "diagnose", "diagnose", 4.0, judge_diagnose, series=_networks, repeats=EACH * len(FAULTS), seconds=20.0
+        ),
         Request("repair", "initialize", 4.0, judge_repair, _patient, repeats=PAIRS, seconds=20.0),
     ),
     make_variant=make_variant,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 START = (128, 192)  # fan_out and fan_in of the almost equal start
@@ -136,14 +136,14 @@ def judge_almost_equal(values: list[Any], arguments: list[dict[str, Any]], varia
     xi = [
         (judging.as_array(one, START, what="the start") / variant["value"] - 1) / variant["epsilon"] for one in values
     ]
-    alpha = judging.ALPHA / 3
+    alpha = sampling.ALPHA / 3
     spread = judging.combine(
-        judging.variance(xi[0], 1.0, START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
-        judging.law(xi[0], stats.norm(), START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
+        sampling.variance(xi[0], 1.0, START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
+        sampling.law(xi[0], stats.norm(), START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
         every=True,
     )
-    units = judging.uncorrelated(xi[0], START, what="ξ, a unit a row", alpha=alpha)
-    return judging.combine(spread, spread, units, judging.fresh(values, what="the start"))
+    units = sampling.uncorrelated(xi[0], START, what="ξ, a unit a row", alpha=alpha)
+    return judging.combine(spread, spread, units, sampling.fresh(values, what="the start"))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 PHI = {"linear": lambda z: z, "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}
@@ -47,12 +47,12 @@ def judge_draw_layer(values: list[Any], arguments: list[dict[str, Any]], variant
     spread, laws, units = [], [], []
     for value, one in zip(values, arguments, strict=True):
         shape, sigma = (one["fan_out"], one["fan_in"]), one["factor"] / np.sqrt(one["fan_in"])
-        what, alpha = f"the weights of shape {shape}", judging.ALPHA / 6
-        spread.append(judging.variance(value, sigma, shape, what=what, alpha=alpha))
-        laws.append(judging.law(value, stats.norm(scale=sigma), shape, what=what, alpha=alpha))
-        units.append(judging.uncorrelated(value, shape, what=what, alpha=alpha))
+        what, alpha = f"the weights of shape {shape}", sampling.ALPHA / 6
+        spread.append(sampling.variance(value, sigma, shape, what=what, alpha=alpha))
+        laws.append(sampling.law(value, stats.norm(scale=sigma), shape, what=what, alpha=alpha))
+        units.append(sampling.uncorrelated(value, shape, what=what, alpha=alpha))
     right = judging.combine(*spread, every=True)
-    apart = judging.combine(*units, judging.fresh(values, what="the weights"), every=True)
+    apart = judging.combine(*units, sampling.fresh(values, what="the weights"), every=True)
     return judging.combine(right, right, judging.combine(*laws, every=True), apart)
 
 

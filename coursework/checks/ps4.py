@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 REPLICAS = 1000
@@ -55,10 +55,10 @@ def judge_forward(values: list[Any], arguments: list[dict[str, Any]], variant: V
     without its ReLU, rms in place of mean squares, a sum in place of a mean, and one network for all.
     """
     asked = arguments[0]
-    exact = judging.through_relu(
+    exact = sampling.through_relu(
         values[0], asked["widths"][1:], REPLICAS, what="F of each network", scale=asked["sigma_w"] ** 2
     )
-    return judging.combine(exact, judging.fresh(values, what="F"), every=True)
+    return judging.combine(exact, sampling.fresh(values, what="F"), every=True)
 
 
 @judging.judge
@@ -75,10 +75,10 @@ def judge_backward(values: list[Any], arguments: list[dict[str, Any]], variant: 
     asked = arguments[0]
     n = asked["widths"]
     per_unit = judging.as_array(values[0], (REPLICAS,), what="B") * n[1] / n[-1]
-    exact = judging.through_relu(
+    exact = sampling.through_relu(
         per_unit, n[1:-1], REPLICAS, what="B of each network, times n_1/n_L", scale=asked["sigma_w"] ** 2
     )
-    return judging.combine(exact, judging.fresh(values, what="B"), every=True)
+    return judging.combine(exact, sampling.fresh(values, what="B"), every=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

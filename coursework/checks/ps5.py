@@ -2,7 +2,7 @@
 
 Power, at α = 1e-6 for each judged request:
 
-- `glorot_normal`, `glorot_uniform`: two draws of at least 12,000 weights each, judged by `judging.drawn`. Above 0.999
+- `glorot_normal`, `glorot_uniform`: two draws of at least 12,000 weights each, judged by `sampling.drawn`. Above 0.999
   against equation 1 of the paper and 1/fan_in (here at least 13 % off in the standard deviation), 2 lost or doubled,
   the bound of the uniform law taken for its std (√3), and each law in place of the other (half the points).
 - `fans`, `network_factors`, `compromise`: exact. 24 layers of three kinds are asked for; one kind is absent with
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 KINDS = ("linear", "conv", "transposed")
@@ -78,14 +78,14 @@ def _glorot_std(asked: dict[str, Any]) -> float:
 def judge_normal(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Test the draws against N(0, 2/(fan_in + fan_out))."""
     laws = [stats.norm(scale=_glorot_std(asked)) for asked in arguments]
-    return judging.drawn(values, laws, [asked["shape"] for asked in arguments], what="the weights")
+    return sampling.drawn(values, laws, [asked["shape"] for asked in arguments], what="the weights")
 
 
 def judge_uniform(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Test the draws against the uniform law of the same variance."""
     bounds = [math.sqrt(3) * _glorot_std(asked) for asked in arguments]
     laws = [stats.uniform(-bound, 2 * bound) for bound in bounds]
-    return judging.drawn(values, laws, [asked["shape"] for asked in arguments], what="the weights")
+    return sampling.drawn(values, laws, [asked["shape"] for asked in arguments], what="the weights")
 
 
 def _network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:

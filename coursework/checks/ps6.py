@@ -2,7 +2,7 @@
 
 Power, at α = 1e-6:
 
-- `he_leaky`: two draws of at least 12,000 weights each, judged by `judging.drawn`. Above 0.999 against the slope
+- `he_leaky`: two draws of at least 12,000 weights each, judged by `sampling.drawn`. Above 0.999 against the slope
   forgotten, 1 + a in place of 1 + a², 1 − a², He's rule backward (fans that differ by a factor of 2 or more), and the
   uniform law (half the points). Slopes are from 0.45 to 0.7, so that each is 6 % off or more.
 - The other requests are exact. A rule that misses the kink at 0, or a Gauss-Hermite rule for the weight exp(−x²), is
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -88,7 +88,7 @@ def judge_he(values: list[Any], arguments: list[dict[str, Any]], variant: Varian
         stats.norm(scale=math.sqrt(2 / ((1 + asked["slope"] ** 2) * math.prod(asked["shape"][1:]))))
         for asked in arguments
     ]
-    return judging.drawn(values, laws, shapes, what="the weights")
+    return sampling.drawn(values, laws, shapes, what="the weights")
 
 
 def _own_mix(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Power, at α = 1e-6:
 
-- `truncated_normal`: two draws of at least 12,000 weights each, judged by `judging.drawn`. Above 0.999 against a cut
+- `truncated_normal`: two draws of at least 12,000 weights each, judged by `sampling.drawn`. Above 0.999 against a cut
   that is not corrected (at least 9 % off in the standard deviation for the cuts from 1.3 to 2.1) and, for half the
   points, against clipping in its place and a cut at an absolute ±2 as torch's default, here a plain normal.
 - The other requests are exact, to the tolerance that the notebook states.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from initgrade import judging
+from initgrade import judging, sampling
 from initgrade.assignment import Assignment, Request, Variant, Verdict
 from initnotes import theory
 
@@ -58,7 +58,7 @@ def judge_truncated(values: list[Any], arguments: list[dict[str, Any]], variant:
     laws = [
         stats.truncnorm(-asked["cut"], asked["cut"], scale=asked["std"] / _kept(asked["cut"])) for asked in arguments
     ]
-    return judging.drawn(values, laws, shapes, what="the weights")
+    return sampling.drawn(values, laws, shapes, what="the weights")
 
 
 def constants(target: float) -> tuple[float, float]:

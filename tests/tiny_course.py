@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from initgrade import course as courses
 from initgrade.course import Course
+from initgrade.submission import handed_in
 
 CHECKS = """
 import numpy as np
@@ -103,9 +105,18 @@ def result(student: str, points: tuple[float, float] = (3.0, 2.0), **more: Any) 
 def store(course: Course, one: dict[str, Any]) -> Path:
     """Store a result, with the hash of what was handed in."""
     path = course.submitted("tiny", one["student"])
-    if one["hashes"]["submission"] is None and path.is_file():
-        one["hashes"] = {**one["hashes"], "submission": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if one["hashes"]["submission"] is None:
+        one["hashes"] = {**one["hashes"], "submission": handed_in(path)}
     path = course.results("tiny") / f"{one['student']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(one))
     return path
+
+
+def dies(place: Path, times: int, student: str) -> dict[str, Any]:
+    """Mark a student, but end the marker's process so many times before; here, as that process imports this file."""
+    before = len(list(place.glob("died-*")))
+    if student == "b" and before < times:
+        (place / f"died-{before}").touch()
+        os._exit(1)
+    return {"student": student}
