@@ -316,7 +316,7 @@ def test_interrupted_drift_shows_its_table(monkeypatch: pytest.MonkeyPatch, caps
     assert drift.main() == 1
     shown = capsys.readouterr().out
     assert shown.count("as stored") == 3
-    assert shown.endswith("Not run: MKL_CBWR=COMPATIBLE, OMP_NUM_THREADS=1, OMP_NUM_THREADS=2.\n")
+    assert shown.endswith("Not run: MKL_CBWR=COMPATIBLE, NumPy's baseline, OMP_NUM_THREADS=1, OMP_NUM_THREADS=2.\n")
 
 
 @pytest.mark.parametrize(("same", "code"), [(True, 0), (False, 1)])

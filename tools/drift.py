@@ -13,20 +13,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from .notebooks import CELL_TIMEOUT, ROOT, chapters, own_folders
 
+_NUMPY = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))  # what NumPy chooses from here
 SETTINGS: dict[str, dict[str, str]] = {
     "plain": {},
     "ATEN_CPU_CAPABILITY=default": {"ATEN_CPU_CAPABILITY": "default"},
     "ATEN_CPU_CAPABILITY=avx2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "MKL_CBWR=COMPATIBLE": {"MKL_CBWR": "COMPATIBLE"},
+    "NumPy's baseline": {"NPY_DISABLE_CPU_FEATURES": _NUMPY},
     "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
     "OMP_NUM_THREADS=2": {"OMP_NUM_THREADS": "2"},
 }
 SLOWDOWN = 5  # plain instructions without vectors are that much slower at most
 
 CANARY = """
-import hashlib, torch
+import hashlib, numpy, torch
 rng = torch.Generator().manual_seed(1)
 weights = [torch.randn(64, 64, generator=rng, dtype=torch.float64).div(8).requires_grad_() for _ in range(10)]
 inputs = torch.randn(64, 64, generator=rng, dtype=torch.float64)
@@ -36,7 +40,8 @@ for _ in range(20):
         hidden = torch.tanh(hidden @ weight.T)
     gradients = torch.autograd.grad(hidden.square().mean(), weights)
     weights = [(w - 0.1 * g).detach().requires_grad_() for w, g in zip(weights, gradients)]
-print(hashlib.sha256(b"".join(w.detach().numpy().tobytes() for w in weights)).hexdigest())
+arrays = [w.detach().numpy() for w in weights] + [numpy.tanh(inputs.numpy()), numpy.exp(inputs.numpy())]
+print(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest())
 """
 
 
