@@ -242,7 +242,7 @@ def test_what_a_seed_fixes() -> None:
         ("no", "yes", "yes"),
         ("no", "no", "no"),
         ("yes", "yes", "yes"),
-        ("no", "no", "yes"),
+        ("yes", "yes", "yes"),
         ("yes", "yes", "–"),
         ("no", "no", "no"),
     ]
