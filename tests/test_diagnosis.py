@@ -408,12 +408,20 @@ def odd():
 
 def unfit():
     return good()[0], torch.randn(32, 9)
+
+def leaves():
+    raise SystemExit(0)
+
+number = 3
 """
+BROKEN = {"my_syntax": "def f(:", "my_exit": "import sys; sys.exit(0)", "my_error": "1 / 0"}
 
 
 @pytest.fixture
 def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_factories.py").write_text(FACTORIES, encoding="utf-8")  # type: ignore[operator]
+    for name, text in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")  # type: ignore[operator]
     monkeypatch.chdir(tmp_path)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "path", list(sys.path))
 
@@ -430,6 +438,12 @@ def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
         ("my_factories:gone", 2, "it has"),
         ("my_factories", 2, "expected package.module:factory"),
         ("no_such_module:f", 2, "cannot import"),
+        ("my_factories:leaves", 2, "SystemExit: 0"),
+        ("my_factories:number.x", 2, "has no 'number.x'; it has as_integer_ratio"),
+        ("my_syntax:f", 2, "cannot import 'my_syntax': SyntaxError"),
+        ("my_exit:f", 2, "cannot import 'my_exit': SystemExit: 0"),
+        ("my_error:f", 2, "cannot import 'my_error': ZeroDivisionError"),
+        (".x:f", 2, "cannot import '.x': TypeError"),
     ],
 )
 def test_the_command_line(name: str, status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
