@@ -620,6 +620,7 @@ def _broken(tensor: Tensor, *, may_mask: bool) -> bool:
 
 def _is_mask(x: Tensor) -> bool:
     """Whether a tensor looks like what is added to scores to hide some: 0 or less, and very far below somewhere."""
+    x = x.detach()
     return bool(x.numel()) and float(x.max()) <= 0 and float(x.min()) <= MASKED
 
 
@@ -714,7 +715,7 @@ def _stopped_findings(model: nn.Module, facts: Sequence[Layer], seen: _Examiner,
     # what the loss does not use has no gradient at all; without a recurrent weight a layer forgets, and learns it
     used = [(fact, one) for fact, one in pairs if not math.isnan(one["norm ∂W"])]
     zero = [(fact, one) for fact, one in used if any("_hh" not in name for name in one["zero"])]
-    may = [(fact, one) for fact, one in zero if (fact.last or fact.bypassed) and one["rms x"] > 0]
+    may = [(fact, one) for fact, one in zero if (fact.last or fact.bypassed) and one["rms x"] > 0 and one["rms W"] == 0]
     right = [fact for fact, _ in may] if any(one["norm ∂W"] > 0 for _, one in may) else []
     wrong = [(fact, one) for fact, one in zero if fact not in right]
     if wrong:
