@@ -28,7 +28,7 @@ def load(name: str) -> Any:
     Raises
     ------
     UnusableError
-        If the name has another form, or there is no such module or factory.
+        If the name has another form, there is no such module or factory, or the module fails.
     """
     module, colon, factory = name.partition(":")
     if not (module and colon and factory):
@@ -37,11 +37,11 @@ def load(name: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = import_module(module)
-    except ImportError as error:
-        raise UnusableError(f"cannot import {module!r}: {error}") from error
+    except (Exception, SystemExit) as error:  # a module is free to do anything
+        raise UnusableError(f"cannot import {module!r}: {type(error).__name__}: {error}") from error
     for part in factory.split("."):
         if not hasattr(found, part):
-            offered = ", ".join(one for one in vars(found) if callable(getattr(found, one)) and one[0] != "_")
+            offered = ", ".join(one for one in dir(found) if one[0] != "_" and callable(getattr(found, one, None)))
             raise UnusableError(f"{module!r} has no {factory!r}; it has {offered or 'nothing that can be called'}")
         found = getattr(found, part)
     return found
@@ -60,14 +60,14 @@ def report_of(name: str) -> Any:
     factory = load(name)
     try:
         made = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnusableError(f"{name} raised {type(error).__name__}: {error}") from error
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         given = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
         raise UnusableError(f"{name} must return (model, batch) or (model, batch, loss), got {given}")
     try:
         return audit(*made)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnusableError(f"{type(error).__name__}: {error}") from error
 
 

@@ -11,13 +11,15 @@ import json
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from . import activations, layers, measure, theory
 from .graph import Graph, slopes
@@ -70,6 +72,7 @@ _SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_
 _GAINS = {"he_normal": math.sqrt(2.0), "lecun_normal": 1.0, "xavier_normal": 1.0}
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  "}
+MASKED = -1e4  # what is 0 or less, and this low somewhere, is a mask
 _SAMPLE = 2**17  # numbers of a layer from which the spread over inputs is estimated
 _FAR = {"sigmoid": 4.6, "tanh": 3.0}  # |z| beyond which |φ′| < 0.01
 
@@ -280,8 +283,7 @@ def _check_arguments(model: nn.Module, batch: Any) -> None:
     """Raise if the parts of a tuple or dict are not what forward takes."""
     if isinstance(batch, Tensor):
         return
-    parts: tuple[Any, ...] = () if isinstance(batch, Mapping) else tuple(batch)
-    named = dict(batch) if isinstance(batch, Mapping) else {}
+    parts, named = _arguments(batch)
     try:
         inspect.signature(model.forward).bind(*parts, **named)
     except TypeError as error:
@@ -310,19 +312,36 @@ def _copied(value: Any, leaves: list[Tensor]) -> Any:
         return copy
     if isinstance(value, Mapping):
         return {key: _copied(one, leaves) for key, one in value.items()}
-    return [_copied(one, leaves) for one in value] if isinstance(value, (tuple, list)) else value
+    if not isinstance(value, (tuple, list)):
+        return value
+    parts: Any = [_copied(one, leaves) for one in value]
+    if isinstance(value, tuple):
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return parts
 
 
-def _called(model: nn.Module, batch: Any) -> Any:
-    if isinstance(batch, dict):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, list) else model(batch)
+def _arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments by place and by name that a batch stands for; packed sequences are tuples, but one."""
+    if isinstance(batch, Mapping):
+        return (), dict(batch)
+    spread = isinstance(batch, (tuple, list)) and not isinstance(batch, PackedSequence)
+    return (tuple(batch) if spread else (batch,)), {}
+
+
+def _opened(outputs: Any) -> Any:
+    """Return the attributes of an object that is no container, such as a dataclass; others as they are."""
+    closed = isinstance(outputs, (Tensor, tuple, list, Mapping)) or not hasattr(outputs, "__dict__")
+    return outputs if closed else vars(outputs)
 
 
 def _projected(outputs: Any) -> Tensor:
     """Return a random projection of all outputs with signs of its own generator."""
-    signs, total = torch.Generator().manual_seed(0), []
-    for one in _tensors(outputs):
+    signs, total, found = torch.Generator().manual_seed(0), [], list(_tensors(_opened(outputs)))
+    if not found:
+        raise ValueError(
+            f"no tensor was found in the outputs, a {type(outputs).__name__}; pass loss=, which takes them"
+        )
+    for one in found:
         if one.is_floating_point() and one.requires_grad:
             sign = torch.randint(0, 2, one.shape, generator=signs).to(one) * 2 - 1
             total.append((one * sign).sum() / math.sqrt(max(1, one.numel())))
@@ -337,7 +356,8 @@ def _examined(model: nn.Module, parameters: Sequence[nn.Parameter], batch: Any, 
     copies = _copied(batch, leaves)
     entries = [one.grad_fn for one in leaves]
     with _Examiner(model, parameters) as seen:
-        outputs = _called(model, copies)
+        parts, named = _arguments(copies)
+        outputs = model(*parts, **named)
         seen.stop()
         if not seen.layers:
             raise ValueError(
@@ -359,10 +379,12 @@ def _examined(model: nn.Module, parameters: Sequence[nn.Parameter], batch: Any, 
             *_symmetric_findings(facts, seen),
             *_info_findings(facts, graph),
         ]
+        modules = dict(model.named_modules()) | {_plain_name(one["name"]): one["module"] for one in seen.layers}
         sick = {one.kind for one in found if one.severity == "error"}
         if not sick & {"not finite", "zero weights"}:
             found += [*units, *_gate_findings(facts, seen), *_scale_findings(facts), *_slope_findings(facts)]
         found += _loss_findings(value, fair, facts, found)
+    found = [_finished(one, modules) for one in found]
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), KINDS.index(one.kind)))
     return Report(type(model).__name__, found, tuple(facts), value)
 
@@ -396,6 +418,7 @@ class _Examiner(measure._Recorder):
         layer |= {"node": z.grad_fn, "signal": _spread(z.detach(), self.axes[-1]), "norm ∂W": math.nan}
         layer["rms x"] = math.nan if x is None else _rms(x)
         layer["rms W"] = math.nan if weight is None else _rms(weight)
+        layer["zero"] = _zeros(module, layer["rms W"])
         layer["distinct"], layer["units"] = _counted(module, layer.get("distinct_units"))
 
     def backward(self, value: Tensor) -> None:
@@ -430,12 +453,21 @@ class _Examiner(measure._Recorder):
 def _norm(x: Tensor) -> float:
     """Return the Euclidean norm; scaled first where the squares leave the range of the dtype."""
     x = x.detach().flatten()
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     size = math.sqrt(float(torch.dot(x, x))) if x.is_floating_point() else 0.0  # the fastest pass over memory
     if not 1e-15 < size < 1e15:
         most = float(x.abs().max())
         scaled = x / most if 0 < most < math.inf else x
         size = most * math.sqrt(float(torch.dot(scaled, scaled))) if scaled is not x else most
     return size
+
+
+def _zeros(module: nn.Module, first: float) -> list[str]:
+    """Return the names of the weights that are all zero, if the root mean square of the first is known."""
+    if not isinstance(module, (*_RECURRENT, nn.MultiheadAttention)):
+        return ["weight"] if first == 0 else []
+    weights = {name: getattr(module, name) for name in layers._weights(module)}
+    return [name for name, one in weights.items() if isinstance(one, Tensor) and not bool(one.detach().any())]
 
 
 def _rms(x: Tensor) -> float:
@@ -501,70 +533,156 @@ def _scheme(activation: str | None) -> str:
     return _SCHEMES.get(activation, "he_normal")
 
 
-def _draw(facts: Sequence[Layer]) -> str:
-    """Return code that draws these layers anew, each with the scheme that fits what follows."""
+_Modules = Mapping[str, nn.Module]  # by name: all of the model's, "" the model, and the layers that were seen
+
+
+def _draw(facts: Sequence[Layer], modules: _Modules) -> str:
+    """Return code that draws these layers anew, each with the scheme that fits what follows.
+
+    What is computed from other parameters is left out: no call draws it.
+    """
     lines = []
     for scheme in dict.fromkeys(_scheme(one.activation) for one in facts):
-        own = [one for one in facts if _scheme(one.activation) == scheme]
+        own = dict.fromkeys(_plain_name(one.name) for one in facts if _scheme(one.activation) == scheme)
         for by_hand in (False, True):
-            chosen = [_plain_name(one.name) for one in own if (one.kind not in _INITIALIZED) == by_hand]
+            known = [name for name in own if not _computed(modules[name])]
+            chosen = tuple(name for name in known if _has_rule(modules[name]) != by_hand)
+            whole = chosen[:1] and modules[chosen[0]] is modules[""]  # the model is a layer itself
+            code = _DRAWN[by_hand]("model" if whole else "model.get_submodule(name)", scheme)
             if chosen:
-                lines += [f"for name in {tuple(dict.fromkeys(chosen))!r}:", *_DRAWN[by_hand](scheme)]
+                lines += code if whole else [f"for name in {chosen!r}:", *(f"    {line}" for line in code)]
     return "\n".join(lines)
 
 
-_INITIALIZED = (
-    *("Linear", "Embedding", "MultiheadAttention"),
-    *(f"Conv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
-    *(f"{kind}{cell}" for kind in ("RNN", "LSTM", "GRU") for cell in ("", "Cell")),
-)
-_DRAWN: dict[bool, Callable[[str], list[str]]] = {
-    False: lambda scheme: [f'    ini.initialize_(model.get_submodule(name), "{scheme}", rng=rng)'],
-    True: lambda _: [
-        "    for p in model.get_submodule(name).parameters():",
-        "        torch.nn.init.xavier_uniform_(p) if p.dim() > 1 else torch.nn.init.zeros_(p)",
+def _has_rule(module: Any) -> bool:
+    """Whether `layers.initialize_` draws this module: a layer with a rule whose weights are its own parameters."""
+    return isinstance(module, layers._LAYERS) and all(one in module._parameters for one in layers._weights(module))
+
+
+def _computed(module: nn.Module) -> bool:
+    """Whether a layer's weight is computed from other parameters: weight norm, pruning and the like."""
+    return isinstance(module, layers._LAYERS) and not _has_rule(module)
+
+
+_DRAWN: dict[bool, Callable[[str, str], list[str]]] = {
+    False: lambda layer, scheme: [f'ini.initialize_({layer}, "{scheme}", rng=rng)'],
+    True: lambda layer, _: [
+        f"for p in {layer}.parameters():",
+        "    torch.nn.init.xavier_uniform_(p) if p.dim() > 1 else torch.nn.init.zeros_(p)",
     ],
 }
 
 
-def _of(kind: str, facts: Sequence[Layer], severity: str, evidence: str, fix: str | None = None) -> Finding:
+def _of(kind: str, facts: Sequence[Layer], severity: str, evidence: str, fix: Any = None) -> Finding:
+    """Return a finding about these layers; its fix, if it is a function, gets the modules by `_finished`."""
     names = tuple(dict.fromkeys(_plain_name(one.name) for one in facts))
-    return Finding(kind, names[0], severity, evidence, _draw(facts) if fix is None else fix, names)
+    return Finding(kind, names[0], severity, evidence, partial(_draw, facts) if fix is None else fix, names)  # type: ignore[arg-type]
+
+
+def _finished(one: Finding, modules: _Modules) -> Finding:
+    """Return a finding with its fix written, and with the layers named whose weights no fix can draw."""
+    make: Any = one.fix
+    if not callable(make):
+        return one
+    computed = [name for name in one.layers if _computed(modules[name])]
+    said = f"; the weight of {', '.join(computed[:3])} is computed from others: set these" if computed else ""
+    return replace(one, fix=make(modules), evidence=one.evidence + said)
 
 
 def _finite_findings(
     model: nn.Module, batch: Any, facts: Sequence[Layer], loss: float | None, seen: _Examiner
 ) -> Iterator[Finding]:
-    bad = [one for one in _tensors(batch) if one.is_floating_point() and not _finite(one)]
+    first = [one for one in facts if not math.isfinite(one.size)]
+    bad = [(path, one) for path, one in _places(batch) if _broken(one, may_mask=not first)]
     if bad:
-        fix = "batch = torch.nan_to_num(batch)  # better: find out where it comes from"
+        code = "{0} = torch.nan_to_num({0})  # better: find out where it comes from"
+        fix = "\n".join(_replaced(batch, path, code) for path, _ in bad)
         yield Finding("not finite", "inputs", "error", "the inputs hold NaN or infinity", fix)
     known = {id(_matrix(one["module"])) for one in seen.layers if math.isfinite(one["rms W"])}
-    broken = [name for name, one in model.named_parameters() if id(one) not in known and not _finite(one)]
+    broken = [name for name, one in model.named_parameters() if id(one) not in known]
+    broken = [name for name in broken if _broken(model.get_parameter(name), may_mask=not first)]
     if broken:
-        places = tuple(dict.fromkeys(name.rpartition(".")[0] for name in broken))
-        fix = f"for name in {places!r}:\n    model.get_submodule(name).reset_parameters()"
-        yield Finding("not finite", places[0], "error", f"NaN or infinity in {', '.join(broken[:3])}", fix, places)
-    first = [one for one in facts if not math.isfinite(one.size)]
+        places = tuple(dict.fromkeys(name.rpartition(".")[0] or type(model).__name__ for name in broken))
+        said = f"NaN or infinity in {', '.join(broken[:3])}"
+        yield Finding("not finite", places[0], "error", said, _reset(model, broken), places)
     if first and not bad and not broken:
         yield _of("not finite", first, "error", "its outputs overflow, although inputs and weights are finite")
     if loss is not None and not math.isfinite(loss) and not (bad or broken or first):
         yield Finding("not finite", "loss", "error", f"the loss is {loss}, although all layers are finite")
 
 
-def _finite(tensor: Tensor) -> bool:
-    return not tensor.numel() or math.isfinite(_norm(tensor))
+def _broken(tensor: Tensor, *, may_mask: bool) -> bool:
+    """Whether a tensor holds NaN or infinity, as a mask only where it `may_mask`."""
+    if not tensor.numel() or not tensor.is_floating_point() or math.isfinite(_norm(tensor)):
+        return False
+    return not (may_mask and _is_mask(tensor))
+
+
+def _is_mask(x: Tensor) -> bool:
+    """Whether a tensor looks like what is added to scores to hide some: 0 or less, and very far below somewhere."""
+    x = x.detach()
+    return bool(x.numel()) and float(x.max()) <= 0 and float(x.min()) <= MASKED
+
+
+def _reset(model: nn.Module, names: Sequence[str]) -> str:
+    """Return code that gives parameters the start of their layers, where these have one, or a plain one."""
+    owners = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    known = tuple(one for one in owners if callable(getattr(model.get_submodule(one), "reset_parameters", None)))
+    rest = tuple(name for name in names if name.rpartition(".")[0] not in known)
+    lines = []
+    if known == ("",):
+        lines += ["model.reset_parameters()"]
+    elif known:
+        lines += [f"for name in {known!r}:", "    model.get_submodule(name).reset_parameters()"]
+    if rest:
+        lines += [f"for name in {rest!r}:", "    p = model.get_parameter(name)"]
+        start = 'float(name.endswith(("weight", "scale", "gamma")))'
+        lines += [f"    torch.nn.init.xavier_uniform_(p) if p.dim() > 1 else torch.nn.init.constant_(p, {start})"]
+    return "\n".join(lines)
+
+
+def _places(batch: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
+    """Yield the tensors of a batch as `_tensors` does, each with the keys that lead to it."""
+    if isinstance(batch, Tensor):
+        yield path, batch
+    elif isinstance(batch, (tuple, list, Mapping)):
+        for key, one in batch.items() if isinstance(batch, Mapping) else enumerate(batch):
+            yield from _places(one, (*path, key))
+
+
+def _replaced(batch: Any, path: tuple[Any, ...], code: str) -> str:
+    """Return code that changes one tensor of a batch; in `code`, {0} is the tensor's name."""
+    if not path:
+        return code.format("batch")
+    at = "".join(f"[{key!r}]" for key in path)
+    return f"x = batch{at}\n{code.format('x')}\nbatch = {_rebuilt(batch, path, 'batch')}"
+
+
+def _rebuilt(value: Any, path: tuple[Any, ...], name: str) -> str:
+    """Return an expression for the container `name` with x at the end of the path."""
+    if not path:
+        return "x"
+    key = path[0]
+    inner = _rebuilt(value[key], path[1:], f"{name}[{key!r}]")
+    if isinstance(value, Mapping):
+        return f"{{**{name}, {key!r}: {inner}}}"
+    if hasattr(value, "_fields"):
+        return f"{name}._replace({value._fields[key]}={inner})"
+    ends = "()" if isinstance(value, tuple) else "[]"
+    parts = [f"*{name}[:{key}]"] * (key > 0) + [inner] + [f"*{name}[{key + 1}:]"] * (key + 1 < len(value))
+    return f"{ends[0]}{', '.join(parts)}{',' * (len(value) == 1)}{ends[1]}"
 
 
 def _input_findings(batch: Any, graph: Graph, entries: Sequence[Any]) -> Iterator[Finding]:
     """Judge each floating-point input by its size, its offset, and the spread of its features."""
-    real = [one.detach().double() for one in _tensors(batch) if one.is_floating_point()]
-    for x, node in zip(real, entries, strict=True):
-        wrong = _input_faults(x) if bool(torch.isfinite(x).all()) and x.numel() > 1 else []
+    real = [(path, one.detach()) for path, one in _places(batch) if one.is_floating_point()]
+    for (path, given), node in zip(real, entries, strict=True):
+        x = given.double()
+        wrong = _input_faults(x) if bool(torch.isfinite(x).all()) and x.numel() > 1 and not _is_mask(x) else []
         if wrong:
             severity = "info" if graph.follows(node)[1] else "warning"
             said = "; ".join(wrong) + (" (a normalization follows)" if severity == "info" else "")
-            yield Finding("unscaled inputs", "inputs", severity, said, _standardized(x))
+            yield Finding("unscaled inputs", "inputs", severity, said, _replaced(batch, path, _standardized(x, wrong)))
 
 
 def _input_faults(x: Tensor) -> list[str]:
@@ -583,22 +701,28 @@ def _input_faults(x: Tensor) -> list[str]:
     return wrong
 
 
-def _standardized(x: Tensor) -> str:
+def _standardized(x: Tensor, wrong: Sequence[str]) -> str:
+    if any(one.startswith("the largest feature") for one in wrong):
+        return "{0} = {0} - {0}.mean(0)\nstd = {0}.std(0, correction=0)\n{0} = {0} / torch.where(std > 0, std, 1.0)"
     if x.dim() == 2 and len(x) > 1:
-        return "batch = batch - batch.mean(0)\nbatch = batch / batch.square().mean().sqrt()"
-    return "batch = (batch - batch.mean()) / batch.std()"
+        return "{0} = {0} - {0}.mean(0)\n{0} = {0} / {0}.square().mean().sqrt()"
+    return "{0} = ({0} - {0}.mean()) / {0}.std()"
 
 
 def _stopped_findings(model: nn.Module, facts: Sequence[Layer], seen: _Examiner, *, dead: bool) -> Iterator[Finding]:
     """Find weights that are all zero, and layers that no gradient reaches though no unit before them is `dead`."""
     pairs = list(zip(facts, seen.layers, strict=True))
-    zero = [(fact, one) for fact, one in pairs if one["rms W"] == 0]
-    may = [(fact, one) for fact, one in zero if (fact.last or fact.bypassed) and one["rms x"] > 0]
+    # what the loss does not use has no gradient at all; without a recurrent weight a layer forgets, and learns it
+    used = [(fact, one) for fact, one in pairs if not math.isnan(one["norm ∂W"])]
+    zero = [(fact, one) for fact, one in used if any("_hh" not in name for name in one["zero"])]
+    may = [(fact, one) for fact, one in zero if (fact.last or fact.bypassed) and one["rms x"] > 0 and one["rms W"] == 0]
     right = [fact for fact, _ in may] if any(one["norm ∂W"] > 0 for _, one in may) else []
-    wrong = [fact for fact, one in zero if fact not in right]
+    wrong = [(fact, one) for fact, one in zero if fact not in right]
     if wrong:
-        said = "all weights are 0: nothing passes, forward or backward"
-        yield _of("zero weights", wrong, "error", said)
+        names = [name for name in wrong[0][1]["zero"] if name != "weight"]
+        what = f"{', '.join(names)} {'are' if names[1:] else 'is'}" if names else "all weights are"
+        said = f"{what} 0: nothing passes, forward or backward"
+        yield _of("zero weights", [fact for fact, _ in wrong], "error", said)
     if right:
         said = (
             "all weights are 0 where the data ends or has another way: right on purpose, it learns from the first step"
@@ -606,7 +730,10 @@ def _stopped_findings(model: nn.Module, facts: Sequence[Layer], seen: _Examiner,
         yield _of("zero weights", right, "info", said, "")
     gates = any(isinstance(one, layers._NORMS) and _all_zero(getattr(one, "weight", None)) for one in model.modules())
     cut = [fact for fact, one in pairs if one["norm ∂W"] == 0 and one["rms W"] != 0]
-    if cut and not wrong and not dead:
+    if cut and pairs[0][1]["rms x"] == 0 and all(one["rms x"] == 0 for fact, one in pairs if fact in cut):
+        said = "the inputs are all 0, so the gradient of the weights is too; pass inputs as in training"
+        yield _of("no gradient", cut, "error", said, "")
+    elif cut and not wrong and not dead:
         explained = bool(right) or gates
         said = "the gradient of the weights is exactly 0" + (" as long as what follows is 0" if explained else "")
         yield _of("no gradient", cut, "info" if explained else "error", said, "" if explained else None)
@@ -688,14 +815,17 @@ def _gate_findings(facts: Sequence[Layer], seen: _Examiner) -> list[Finding]:
         module = one["module"]
         if isinstance(module, nn.RNNBase) and module.mode != "RNN_RELU":
             limit = _FAR["tanh" if module.mode == "RNN_TANH" else "sigmoid"]
-            shares = [_gates_far(module, at, one["rms x"], fact.size, limit) for at in range(module.num_layers)]
+            stacks = [
+                (at, end) for at in range(module.num_layers) for end in ("", "_reverse")[: 1 + module.bidirectional]
+            ]
+            shares = [_gates_far(module, *stack, one["rms x"], fact.size, limit) for stack in stacks]
             found.append((max(shares), fact))
     return list(_worst("saturated units", found, SATURATED_WARNING, SATURATED_ERROR, "of the gates have |φ′| < 0.01"))
 
 
-def _gates_far(module: Any, at: int, rms_x: float, rms_h: float, limit: float) -> float:
+def _gates_far(module: Any, at: int, end: str, rms_x: float, rms_h: float, limit: float) -> float:
     """Return the share of gates beyond `limit`, for normal sums of this variance."""
-    into, back = (getattr(module, f"weight_{which}_l{at}").detach().double() for which in ("ih", "hh"))
+    into, back = (getattr(module, f"weight_{which}_l{at}{end}").detach().double() for which in ("ih", "hh"))
     size = rms_h if at else rms_x
     variance = size**2 * into.square().sum(1) + rms_h**2 * back.square().sum(1)
     return float(torch.erfc(limit / (2 * variance).sqrt()).mean())
@@ -711,14 +841,20 @@ def _loss_findings(
     name = _plain_name(last.name)
     causes = [one.kind for one in found if one.severity != "info" and (one.kind in _LOUD or name in one.layers)]
     evidence = f"{value:.3g} nats, and a fair guess has {fair[1]} = {fair[0]:.3g}: the logits are too large"
-    factor = min(0.5, 0.3 / last.size) if math.isfinite(last.size) else 0.5
-    fix = (
-        f"with torch.no_grad():\n    for p in model.get_submodule({name!r}).parameters():\n        p.mul_({factor:.2g})"
-    )
+    factor = min(0.5, 0.3 / last.size) if 0 < last.size < math.inf else 0.5
+    fix: Any = partial(_shrunk, name, factor)
     severity = "error" if value - fair[0] > LOSS_ERROR * fair[2] and not causes else "warning"
     if causes:  # which come first, then
         evidence, fix = f"{evidence}; see {causes[0]}", ""
     return [_of("initial loss", [last], severity, evidence, fix)]
+
+
+def _shrunk(name: str, factor: float, modules: _Modules) -> str:
+    """Return code that makes all parameters of a layer smaller; of one whose weight is computed, none."""
+    if _computed(modules[name]):
+        return ""
+    layer = "model" if modules[name] is modules[""] else f"model.get_submodule({name!r})"
+    return f"with torch.no_grad():\n    for p in {layer}.parameters():\n        p.mul_({factor:.2g})"
 
 
 _LOUD = ("unscaled inputs", "exploding signal")
@@ -803,7 +939,7 @@ def _drift(what: str, of: str, drift: tuple[float, float, int], chain: Sequence[
     known = "theory has no case here" if predicted is None else f"theory × {predicted[0]:.3g} for {predicted[1]}"
     severity = "error" if abs(rate) * (count - 1) > SLOPE_ERROR else "warning"
     kind = f"{'exploding' if rate > 0 else 'vanishing'} {what}"
-    return _of(kind, chain, severity, said + known, _rescued(chain))
+    return _of(kind, chain, severity, said + known, partial(_rescued, chain))
 
 
 def _predicted(chain: Sequence[Layer], forward: bool) -> tuple[float, str] | None:
@@ -827,14 +963,17 @@ def _predicted(chain: Sequence[Layer], forward: bool) -> tuple[float, str] | Non
     return float(np.exp(logs.mean())), f"{name} at σ_w = {np.median(sigma):.3g}"
 
 
-def _rescued(chain: Sequence[Layer]) -> str:
+def _rescued(chain: Sequence[Layer], modules: _Modules) -> str:
     """Return code that draws all layers anew; deep sigmoids, which no scale cures, become tanh."""
-    if sum(one.activation == "sigmoid" for one in chain) * 2 < len(chain):
-        return _draw(chain)
+    deep = sum(one.activation == "sigmoid" for one in chain)
+    if deep * 2 < len(chain):
+        return _draw(chain, modules)
     swap = [
         "for parent in list(model.modules()):",
         "    for name, child in list(parent.named_children()):",
         "        if isinstance(child, torch.nn.Sigmoid):",
         "            setattr(parent, name, torch.nn.Tanh())",
     ]
-    return "\n".join([*swap, _draw(chain)])
+    kept = sum(isinstance(one, nn.Sigmoid) for one in modules.values())
+    by_hand = ["# replace torch.sigmoid in forward by torch.tanh: no scale cures deep sigmoids"] if kept < deep else []
+    return "\n".join([*by_hand, *(swap if kept else []), _draw(chain, modules)])

@@ -141,7 +141,7 @@ class Graph:
             name = _activation(node)
             if name or node in self.layers or self.is_merge(node):
                 return name, norm, False
-        return None, norm, node not in self.consumers
+        return None, norm, False
 
     def activations(self) -> list[tuple[Any, str, int]]:
         """Return the nodes of activations on the data's way: node, name and the layer before, from first to last."""

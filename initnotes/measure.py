@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import html
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -649,7 +650,7 @@ def _checked_loss(value: Any, allowed: str, shape: tuple[int, ...] = ()) -> Tens
     if value.shape not in ((), shape) or not value.is_floating_point():
         given = f"{value.dtype} of shape {tuple(value.shape)}"
         raise ValueError(f"loss must return {allowed}, of real numbers, got {given}; reduce it with .mean() or .sum()")
-    if not value.requires_grad:
+    if value.grad_fn is None:  # also a parameter itself, which no layer has computed
         raise ValueError(_DETACHED)
     return value
 
@@ -746,21 +747,33 @@ def _of_module(model: nn.Module, inputs: Tensor, loss: Any) -> Probe:
 
 
 def _checked_parameters(model: nn.Module) -> list[nn.Parameter]:
+    if any(isinstance(one, torch.jit.ScriptModule) for one in model.modules()):
+        raise TypeError(
+            f"{type(model).__name__} has scripted or traced parts, whose layers cannot be seen; "
+            "pass the model as it was before scripting"
+        )
     parameters = list(model.parameters())
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters; pass a model with at least one layer with weights")
     if any(map(nn.parameter.is_lazy, parameters)):
         raise ValueError(f"{type(model).__name__} has lazy parameters without a shape; call it once on inputs first")
+    if any(one.is_meta for one in (*parameters, *model.buffers())):
+        raise ValueError(
+            f"{type(model).__name__} has parameters on the meta device, which have no values; "
+            "use model.to_empty(device='cpu') and initialize it first"
+        )
     return parameters
 
 
 @contextmanager
 def _fast_path_off() -> Iterator[None]:
-    """Let attention take the path that calls its layers."""
+    """Let attention take the path that calls its layers, and what is compiled run as it was written."""
     before = torch.backends.mha.get_fastpath_enabled()
+    compiles = "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance")  # slow to load
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
 
@@ -770,7 +783,11 @@ def _untouched(model: nn.Module, parameters: list[nn.Parameter], *, backward: bo
     """Put back whatever a pass changes; yield the parameters meanwhile, which all have gradients if `backward`."""
     owned = [(one, dict(one._parameters), dict(one._buffers), one.training) for one in model.modules()]
     saved = [(one, one.detach(), one.detach().clone(), one.grad, one.requires_grad) for one in parameters]
-    try:
+    with ExitStack() as back:  # runs all of it, the parameters first, even if one step fails
+        for one in owned:
+            back.callback(_put_back, *one)
+        for before in saved:
+            back.callback(_restore, *before)
         _stand_in([one for one, *_ in owned])
         parameters = list(model.parameters())
         for parameter in parameters:
@@ -778,13 +795,12 @@ def _untouched(model: nn.Module, parameters: list[nn.Parameter], *, backward: bo
             if backward and parameter.is_floating_point():
                 parameter.requires_grad_()
         yield parameters
-    finally:
-        for module, own, buffers, training in owned:
-            _refill(module._parameters, own)
-            _refill(module._buffers, buffers)
-            module.training = training
-        for before in saved:
-            _restore(*before)
+
+
+def _put_back(module: nn.Module, parameters: dict[str, Any], buffers: dict[str, Any], training: bool) -> None:
+    _refill(module._parameters, parameters)
+    _refill(module._buffers, buffers)
+    module.training = training
 
 
 def _stand_in(modules: Sequence[nn.Module]) -> None:

@@ -218,7 +218,10 @@ class Entry:
             if key not in self.arguments:
                 known = ", ".join(self.arguments) or "none"
                 raise TypeError(f"{self.library}'s {self.name} has no argument {key!r} here; it has: {known}")
-        return self.law(**{**self.arguments, **arguments})
+        for key, value in arguments.items():
+            if key in _NUMBERS and value is not ...:
+                _checks.real(value, key, low=_NUMBERS[key])
+        return _settled(self.law(**{**self.arguments, **arguments}), f"{self.library}'s {self.name}")
 
     def code(self, arguments: dict[str, Any]) -> str:
         """Return a call as this library wants it; `w` is the tensor to fill."""
@@ -234,8 +237,35 @@ class Entry:
         return f"jax.nn.initializers.{self.name}({', '.join(said)})"
 
 
+_NUMBERS = {  # arguments that are real numbers, and the least that each may be
+    **dict.fromkeys(
+        ("a", "b", "mean", "gain", "scale", "minval", "maxval", "lower", "upper", "val", "value"), -math.inf
+    ),
+    **dict.fromkeys(("std", "stddev", "sigma", "sparsity"), 0.0),
+}
+
+
+def _settled(drawn: Law, who: str) -> Law:
+    """Return a law without spread as the constant that it is; raise ValueError if its limits are not in order."""
+    if isinstance(drawn, Scaled):
+        return drawn if drawn.scale else Constant(value=0.0)
+    if not isinstance(drawn, Fixed):
+        return drawn
+    if drawn.family != "uniform" and drawn.sigma == 0:
+        return Constant(value=float(drawn.mean))
+    if drawn.low > drawn.high:
+        raise ValueError(f"{who} needs limits in order, got {drawn.low:g} and {drawn.high:g}; exchange them")
+    return Constant(value=float(drawn.low)) if drawn.low == drawn.high else drawn
+
+
+def _unwrapped(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return scalars of NumPy and other libraries as Python's numbers, which code can show."""
+    return {key: one.item() if getattr(one, "shape", None) == () else one for key, one in arguments.items()}
+
+
 _MODES = ("fan_in", "fan_out", "fan_avg")
-_GAINS = {"sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4, "linear": 1.0}
+_LINEAR = ("linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)))
+_GAINS = {"sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4, **dict.fromkeys(_LINEAR, 1.0)}
 
 
 def _kaiming(family: str) -> Callable[..., Law]:
@@ -473,7 +503,7 @@ def law(name: str, library: str, **arguments: Any) -> Law:
     >>> print(law("he_normal", "keras"))
     truncated normal, rescaled, variance 2 / fan_in
     """
-    return _entry(name, library).says(arguments)
+    return _entry(name, library).says(_unwrapped(arguments))
 
 
 def call(name: str, library: str, **arguments: Any) -> str:
@@ -498,7 +528,7 @@ def call(name: str, library: str, **arguments: Any) -> str:
     >>> call("he_normal", "keras"), call("xavier_normal_", "torch", gain=2.0)
     ('keras.initializers.HeNormal()', 'torch.nn.init.xavier_normal_(w, gain=2.0)')
     """
-    entry = _entry(name, library)
+    entry, arguments = _entry(name, library), _unwrapped(arguments)
     entry.says(arguments)
     return entry.code(arguments)
 
@@ -694,7 +724,7 @@ def translate(
     fans = None if shape is None else schemes.fans(shape)
     if isinstance(name, str) and name.rpartition(".")[2] in _layers_of(source):
         return _translate_layer(name.rpartition(".")[2], source, target, fans, arguments)
-    entry = _entry(name, source)
+    entry, arguments = _entry(name, source), _unwrapped(arguments)
     drawn = entry.says(arguments)
     call = entry.code(arguments)
     if source == target:
@@ -731,7 +761,7 @@ def _translate_layer(
 def _translated(
     source: str, target: str, call: str, drawn: Law, fans: tuple[int, int] | None, *notes: str
 ) -> Translation:
-    far = isinstance(drawn, Fixed) and drawn.family == "truncated_normal" and min(map(abs, drawn.cuts)) >= FAR
+    far = isinstance(drawn, Fixed) and drawn.family == "truncated_normal" and min(-drawn.cuts[0], drawn.cuts[1]) >= FAR
     said = drawn
     if far and isinstance(drawn, Fixed):
         said = Fixed(family="normal", mean=drawn.mean, sigma=drawn.sigma)

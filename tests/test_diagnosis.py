@@ -5,6 +5,9 @@ import math
 import random
 import subprocess
 import sys
+from collections import namedtuple
+from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -386,6 +389,332 @@ def test_fixes_of_layers_without_a_scheme_run() -> None:
     assert "saturated units" not in audit(healed.model, healed.batch, healed.loss).kinds()
 
 
+# What a reviewer broke
+
+
+def kinds_of(report: diagnosis.Report) -> list[tuple[str, str]]:
+    return [(one.kind, one.layer) for one in report.findings if one.severity != "info"]
+
+
+def finding(report: diagnosis.Report, kind: str) -> diagnosis.Finding:
+    return next(one for one in report.findings if one.kind == kind)
+
+
+def run(fix: str, model: nn.Module, batch: object = None) -> object:
+    known = {"model": model, "batch": batch, "ini": ini, "torch": torch, "rng": np.random.default_rng(1)}
+    exec(fix, known)
+    return known["batch"]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("look", [audit, ini.probe])
+def test_scripted_parts_are_refused_before_anything_changes(look: Any) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Linear(4, 4))).eval().requires_grad_(False)
+    model[0].weight.grad = torch.ones(4, 4)
+    with pytest.raises(TypeError, match="scripted or traced parts"):
+        look(model, torch.randn(8, 4))
+    assert not any(one.training for one in model.modules())
+    assert not any(one.requires_grad for one in model.parameters())
+    assert bool((model[0].weight.grad == 1).all())
+
+
+def test_one_part_that_cannot_be_put_back_keeps_no_other_from_it() -> None:
+    class Stubborn(nn.Linear):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "training" and not value and "stuck" in self.__dict__:
+                raise RuntimeError("stuck")
+            super().__setattr__(name, value)
+
+    model = nn.Sequential(nn.Linear(4, 4), Stubborn(4, 4), nn.Linear(4, 4)).eval().requires_grad_(False)
+    model[1].stuck = True
+    with pytest.raises(RuntimeError, match="stuck"):
+        audit(model, torch.randn(8, 4))
+    assert not any(one.requires_grad for one in model.parameters())
+    assert [one.training for one in model] == [False, True, False]
+
+
+def test_weights_on_the_meta_device_are_named() -> None:
+    with pytest.raises(ValueError, match="meta device, which have no values"):
+        audit(nn.Linear(4, 4, device="meta"), torch.randn(8, 4))
+
+
+@pytest.mark.parametrize("low", [-math.inf, -1e9])
+def test_additive_masks_are_inputs_like_others(low: float) -> None:
+    torch.manual_seed(1)
+    net, x = nn.Transformer(32, 4, 1, 1, 64, batch_first=True), torch.randn(4, 4, 32)
+    mask = nn.Transformer.generate_square_subsequent_mask(4).clamp(min=low)
+    assert kinds_of(audit(net, {"src": x, "tgt": x, "tgt_mask": mask})) == []
+    net.mask = nn.Parameter(mask, requires_grad=False)
+    assert kinds_of(audit(net, {"src": x, "tgt": x, "tgt_mask": mask})) == []
+    assert kinds_of(audit(nn.Linear(4, 4), mask - math.inf))[0] == ("not finite", "inputs")  # no mask's place
+    x[0, 0, 0] = math.inf
+    assert kinds_of(audit(net, {"src": x, "tgt": x, "tgt_mask": mask}))[0] == ("not finite", "inputs")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_measured_in_single(dtype: torch.dtype) -> None:
+    torch.manual_seed(1)
+    report = audit(nn.Linear(64, 1024).to(dtype), torch.randn(2048, 64).to(dtype))
+    assert report.healthy
+    assert report.layers[0].size == pytest.approx(math.sqrt(1 / 3), rel=0.1)
+
+
+def test_a_high_loss_of_dead_logits_divides_by_nothing() -> None:
+    torch.manual_seed(1)
+    net = nn.Linear(8, 4)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    report = audit(net, torch.randn(16, 8), lambda out: functional.cross_entropy(out * 0 + 50 * torch.eye(4)[0], y))
+    assert "initial loss" in report.kinds()
+
+
+y = torch.tensor([3] * 16)
+
+
+class Heads(nn.Module):
+    """Two heads on one layer; a loss uses the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.a, self.b = nn.Linear(32, 32), nn.Linear(32, 10), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(self.trunk(x))
+        return self.a(h), self.b(h)
+
+
+def test_a_head_that_the_loss_does_not_use_is_not_blamed() -> None:
+    torch.manual_seed(1)
+    net, x = Heads(), torch.randn(16, 32)
+    with torch.no_grad():
+        net.a.weight.mul_(50)
+    report = audit(net, x, lambda out: functional.cross_entropy(out[0], y))
+    assert finding(report, "initial loss").layer == "a"
+    assert [one.last for one in report.layers] == [False, True, False]
+    net = Heads()
+    nn.init.zeros_(net.b.weight)
+    assert "zero weights" not in audit(net, x, lambda out: functional.cross_entropy(out[0], y)).kinds()
+
+
+def test_all_matrices_of_a_recurrent_layer_are_looked_at() -> None:
+    torch.manual_seed(1)
+    x = torch.randn(8, 5, 16)
+    both = nn.LSTM(16, 16, 2, bidirectional=True, batch_first=True)
+    assert audit(both, x).healthy
+    with torch.no_grad():
+        for name, one in both.named_parameters():
+            if "weight" in name and name.endswith("l0_reverse"):
+                one.mul_(500)
+    report = audit(both, x)
+    assert "saturated units" in report.kinds()
+    run(finding(report, "saturated units").fix, both)
+    assert audit(both, x).healthy
+    stacked = nn.LSTM(16, 16, 2, batch_first=True)
+    nn.init.zeros_(stacked.weight_hh_l1)
+    assert audit(stacked, x).healthy  # it forgets, and learns not to from the first step
+    nn.init.zeros_(stacked.weight_ih_l1)
+    found = finding(audit(stacked, x), "zero weights")
+    assert (found.severity, "weight_ih_l1" in found.evidence) == ("error", True)
+    run(found.fix, stacked)
+    assert audit(stacked, x).healthy
+
+
+def test_fixes_reach_a_model_that_is_one_layer() -> None:
+    torch.manual_seed(1)
+    net, x = nn.Linear(32, 10), torch.randn(16, 32)
+    with torch.no_grad():
+        net.weight.mul_(20)
+    report = audit(net, x, lambda out: functional.cross_entropy(out, y))
+    for one in report.findings:
+        run(one.fix, net)
+    net.weight.data.mul_(3)  # too loud, and no other finding explains it
+    report = audit(net, x, lambda out: functional.cross_entropy(out * 5, y))
+    assert report.kinds() == ["initial loss"]
+    run(finding(report, "initial loss").fix, net)
+    assert audit(net, x, lambda out: functional.cross_entropy(out, y)).healthy
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    other = nn.Bilinear(4, 4, 4)
+    nn.init.zeros_(other.weight)
+    for model, batch in ((nn.Sequential(net, nn.Linear(10, 3)), x), (net, x), (other, (x[:, :4], x[:, 4:8]))):
+        for one in audit(model, batch).findings:
+            run(one.fix, model, batch)
+        assert audit(model, batch).healthy
+
+
+class Sum(nn.Module):
+    """A layer on the sum of all tensors in whatever it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(32, 4)
+
+    def forward(self, a: Any, b: Any) -> Tensor:
+        return self.one(sum(diagnosis._tensors((a, b))))
+
+
+Pair = namedtuple("Pair", ["u", "v"])
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda x, z: (x, z),
+        lambda x, z: [z, x],
+        lambda x, z: {"a": z, "b": x},
+        lambda x, z: (z, {"k": [x]}),
+        lambda x, z: {"a": (z, x), "b": Pair(z, x)},
+    ],
+)
+@pytest.mark.parametrize("fault", [lambda x: 100 * x, lambda x: x / 0])
+def test_input_fixes_reach_the_part_that_is_ill(place: Any, fault: Any) -> None:
+    torch.manual_seed(1)
+    net, x, z = Sum(), torch.randn(16, 32), torch.randn(16, 32)
+    batch = place(fault(x), z)
+    report = audit(net, batch)
+    for one in report.findings:
+        if one.layer == "inputs":
+            healed = run(one.fix, net, batch)
+            batch = healed if one.kind == "unscaled inputs" else place(torch.randn(16, 32), z)
+            assert all(bool(torch.isfinite(part).all()) for part in diagnosis._tensors(healed))
+            assert type(healed) is type(place(x, z))
+    assert not {"not finite", "unscaled inputs"} & set(audit(net, batch).kinds())
+
+
+def test_parameters_without_a_reset_get_a_start() -> None:
+    class Root(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.full((1, 1, 32), math.nan))
+            self.scale = nn.Parameter(torch.full((32,), math.nan))
+            self.heads = nn.MultiheadAttention(32, 4, batch_first=True)
+            self.out = nn.Linear(32, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.token + x
+            return self.out(self.scale * self.heads(x, x, x)[0])
+
+    torch.manual_seed(1)
+    net, x = Root(), torch.randn(8, 4, 32)
+    for one in (net.heads.in_proj_weight, net.out.weight):
+        nn.init.constant_(one, math.nan)
+    found = finding(audit(net, x), "not finite")
+    assert found.layers == ("Root", "heads", "out")
+    run(found.fix, net)
+    assert "not finite" not in audit(net, x).kinds()
+    assert bool((net.scale == 1).all())
+    line = nn.Linear(32, 4)
+    nn.init.constant_(line.bias, math.nan)
+    run(finding(audit(line, x), "not finite").fix, line)
+    assert audit(line, x).healthy
+
+
+def test_fixes_leave_computed_weights_alone_and_know_subclasses() -> None:
+    class Own(nn.Linear):
+        pass
+
+    torch.manual_seed(1)
+    net = nn.Sequential(Own(64, 64), nn.ReLU(), nn.utils.parametrizations.weight_norm(nn.Linear(64, 10)))
+    with torch.no_grad():
+        net[0].weight.mul_(1e3)
+        net[2].parametrizations.weight.original0.mul_(1e3)
+    found = finding(audit(net.double(), inputs()), "weight scale")
+    assert found.fix == "for name in ('0',):\n    ini.initialize_(model.get_submodule(name), \"he_normal\", rng=rng)"
+    from torch.nn.utils import prune
+
+    pruned = chain(8)
+    for one in pruned[::2]:
+        prune.l1_unstructured(one, "weight", 0.1)
+        with torch.no_grad():
+            one.weight_orig.mul_(4)
+    report = audit(pruned, inputs())
+    assert not report.healthy
+    assert all((one.fix, one.evidence[-34:]) == ("", "is computed from others: set these") for one in report.findings)
+
+
+def test_unequal_features_are_made_equal() -> None:
+    batch = inputs() * torch.tensor([1e-3] * 60 + [3.0] * 3 + [0.0])
+    fix = finding(audit(chain(), batch), "unscaled inputs").fix
+    assert audit(chain(), run(fix, chain(), batch)).healthy
+
+
+def test_sigmoids_that_are_no_modules_are_named_in_the_fix() -> None:
+    class Deep(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            for one in self:
+                x = torch.sigmoid(one(x))
+            return x
+
+    torch.manual_seed(1)
+    report = audit(Deep(*(nn.Linear(64, 64).double() for _ in range(12))), inputs())
+    fix = finding(report, "vanishing gradient").fix
+    assert fix.startswith("# replace torch.sigmoid in forward by torch.tanh")
+    assert "setattr" not in fix
+
+
+def test_batches_keep_their_types() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.out = nn.GRU(16, 16), nn.Linear(16, 4)
+
+        def forward(self, x: Any, state: Any = None) -> Tensor:
+            assert isinstance(x, nn.utils.rnn.PackedSequence)
+            assert state is None or (type(state) is Pair and type(state.v) is tuple)
+            return self.out(self.rnn(x)[1][-1])
+
+    torch.manual_seed(1)
+    packed = nn.utils.rnn.pack_sequence([torch.randn(n, 16) for n in (5, 3, 2)])
+    for batch in (packed, (packed,), {"x": packed, "state": Pair(torch.randn(2), (torch.randn(2),))}):
+        assert len(audit(Packed(), batch).layers) == 2
+    fix = finding(audit(Packed(), packed._replace(data=100 * packed.data)), "unscaled inputs").fix
+    assert audit(Packed(), run(fix, Packed(), packed._replace(data=100 * packed.data))).healthy
+
+
+def test_outputs_may_be_objects() -> None:
+    @dataclass
+    class Out:
+        logits: Tensor
+        more: str = "x"
+
+    class Wrap(nn.Module):
+        def __init__(self, make: Any) -> None:
+            super().__init__()
+            self.one, self.make = nn.Linear(64, 4).double(), make
+
+        def forward(self, x: Tensor) -> Any:
+            return self.make(self.one(x))
+
+    assert audit(Wrap(Out), inputs()).healthy
+    with pytest.raises(ValueError, match="no tensor was found in the outputs, a str; pass loss="):
+        audit(Wrap(str), inputs())
+
+
+@pytest.mark.parametrize("look", [audit, ini.probe])
+def test_compiled_models_run_as_they_were_written(look: Any) -> None:
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4)).double()
+    assert torch.compiler.set_stance
+    compiled = torch.compile(net, fullgraph=True, backend="eager")
+    found = look(compiled, inputs(), loss=torch.sum)
+    assert len(found.layers if look is audit else found.names) == 2
+
+
+def test_a_loss_that_is_a_parameter_is_named() -> None:
+    net = nn.Sequential(nn.Linear(64, 4)).double()
+    net.scale = nn.Parameter(torch.tensor(1.0))
+    for look in (audit, ini.probe):
+        with pytest.raises(ValueError, match="loss does not depend on the model"):
+            look(net, inputs(), loss=lambda _: net.scale)
+
+
+def test_inputs_of_zeros_are_named_and_no_weight_is_drawn() -> None:
+    net = chain(2)
+    report = audit(net, torch.zeros(16, 64).double())
+    found = finding(report, "no gradient")
+    assert (found.fix, found.evidence[:21]) == ("", "the inputs are all 0,")
+
+
 # The command line
 
 FACTORIES = """
@@ -408,12 +737,20 @@ def odd():
 
 def unfit():
     return good()[0], torch.randn(32, 9)
+
+def leaves():
+    raise SystemExit(0)
+
+number = 3
 """
+BROKEN = {"my_syntax": "def f(:", "my_exit": "import sys; sys.exit(0)", "my_error": "1 / 0"}
 
 
 @pytest.fixture
 def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_factories.py").write_text(FACTORIES, encoding="utf-8")  # type: ignore[operator]
+    for name, text in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")  # type: ignore[operator]
     monkeypatch.chdir(tmp_path)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "path", list(sys.path))
 
@@ -430,6 +767,12 @@ def factories(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
         ("my_factories:gone", 2, "it has"),
         ("my_factories", 2, "expected package.module:factory"),
         ("no_such_module:f", 2, "cannot import"),
+        ("my_factories:leaves", 2, "SystemExit: 0"),
+        ("my_factories:number.x", 2, "has no 'number.x'; it has as_integer_ratio"),
+        ("my_syntax:f", 2, "cannot import 'my_syntax': SyntaxError"),
+        ("my_exit:f", 2, "cannot import 'my_exit': SystemExit: 0"),
+        ("my_error:f", 2, "cannot import 'my_error': ZeroDivisionError"),
+        (".x:f", 2, "cannot import '.x': TypeError"),
     ],
 )
 def test_the_command_line(name: str, status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

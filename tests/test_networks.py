@@ -452,3 +452,14 @@ def test_all_stays_on_the_device_that_was_given(activation: str, dtype: str) -> 
     here = Ensemble((8, 16, 16, 4), activation, "he_normal", **options)
     with pytest.raises((RuntimeError, ValueError), match="device"):
         here.backward(here.forward(torch.ones(5, 8, dtype=here.dtype)), torch.ones_like(signals.output))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # what torch itself calls
+def test_tanh_can_be_followed_by_function_transforms() -> None:
+    net = Ensemble((4, 5, 3), "tanh", "xavier_normal", rng=np.random.default_rng(1), replicas=2)
+    x = torch.ones(2, 6, 4, dtype=torch.float64)
+    value, tangent = torch.func.jvp(net, (x,), (torch.ones_like(x),))
+    exact = torch.autograd.functional.jvp(net, x, torch.ones_like(x))
+    assert torch.allclose(value, exact[0])
+    assert torch.allclose(tangent, exact[1])
+    assert torch.allclose(torch.func.vmap(net)(x[None]), net(x)[None])

@@ -109,6 +109,14 @@ uniform_ torch jax a=-0.1,b=0.1,shape=(5,30) | jax.nn.initializers.variance_scal
 trunc_normal_ torch keras std=0.02 | keras.initializers.RandomNormal(mean=0.0, stddev=0.02)
 Identity keras torch gain=2.0 | with torch.no_grad(): torch.nn.init.eye_(w).mul_(2.0)
 he_normal jax jax | jax.nn.initializers.he_normal()
+normal keras jax stddev=np.float64(0.5) | jax.nn.initializers.normal(stddev=0.5)
+normal keras keras stddev=np.float64(0.5) | keras.initializers.RandomNormal(stddev=0.5)
+TruncatedNormal keras torch stddev=0.0 | torch.nn.init.zeros_(w)
+trunc_normal_ torch jax std=0.0,mean=2.0 | jax.nn.initializers.constant(2.0)
+xavier_normal_ torch keras gain=0.0 | keras.initializers.Zeros()
+uniform jax torch scale=0 | torch.nn.init.zeros_(w)
+kaiming_normal_ torch jax nonlinearity='conv2d' | \
+jax.nn.initializers.variance_scaling(1, 'fan_in', 'normal')
 """
 
 
@@ -153,6 +161,13 @@ def test_what_cannot_be_said_is_declined_with_a_reason(asked: tuple[str, str, st
     assert "because" in str(answer)
 
 
+def test_scalars_of_numpy_are_numbers() -> None:
+    assert translation.call("xavier_normal_", "torch", gain=np.float32(2)) == (
+        "torch.nn.init.xavier_normal_(w, gain=2.0)"
+    )
+    assert str(translation.law("Constant", "keras", value=np.int64(3))) == "every weight 3"
+
+
 def test_false_friends_and_layouts_are_noted() -> None:
     answer = translate("kaiming_normal_", "torch", "keras")
     assert any("another law" in note for note in answer.notes)
@@ -161,6 +176,10 @@ def test_false_friends_and_layouts_are_noted() -> None:
     assert any("not zero" in note for note in translate("Linear", "torch", "jax").notes)
     assert any("4 weights in a million" in note for note in translate("he_normal", "jax", "keras").notes)
     assert not any("million" in note for note in translate("trunc_normal_", "torch", "keras", std=0.02).notes)
+    # a cut on one side of the mean is not one that lies far out, however many standard deviations away
+    far = translate("trunc_normal_", "torch", "keras", std=0.01, a=0.1, b=0.2)
+    assert not far
+    assert "cuts at" in far.notes[-1]
     assert any("depth_multiplier" in note for note in translate("DepthwiseConv2D", "keras", "torch").notes)
 
 
@@ -184,6 +203,11 @@ def test_false_friends_and_layouts_are_noted() -> None:
         (lambda: translate("kaiming_normal_", "torch", "jax", nonlinearity="gelu"), ValueError, "nonlinearity"),
         (lambda: translate("glorot_normal", "jax", "torch", in_axis=0), ValueError, "in_axis"),
         (lambda: translate("normal", "jax", "torch", shape=(3,)), ValueError, "shape"),
+        (lambda: translate("normal_", "torch", "jax", std=-1.0), ValueError, "std must be at least 0"),
+        (lambda: translate("normal_", "torch", "jax", std="x"), TypeError, "std must be a real number"),
+        (lambda: translate("uniform_", "torch", "jax", a=2, b=-2), ValueError, "in order, got 2 and -2"),
+        (lambda: translate("trunc_normal_", "torch", "jax", a=2, b=-2), ValueError, "in order"),
+        (lambda: translate("Constant", "keras", "torch", value=[1, 2]), TypeError, "value must be a real number"),
         (lambda: translation.default_law("LSTM", "torch"), ValueError, "no one law"),
         (lambda: translation.default_law("Dens", "keras"), ValueError, "did you mean 'Dense'"),
         (lambda: translation.default_law("Dense", "jax"), ValueError, "keras"),
