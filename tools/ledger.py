@@ -1,5 +1,6 @@
 """The ledger's page: it holds every claim of the list as the chapters settled it, and is linked with the claims' boxes.
 
+The text links to a box as ``[claim 5](03_small_random.ipynb#claim-5)``.
 ``faults`` is a guard of the tests and fails the build. ``initnotes.ledger`` makes the table, and a cell tagged
 ``ledger`` stores it. What filters it is ``book/assets/ledger.mjs``.
 """
@@ -93,4 +94,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _targets)
     app.connect("env-check-consistency", _check)
     app.connect("html-page-context", _mend)
-    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
