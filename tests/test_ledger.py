@@ -62,7 +62,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "format: jb-book\nroot: book/index\nchapters:\n  - file: book/01_small\n  - file: book/02_large\n"
         "  - file: book/12_ledger\n"
     )
-    (book / "index.md").write_text("# Start\n\nText.\n")
+    (book / "index.md").write_text("# Start\n\nSee [claim 26](01_small.ipynb#claim-26).\n")
     listed = [one for number, one in ini.claims.listed().items() if number in (3, 25, 26)]
     (book / "claims.yml").write_text(yaml.safe_dump(listed, allow_unicode=True), encoding="utf-8")
     store(book / "01_small.ipynb", claimed((26, "fails", "half stay off"), (3, "holds when", "symmetry is asked for")))
@@ -260,6 +260,12 @@ def test_links_between_a_box_and_its_row() -> None:
     assert '<a href="12_ledger.html#ledger-3">Claim 3</a></span>' in ledger.linked(box, "12_ledger.html")
 
 
+def test_link_in_the_text_to_no_box_fails_the_build(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (copy / "book" / "index.md").write_text("# Start\n\nSee [claim 25](01_small.ipynb#claim-25).\n")
+    assert site.build(copy) != 0
+    assert "claim-25" in capfd.readouterr().err
+
+
 # ----------------------------------------------------------------------------------------------------------- the page
 
 
@@ -363,6 +369,13 @@ def test_cards_are_still_a_table_to_a_screen_reader(page: Page, small: str) -> N
     assert roles.count("columnheader") == 3
     assert roles.count("rowheader") == 3 * (1 + 3)
     assert roles.count("cell") + roles.count("gridcell") == 3 * (2 + 2 * 3)
+
+
+def test_text_links_to_a_box(page: Page, small: str) -> None:
+    page.goto(f"{small}/index.html")
+    page.get_by_role("main").get_by_role("link", name="claim 26").click()
+    page.wait_for_url("**/01_small.html#claim-26")
+    assert page.locator("#claim-26 .claim-text").is_visible()
 
 
 def test_other_pages_do_not_load_the_filter(tree: Path, small: str) -> None:

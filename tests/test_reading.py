@@ -303,7 +303,7 @@ WIDE = """() => {
 UNFOLD = "document.querySelectorAll('details:not([open])').forEach((fold) => (fold.open = fold.dataset.shut = true))"
 FOLD_AGAIN = "document.querySelectorAll('[data-shut]').forEach((fold) => (fold.open = false))"
 BOXES = "[role='group'][tabindex='0']"
-WIDE_KINDS = {"book/04_vanishing_exploding.html": ["Formula", "Code", "Output"], "book/08_biases.html": ["Table"]}
+WIDE_KINDS = {"book/04_vanishing_exploding.html": ["Formula", "Code", "Output"], "book/07_lecun.html": ["Table"]}
 
 
 def too_wide(page: Page, *, scripts: bool = True) -> list[str]:

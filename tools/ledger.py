@@ -1,5 +1,6 @@
 """The ledger's page: it holds every claim of the list as the chapters settled it, and is linked with the claims' boxes.
 
+The text links to a box as ``[claim 5](03_small_random.ipynb#claim-5)``.
 ``faults`` is a guard of the tests and fails the build. ``initnotes.ledger`` makes the table, and a cell tagged
 ``ledger`` stores it. What filters it is ``book/assets/ledger.mjs``.
 """
@@ -8,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -56,6 +58,14 @@ def _check(app: Sphinx, *_: Any) -> None:
         logging.getLogger(__name__).warning(fault)
 
 
+def _targets(app: Sphinx, doctree: nodes.document) -> None:
+    """Tell MyST the anchors that `linked` will make, so that the text can link to the box of a claim."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for output in doctree.findall(nodes.raw):
+        for number in _BOX.findall(output.astext()):
+            slugs[f"claim-{number}"] = (0, f"claim-{number}", f"Claim {number}")
+
+
 def linked(body: str, ledger: str = "") -> str:
     """Return a page's HTML with an anchor at each claim's box, and links between the boxes and the ledger at `ledger`.
 
@@ -81,6 +91,7 @@ def _mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the check, the links and what filters."""
     app.add_js_file(MODULE, type="module")
+    app.connect("doctree-read", _targets)
     app.connect("env-check-consistency", _check)
     app.connect("html-page-context", _mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
