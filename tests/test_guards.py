@@ -54,7 +54,7 @@ def test_claims_rarely_fail_by_chance() -> None:
 
 
 def test_introductions_tell_what_chapters_settled() -> None:
-    settled = [(int(path.stem[:2]), claim) for path in BOOK for claim in claims.collect(notebooks.load(path))]
+    settled = [(path.stem, claim) for path in BOOK for claim in claims.collect(notebooks.load(path))]
     page = (notebooks.ROOT / "book" / "introductions.md").read_text(encoding="utf-8")
     assert guards.told_verdicts(page, settled) == []
 
@@ -552,24 +552,32 @@ def requirements() -> list[str]:
     ]
 
 
-TOLD = '- "Zeros." Claim 3: **holds when**. {ref}`Chapter 2 <zero>`\n'
+TOLD = '- "Zeros." [Claim 3](02_zero.ipynb#claim-3): **holds when** all are zero. {ref}`Chapter 2 <zero>`\n'
+ZERO = ("02_zero", 3, "holds when", "all are zero")
+
+
+def told(page: str, *settled: tuple[str, int, str, str]) -> list[str]:
+    """Return the faults of a page beside claims as chapters settle them."""
+    of = [(name, {"number": number, "verdict": verdict, "because": why}) for name, number, verdict, why in settled]
+    return guards.told_verdicts(page, of)
 
 
 @pytest.mark.parametrize(
     ("page", "settled", "fault"),
     [
-        (TOLD, [(2, 3, "fails")], "settled as"),
-        (TOLD, [(1, 3, "holds when")], "told as"),
+        (TOLD, [("02_zero", 3, "fails", "all are zero")], "settled as"),
+        (TOLD, [("02_zero", 3, "holds when", "one is zero")], "settled as"),
+        (TOLD, [("01_symmetry", 3, "holds when", "all are zero")], "told as"),
+        (TOLD.replace("Chapter 2", "Chapter 1"), [ZERO], "told as"),
         (TOLD, [], "told as"),
-        ("", [(2, 3, "holds when")], "not told"),
-        (TOLD * 2, [(2, 3, "holds when")], "told twice"),
-        (TOLD, [(2, 3, "holds when")] * 2, "settled twice"),
+        ("", [ZERO], "not told"),
+        (TOLD * 2, [ZERO], "told twice"),
+        (TOLD, [ZERO] * 2, "settled twice"),
     ],
 )
-def test_a_wrong_tale_is_caught(page: str, settled: list[tuple[int, int, str]], fault: str) -> None:
-    claims_of = [(chapter, {"number": number, "verdict": verdict}) for chapter, number, verdict in settled]
-    assert any(fault in one for one in guards.told_verdicts(page, claims_of))
+def test_a_wrong_tale_is_caught(page: str, settled: list[tuple[str, int, str, str]], fault: str) -> None:
+    assert any(fault in one for one in told(page, *settled))
 
 
 def test_a_right_tale_passes() -> None:
-    assert guards.told_verdicts(TOLD, [(2, {"number": 3, "verdict": "holds when"})]) == []
+    assert told(TOLD, ZERO) == []

@@ -534,20 +534,22 @@ def machine_paths(files: Iterable[Path], root: Path) -> list[str]:
     return faults
 
 
-_TOLD = re.compile(r"Claim (\d+): \*\*([a-z ]+)\*\*\. \{ref\}`Chapter (\d+) <")
+_TOLD = re.compile(
+    r"\[Claim (\d+)\]\((\d\d_\w+)\.ipynb#claim-\1\): \*\*([a-z ]+)\*\*:? ([^\n]+)\. \{ref\}`Chapter (\d+) <"
+)
 
 
-def _twice(claims: Iterable[tuple[int, str, int]]) -> list[int]:
+def _twice(claims: Iterable[tuple[Any, ...]]) -> list[int]:
     return [number for number, times in Counter(number for number, *_ in claims).items() if times > 1]
 
 
-def told_verdicts(page: str, settled: Iterable[tuple[int, dict[str, Any]]]) -> list[str]:
-    """Compare the page of introductions, which tells claim, verdict and chapter, with what chapters settled.
+def told_verdicts(page: str, settled: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Compare the page of introductions, which tells claim, chapter, verdict and reason, with what chapters settled.
 
-    `settled` holds pairs of a chapter's number and a claim.
+    `settled` holds pairs of a chapter's name and a claim.
     """
-    told = [(int(number), verdict, int(chapter)) for number, verdict, chapter in _TOLD.findall(page)]
-    found = [(claim["number"], claim["verdict"], chapter) for chapter, claim in settled]
+    told = [(int(number), name, int(chapter), *rest) for number, name, *rest, chapter in _TOLD.findall(page)]
+    found = [(one["number"], name, int(name[:2]), one["verdict"], one["because"]) for name, one in settled]
     return [
         *(f"claim {one[0]} is told as {one[1:]}, but no chapter settles it so" for one in set(told) - set(found)),
         *(f"claim {one[0]} is settled as {one[1:]} and not told" for one in set(found) - set(told)),
