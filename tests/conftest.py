@@ -20,7 +20,7 @@ from tools import notebooks, site, system_parts
 
 notebooks.own_folders()
 
-# Coverage slows every call of Python; these reach no line that the tests of its own room do not reach.
+# Coverage slows every call of Python. These, and tests marked `no_cover`, reach no line that others do not reach.
 UNTRACED = ["test_coursework*", "test_guards", "test_lab", "test_pages", "test_reading", "test_site", "test_tools"]
 
 BROWSER_ARGUMENTS = [

@@ -1,6 +1,6 @@
 """``make test``: run every check, let no failure hide another, and end with a summary and with what was not run.
 
-The notebooks are compared beside the tests, which often wait for a browser or a sandbox: together they fill the cores.
+The notebooks are compared beside all else, of which much uses one core or waits for a browser or a sandbox.
 ``python -m tools.check`` runs all; ``python -m tools.check pytest mypy`` runs the parts named.
 """
 
@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import system_parts
@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
-BESIDE = {"pytest": "nbval"}
+BESIDE = "nbval"
 
 
 @dataclass
@@ -65,16 +65,13 @@ def run_beside(name: str) -> tuple[Row, str]:
 def run_all(names: list[str], rows: list[Row]) -> None:
     """Run the parts in order, and append what each did."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        begun: dict[str, Future[tuple[Row, str]]] = {}
-        for place, name in enumerate(names):
-            beside = BESIDE.get(name)
-            if beside in names[place:]:
-                begun[beside] = pool.submit(run_beside, beside)
-            if name not in begun:
+        beside = pool.submit(run_beside, BESIDE) if BESIDE in names else None
+        for name in names:
+            if name != BESIDE:
                 rows.append(run(name))
-                continue
-            row, said = begun[name].result()
-            print(f"\n=== {name}, beside the one before\n{said}", flush=True)
+        if beside:
+            row, said = beside.result()
+            print(f"\n=== {row.name}, beside the others\n{said}", flush=True)
             rows.append(row)
 
 
