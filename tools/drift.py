@@ -18,13 +18,12 @@ import numpy as np
 from .notebooks import CELL_TIMEOUT, ROOT, chapters, own_folders
 
 _NUMPY = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))  # what NumPy chooses from here
-SETTINGS: dict[str, dict[str, str]] = {
+SETTINGS: dict[str, dict[str, str]] = {  # "plain" is as in `make test`, on one thread
     "plain": {},
     "ATEN_CPU_CAPABILITY=default": {"ATEN_CPU_CAPABILITY": "default"},
     "ATEN_CPU_CAPABILITY=avx2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "MKL_CBWR=COMPATIBLE": {"MKL_CBWR": "COMPATIBLE"},
     "NumPy's baseline": {"NPY_DISABLE_CPU_FEATURES": _NUMPY},
-    "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
     "OMP_NUM_THREADS=2": {"OMP_NUM_THREADS": "2"},
 }
 SLOWDOWN = 5  # plain instructions without vectors are that much slower at most
@@ -56,9 +55,10 @@ class Row:
 
 
 def environment(setting: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with only `setting` of the variables that any setting sets."""
+    """Return this process's environment with one thread, and only `setting` of the variables that any setting sets."""
     touched = {name for other in SETTINGS.values() for name in other}
-    return {name: value for name, value in os.environ.items() if name not in touched} | dict(setting)
+    left = {name: value for name, value in os.environ.items() if name not in touched}
+    return left | {"OMP_NUM_THREADS": "1"} | dict(setting)
 
 
 def canary(setting: Mapping[str, str]) -> str:
@@ -70,8 +70,8 @@ def canary(setting: Mapping[str, str]) -> str:
 def compare(setting: Mapping[str, str]) -> tuple[bool, str]:
     """Run nbval on every chapter under `setting`; return whether all outputs were the stored ones, and the report."""
     timeout = f"--nbval-cell-timeout={CELL_TIMEOUT * SLOWDOWN}"
-    notebooks = [str(path) for path in chapters()]
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", timeout, *notebooks]
+    nbval = ["--nbval", "--nbval-current-env", timeout, "-n", "auto", "--dist", "loadscope"]
+    command = [sys.executable, "-m", "pytest", "-q", *nbval, *(str(path) for path in chapters())]
     done = subprocess.run(command, cwd=ROOT, env=environment(setting), capture_output=True, text=True)
     return done.returncode == 0, done.stdout + done.stderr
 

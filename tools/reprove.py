@@ -2,12 +2,13 @@
 
 Stored outputs replay one draw: that is a regression test. Fresh draws are the evidence. Nothing is stored. A claim that
 does not hold raises in its cell; any such error is a failure, and so is a claim that is missing or has another verdict
-than on the page. The entropy that the seeds come from is printed, so that a failure can be repeated: ``make reprove
-SEEDS=5 ENTROPY=...``.
+than on the page. As many chapters run at a time as there are cores. The entropy that the seeds come from is printed, so
+that a failure can be repeated: ``make reprove SEEDS=5 ENTROPY=...``.
 """
 
 import argparse
 import copy
+import os
 import secrets
 import sys
 import zlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from nbformat import NotebookNode
 from tqdm import tqdm
 
@@ -29,6 +31,7 @@ class Trial:
     seed: int
     claims: int = 0
     failure: str = ""
+    traceback: str = ""
 
     @property
     def result(self) -> str:
@@ -81,12 +84,9 @@ def prove(path: Path, seed: int) -> Trial:
     """Execute one chapter with one seed."""
     try:
         stored = load(path)
-        notebook = with_seed(stored, seed)
-        with tqdm(total=len(code_cells(notebook)), desc=f"{path.stem} seed {seed}", unit="cell", leave=False) as bar:
-            fresh = execute(notebook, path.parent, on_cell=bar.update)
+        fresh = execute(with_seed(stored, seed), path.parent)
     except (CellError, ValueError) as failure:
-        print(f"\n{path.stem}, seed {seed}: {failure}\n{getattr(failure, 'traceback', '')}", file=sys.stderr)
-        return Trial(path.stem, seed, failure=str(failure))
+        return Trial(path.stem, seed, failure=str(failure), traceback=getattr(failure, "traceback", ""))
     return Trial(path.stem, seed, len(verdicts(fresh)), broken(stored, fresh))
 
 
@@ -118,10 +118,14 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     own_folders()
     paths = chapters(root, options.chapter)
     print(f"Repeat this run with: make reprove SEEDS={options.seeds} ENTROPY={entropy}")
+    jobs = [(path, seed) for path in paths for seed in fresh_seeds(entropy, path.stem, options.seeds)]
     trials: list[Trial] = []
     try:
-        for path in paths:
-            trials += [prove(path, seed) for seed in fresh_seeds(entropy, path.stem, options.seeds)]
+        with Parallel(min(os.cpu_count() or 1, len(jobs)), return_as="generator") as run:
+            for trial in tqdm(run(delayed(prove)(*job) for job in jobs), total=len(jobs), unit="chapter"):
+                trials.append(trial)
+                if trial.failure:
+                    print(f"\n{trial.chapter}, seed {trial.seed}: {trial.failure}\n{trial.traceback}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nInterrupted: the table shows what was finished.", file=sys.stderr)
     if trials:
