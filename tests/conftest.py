@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from fnmatch import fnmatch
 from pathlib import Path
 
 import nbformat
@@ -20,9 +19,6 @@ from tools import notebooks, site, system_parts
 
 notebooks.own_folders()
 
-# Coverage slows every call of Python. These, and tests marked `no_cover`, reach no line that others do not reach.
-UNTRACED = ["test_coursework*", "test_guards", "test_lab", "test_pages", "test_reading", "test_site", "test_tools"]
-
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -31,13 +27,6 @@ BROWSER_ARGUMENTS = [
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Pause coverage where it costs much and finds nothing."""
-    for item in items:
-        if any(fnmatch(item.path.stem, name) for name in UNTRACED):
-            item.add_marker(pytest.mark.no_cover)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """The built site in a real browser, at phone and desktop width; and the sandbox that later parts rely on."""
 
+import functools
 import gzip
 import http.server
 import re
@@ -98,13 +99,18 @@ def test_planted_fault_is_caught(page: Page, tmp_path: Path, serve: Serve, body:
     assert any(fault in line for line in found)
 
 
+@functools.cache
+def zipped(content: bytes) -> int:
+    return len(gzip.compress(content))
+
+
 def weight(page: Page, url: str) -> tuple[int, int]:
     """Return the bytes of a page and what it loads but pictures, gzipped, and how many files these are."""
     answers = []
     page.on("response", lambda answer: answer.request.resource_type != "image" and answers.append(answer))
     page.goto(url, wait_until="networkidle")
     page.evaluate("document.fonts.ready.then(() => true)")
-    return sum(len(gzip.compress(answer.body())) for answer in answers), len(answers)
+    return sum(zipped(answer.body()) for answer in answers), len(answers)
 
 
 def test_weight_counts_what_is_loaded(page: Page, tmp_path: Path, serve: Serve) -> None:
@@ -236,6 +242,12 @@ def test_formulas_have_the_renderers_style(built_site: Path) -> None:
         text = page.read_text(encoding="utf-8")
         assert text.count('class="katex"') == text.count("<math ") > 50
         assert "katex-error" not in text
+
+
+def test_no_link_shows_the_tex_of_a_title(built_site: Path) -> None:
+    shown = [line for page in built_site.rglob("*.html") for line in re.findall(r'std-ref">([^<]*)', page.read_text())]
+    assert len(shown) > 100
+    assert [line for line in shown if "\\" in line] == []
 
 
 CUT = """[...document.querySelectorAll("div.math")].map(box => {

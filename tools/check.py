@@ -17,7 +17,7 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 _PYTEST = ("-m", "pytest")
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
 _ALL_CORES = ("-n", "auto", "--dist", "worksteal")
-_A_FILE_A_KERNEL = ("-n", str(max(1, (os.cpu_count() or 1) // 2)), "--dist", "loadscope")
+_A_FILE_A_KERNEL = ("-n", str((os.cpu_count() or 1) // 2 if (os.cpu_count() or 1) > 3 else 0), "--dist", "loadscope")
 _COVERAGE = ("--cov=initnotes", "--cov=initgrade", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
