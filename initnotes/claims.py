@@ -135,7 +135,16 @@ class Evidence:
         """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
         if not self.false_failure_rate:
             return "0 (follows from algebra)"
-        return f"{'≤' if self.statistic == EVERY else 'about'} {_power_of_ten(self.false_failure_rate):g}"
+        return f"{'≤' if self.statistic == EVERY else 'about'} {self.stated_rate:g}"
+
+    @property
+    def stated_rate(self) -> float:
+        """The false-failure rate as it is shown, rounded up to a power of ten.
+
+        Without digits, which is for numbers that differ by machine, so does its estimate: that is 1e-5 at least.
+        """
+        differs = not self.digits and self.statistic != EVERY
+        return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
 
 
 def _in_full(value: float) -> str:
@@ -479,7 +488,7 @@ class Claim:
             "verdict": self.verdict,
             "because": self.because,
             "evidence": [dict(zip(keys, row, strict=True)) for row in self._rows()],
-            "false_failure_rate": sum(_power_of_ten(one.false_failure_rate) for one in self.evidence),
+            "false_failure_rate": sum(one.stated_rate for one in self.evidence),
         }
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
