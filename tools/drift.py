@@ -69,10 +69,11 @@ def canary(setting: Mapping[str, str]) -> str:
 
 def compare(setting: Mapping[str, str]) -> tuple[bool, str]:
     """Run nbval on every chapter under `setting`; return whether all outputs were the stored ones, and the report."""
-    timeout = f"--nbval-cell-timeout={CELL_TIMEOUT * SLOWDOWN}"
-    nbval = ["--nbval", "--nbval-current-env", timeout, "-n", "auto", "--dist", "loadscope"]
+    timeout, where = f"--nbval-cell-timeout={CELL_TIMEOUT * SLOWDOWN}", environment(setting)
+    workers = max(1, (os.cpu_count() or 1) // int(where["OMP_NUM_THREADS"]))  # threads beyond the cores wait for long
+    nbval = ["--nbval", "--nbval-current-env", timeout, "-n", str(workers), "--dist", "loadscope"]
     command = [sys.executable, "-m", "pytest", "-q", *nbval, *(str(path) for path in chapters())]
-    done = subprocess.run(command, cwd=ROOT, env=environment(setting), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=where, capture_output=True, text=True)
     return done.returncode == 0, done.stdout + done.stderr
 
 
