@@ -58,9 +58,15 @@ def proportional(pid: int) -> int:
 
 
 def in_temporary(pid: int) -> tuple[int, int]:
-    """Return bytes and number of files in the ``/tmp`` that a process sees."""
+    """Return bytes and number of files in the ``/tmp`` that a process sees; none where that is our own.
+
+    A sandbox's processes see ours until its walls stand, and bubblewrap's outer one does to the end.
+    """
+    folder = f"/proc/{pid}/root/tmp"
     try:
-        found = os.statvfs(f"/proc/{pid}/root/tmp")
+        if os.stat(folder).st_dev == os.stat("/tmp").st_dev:
+            return 0, 0
+        found = os.statvfs(folder)
     except OSError:
         return 0, 0
     return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree

@@ -344,7 +344,7 @@ def test_formgrader_gets_no_markup_and_no_metadata_of_the_student(course: Course
     assert "<script" not in text
     assert "<img" not in text
     assert "&lt;script&gt;" in text
-    assert "900" not in text
+    assert '"points": 900' not in text
     assert "assert times(2) == 14" in text
     assert "1 point: because." in text
 
