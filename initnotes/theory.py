@@ -139,15 +139,18 @@ def _check_no_jump(act: Activation, q: float) -> None:
     y = np.asarray(act(x), dtype=np.float64)
     change = np.abs(np.diff(y))
     most = np.argsort(np.where(np.isfinite(change), change, 0.0))[-8:]
-    low, high = x[most], x[most + 1]
+    low, high, at_low, at_high = x[most], x[most + 1], y[most], y[most + 1]
     for _ in range(120):
+        jump = np.abs(at_high - at_low) > 1e-6 * np.abs(y).max()
+        if not jump.any():
+            return
         middle = low + (high - low) / 2
-        left, right = (np.abs(act(middle) - act(end)) for end in (low, high))
-        low, high = np.where(left > right, low, middle), np.where(left > right, middle, high)
-    jump = np.abs(act(high) - act(low)) > 1e-6 * np.abs(y).max()
-    if jump.any():
-        at = f"{low[jump][0]:.4g}"
-        raise ValueError(f"activation {act.name} jumps at {at}: its slope is infinite there, and so is E φ′²")
+        at_middle = np.asarray(act(middle), dtype=np.float64)
+        left = np.abs(at_middle - at_low) > np.abs(at_middle - at_high)
+        low, high = np.where(left, low, middle), np.where(left, middle, high)
+        at_low, at_high = np.where(left, at_low, at_middle), np.where(left, at_middle, at_high)
+    at = f"{low[jump][0]:.4g}"
+    raise ValueError(f"activation {act.name} jumps at {at}: its slope is infinite there, and so is E φ′²")
 
 
 def _square_mean(act: Activation, q: Any, strict: bool = False) -> np.ndarray:
