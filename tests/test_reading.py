@@ -78,16 +78,19 @@ THIN = """() => {
     else token.replaceWith(...token.childNodes);
   }
 }"""
-# Colors depend on the kind of an element and of those around it: one of each kind is asked for its contrast.
+# Colors depend on the kind of an element and of those around it: one of each kind is asked for its contrast, and one of
+# each kind of link whether it can be told from the words around it.
 FIRST = """() => {
   const kinds = new Map(), seen = new Set();
-  const looks = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize', 'fontWeight', 'position'];
+  const looks = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize', 'fontWeight', 'position',
+    'textDecorationLine', 'borderBottomWidth'];
   const kindOf = (element) => {
     if (!element) return '';
     if (!kinds.has(element)) {
       const style = getComputedStyle(element), own = [element.localName, element.className];
       const around = element.parentElement ?? element.getRootNode().host;
-      kinds.set(element, [kindOf(around), ...own, ...looks.map((one) => style[one])].join());
+      const lone = element.localName === 'a' && element.textContent.trim() === around?.textContent.trim();
+      kinds.set(element, [kindOf(around), lone, ...own, ...looks.map((one) => style[one])].join());
     }
     return kinds.get(element);
   };
@@ -100,6 +103,9 @@ FIRST = """() => {
   };
   mark(document);
 }"""
+ONE_OF_EACH = """axe.configure({ rules: [
+  { id: 'color-contrast', selector: '[data-first]' },
+  { id: 'link-in-text-block', selector: 'a[href][data-first]' } ] })"""
 RUN = """(options) => axe.run({ ...options, resultTypes: ['violations'] }).then((found) =>
   found.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html.slice(0, 160)}`)))"""
 
@@ -110,7 +116,7 @@ def inaccessible(page: Page, *, in_all_looks: bool = True) -> list[str]:
     page.evaluate("document.documentElement.dataset.whole = ''")
     page.wait_for_function(AWAKE)
     page.evaluate(THIN)
-    page.evaluate("axe.configure({ rules: [{ id: 'color-contrast', selector: '[data-first]' }] })")
+    page.evaluate(ONE_OF_EACH)
     found: list[str] = []
     for (theme, width), rules in LOOKS.items():
         if rules is COLORS and not in_all_looks:
@@ -154,6 +160,10 @@ def resize(page: Page, width: int, *, scripts: bool = True) -> None:
             "scrollable-region-focusable",
         ),
         ("<button aria-label='other'>word</button>", "label-content-name-mismatch"),
+        (
+            "<style>a { color: #00c; text-decoration: none }</style><p><a href=/>one</a></p><p>words <a href=/>two</a>",
+            "link-in-text-block",
+        ),
         ("<img src='data:,'>", "image-alt"),
     ],
 )

@@ -21,7 +21,7 @@ from tools import notebooks, offline, pages, site, system_parts
 
 Serve = Callable[[Path], AbstractContextManager[str]]
 
-WIDTHS = (390, 1280)
+WIDTHS = (1280, 390)  # a page opens at 1280
 PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a chapter, without its pictures
 VIOLATION = """document.addEventListener("securitypolicyviolation",
     (event) => console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
@@ -357,9 +357,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 CHANGES = [  # each made after the one before
-    ("Text.", "Words, and $y$."),
-    ("## A place", "## Another place"),
-    ("Words", "[The first of its class]{.objectives}"),  # all pages share a style sheet that it changes
+    ("Text.", "[The first of its class]{.objectives}, and $y$."),  # all pages share a style sheet that it changes
+    ("## A place", "## Another place"),  # other pages name it
 ]
 
 

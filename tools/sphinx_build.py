@@ -1,7 +1,7 @@
 """One Sphinx build of a folder, in a process of its own: ``python -m tools.sphinx_build FOLDER [PAGE...]``.
 
-It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without two habits of its libraries that cost a third
-of the time.
+It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without a habit of its libraries that costs much of
+the time.
 """
 
 import functools
@@ -9,7 +9,6 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema compiles 38 grammars with it; no key needs them
 importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)  # pybtex asks for each citation
 
 from jupyter_book.sphinx import build_sphinx  # noqa: E402
