@@ -517,6 +517,7 @@ def test_time_changes_only_by_more_than_half(tmp_path: Path) -> None:
 def test_reading_time_counts_what_one_reads() -> None:
     assert reading.reading_minutes(publish_doctree("word " * 1000)) == 5
     assert reading.reading_minutes(publish_doctree("word " * 1001)) == 10
+    assert reading.reading_minutes(publish_doctree("0.41, half-truth - " * 500)) == 5  # a number is one word
     page = publish_doctree("word")
     page += nodes.literal_block(text="x = 1\n" * 600)
     assert reading.reading_minutes(page) == 15

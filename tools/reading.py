@@ -169,7 +169,7 @@ def reading_minutes(doctree: nodes.document) -> int:
     skipped = (nodes.math, nodes.math_block, nodes.literal_block)
     for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
         node.parent.remove(node)
-    words = len(re.findall(r"\w+", unfolded.astext()))
+    words = sum(any(map(str.isalnum, word)) for word in unfolded.astext().split())
     minutes = words / WORDS_A_MINUTE + sum(SECONDS[kind] * count for kind, count in seconds.items()) / 60
     return 5 * math.ceil(minutes / 5)
 
