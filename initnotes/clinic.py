@@ -214,16 +214,18 @@ def course(one: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
     """
     steps, lr = _checks.integer(steps, "steps"), _checks.real(lr, "lr", low=0.0)
     model, losses = copy.deepcopy(one.model), np.full(steps, np.inf)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     for step in range(steps):
-        optimizer.zero_grad()
+        model.zero_grad()
         loss = one.loss(model(one.batch))
         losses[step] = float(loss.detach())
         if not np.isfinite(losses[step]):
             losses[step:] = np.inf
             break
         loss.backward()
-        optimizer.step()
+        with torch.no_grad():  # torch.optim says the same, and loads torch's compiler for it
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad, alpha=lr)
     return losses
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from . import system_parts
 from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 
-_PYTEST = ("-m", "pytest", "-p", "tools")  # before the plugins, which then start faster
+_PYTEST = ("-m", "pytest", "-p", "tools", "-p", "no:logging")  # tools first: then the plugins start faster
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
 _ALL_CORES = ("-n", "auto", "--dist", "worksteal")
 _A_FILE_A_KERNEL = ("-n", str((os.cpu_count() or 1) // 2 if (os.cpu_count() or 1) > 3 else 0), "--dist", "loadscope")
