@@ -199,6 +199,7 @@ def test_any_layer_is_filled_as_planned(layer, name, bias, seed):
 # Variances: with inputs of ±1, an output is a sum of fan_in weights, so Var = scale exactly where mode is fan_in
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize(("signal", "mode"), [(forward, "fan_in"), (backward, "fan_out")])
 def test_signals_have_the_promised_variance(name, signal, mode):
@@ -216,6 +217,7 @@ WRONG_IN_TORCH = [
 ]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("name", "signal", "which"), WRONG_IN_TORCH)
 def test_torchs_fans_are_caught(name, signal, which):
     generator = rng()
@@ -254,6 +256,7 @@ def test_weights_have_the_law_of_the_scheme(name, distribution):
     assert p_law(unit_weights(name, distribution), distribution) > ALPHA / (3 * len(LAYERS))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("distribution", UNIT_LAWS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_wrong_laws_are_caught(name, distribution):
@@ -394,6 +397,7 @@ def test_blocks_are_draws_of_their_own(name):
     assert p_variance(copies.sum(axis=1), count / fan_in) < ALPHA / len(SEVERAL)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("distribution", UNIT_LAWS)
 @pytest.mark.parametrize("name", STACKS)
 def test_each_block_has_the_law_of_the_scheme(name, distribution):
