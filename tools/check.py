@@ -1,6 +1,6 @@
 """``make test``: run every check, let no failure hide another, and end with a summary and with what was not run.
 
-The notebooks are compared beside all else, of which much uses one core or waits for a browser or a sandbox.
+The notebooks, and then mypy, run beside the others, of which much uses one core or waits for a browser or a sandbox.
 ``python -m tools.check`` runs all; ``python -m tools.check pytest mypy`` runs the parts named.
 """
 
@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
-BESIDE = "nbval"
+BESIDE = ("nbval", "mypy")  # one after the other
 
 
 @dataclass
@@ -65,12 +65,12 @@ def run_beside(name: str) -> tuple[Row, str]:
 def run_all(names: list[str], rows: list[Row]) -> None:
     """Run the parts in order, and append what each did."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        beside = pool.submit(run_beside, BESIDE) if BESIDE in names else None
+        beside = [pool.submit(run_beside, name) for name in BESIDE if name in names]
         for name in names:
-            if name != BESIDE:
+            if name not in BESIDE:
                 rows.append(run(name))
-        if beside:
-            row, said = beside.result()
+        for one in beside:
+            row, said = one.result()
             print(f"\n=== {row.name}, beside the others\n{said}", flush=True)
             rows.append(row)
 
@@ -90,8 +90,9 @@ def main(names: list[str]) -> int:
     print("\n=== summary")
     for row in rows:
         print(row)
-    for name in wanted[len(rows) :]:
-        print(f"{name:<14} not run")
+    for name in wanted:
+        if name not in [row.name for row in rows]:
+            print(f"{name:<14} not run")
     lacking = system_parts.missing() if "pytest" in wanted else 0
     return 1 if lacking or len(rows) < len(wanted) or any(row.code for row in rows) else 0
 
