@@ -17,8 +17,8 @@ from torch.nn import functional
 
 import initnotes as ini
 from initnotes import clinic
-from initnotes.clinic import Patient
-from initnotes.diagnosis import audit
+from initnotes.book.clinic import Patient
+from initnotes.examine.diagnosis import audit
 
 from ._timing import seconds
 

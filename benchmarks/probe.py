@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from initnotes.measure import probe
+from initnotes.examine import probe
 from initnotes.networks import Ensemble
 
 from ._timing import seconds

@@ -17,7 +17,7 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble
-from initnotes.training import train
+from initnotes.networks.training import train
 
 from ._timing import seconds
 

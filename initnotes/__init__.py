@@ -1,138 +1,20 @@
-"""The shared helper module of the book: schemes, theory, ensembles of networks, and claims that are measured.
+"""Weight initialization: schemes, theory, ensembles of networks, an examiner, and the book's claims.
 
-``import initnotes as ini`` is fast: a room with a heavy package in it (torch, scipy, pyplot) loads when first used.
+``import initnotes as ini`` is fast: a room loads when first used. What is public stands in one table, ``__init__.pyi``,
+which type checkers read too. Two wings: the rooms of ``book`` serve the chapters, all others go along with you.
 """
 
 import difflib
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .schemes import (
-    Scheme,
-    constant,
-    fans,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    orthogonal,
-    scheme,
-    small_random,
-    xavier_normal,
-    xavier_uniform,
-    zeros,
-)
+import lazy_loader
 
-if TYPE_CHECKING:
-    from . import (
-        activations,
-        claims,
-        clinic,
-        data,
-        diagnosis,
-        frameworks,
-        graph,
-        layers,
-        ledger,
-        measure,
-        networks,
-        normalization,
-        plots,
-        recurrent,
-        schemes,
-        symmetry,
-        theory,
-        training,
-        translation,
-        widgets,
-    )
-    from .diagnosis import audit
-    from .layers import initialize_
-    from .measure import probe
-    from .translation import translate
-    from .widgets import lab
-
-__all__ = [
-    "Scheme",
-    "activations",
-    "audit",
-    "claims",
-    "clinic",
-    "constant",
-    "data",
-    "diagnosis",
-    "fans",
-    "frameworks",
-    "graph",
-    "he_normal",
-    "he_uniform",
-    "initialize_",
-    "lab",
-    "layers",
-    "lecun_normal",
-    "lecun_uniform",
-    "ledger",
-    "measure",
-    "networks",
-    "normalization",
-    "orthogonal",
-    "plots",
-    "probe",
-    "recurrent",
-    "scheme",
-    "schemes",
-    "small_random",
-    "symmetry",
-    "theory",
-    "training",
-    "translate",
-    "translation",
-    "widgets",
-    "xavier_normal",
-    "xavier_uniform",
-    "zeros",
-]
-
-_ROOMS = (
-    "activations",
-    "claims",
-    "clinic",
-    "data",
-    "diagnosis",
-    "frameworks",
-    "graph",
-    "layers",
-    "ledger",
-    "measure",
-    "networks",
-    "normalization",
-    "plots",
-    "recurrent",
-    "schemes",
-    "symmetry",
-    "theory",
-    "training",
-    "translation",
-    "widgets",
-)
-_FUNCTIONS = {
-    "audit": "diagnosis",
-    "initialize_": "layers",
-    "lab": "widgets",
-    "probe": "measure",
-    "translate": "translation",
-}  # public here, but their rooms are heavy
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return import_module(f".{name}", __name__)
-    if name in _FUNCTIONS:
-        return getattr(import_module(f".{_FUNCTIONS[name]}", __name__), name)
+    if name in __all__:
+        return _load(name)
     nearest = difflib.get_close_matches(name, __all__, n=1)
     hint = f"did you mean {nearest[0]!r}? Its" if nearest else "its"
-    raise AttributeError(f"module 'initnotes' has no attribute {name!r}; {hint} rooms are {', '.join(_ROOMS)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    raise AttributeError(f"module 'initnotes' has no attribute {name!r}; {hint} public names are {', '.join(__all__)}")

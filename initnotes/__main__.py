@@ -55,7 +55,7 @@ def report_of(name: str) -> Any:
     UnusableError
         If the factory fails, returns something else, or the audit cannot be made.
     """
-    from .diagnosis import audit
+    from .examine import audit
 
     factory = load(name)
     try:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from initnotes import claims
-from initnotes.claims import (
+from initnotes.book.claims import (
     Claim,
     Evidence,
     NotSupportedError,

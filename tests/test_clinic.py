@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def _audit(one: clinic.Patient) -> ini.diagnosis.Report:
+def _audit(one: clinic.Patient) -> ini.examine.Report:
     return ini.audit(one.model, one.batch, one.loss)
 
 

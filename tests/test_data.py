@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from initnotes.data import digits, gaussian_clouds, two_spirals
+from initnotes.book.data import digits, gaussian_clouds, two_spirals
 
 ALPHA = 1e-4  # false-failure rate of one test function
 SEED = 20260105

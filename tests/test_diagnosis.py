@@ -18,10 +18,11 @@ from torch.nn import functional
 
 import initnotes as ini
 from benchmarks import audit as bench
-from initnotes import clinic, diagnosis
+from initnotes import clinic
 from initnotes.__main__ import main
-from initnotes.diagnosis import audit, slope
-from initnotes.graph import Graph, slopes
+from initnotes.examine import diagnosis
+from initnotes.examine.diagnosis import audit, slope
+from initnotes.examine.graph import Graph, slopes
 
 
 def chain(depth: int = 6, width: int = 64, activation: str = "relu", scheme: object = "he_normal") -> nn.Sequential:

@@ -11,9 +11,11 @@ import torch
 from scipy.stats import ks_2samp, kstest, norm
 
 import initnotes as ini
-from initnotes import frameworks, schemes, translation
-from initnotes.frameworks import LAYERS, draws, read_fans, sample, summarize
-from initnotes.translation import ENTRIES, LIBRARIES, Fixed, Scaled, translate
+from initnotes import schemes
+from initnotes.frameworks import measured as frameworks
+from initnotes.frameworks import translation
+from initnotes.frameworks.measured import LAYERS, draws, read_fans, sample, summarize
+from initnotes.frameworks.translation import ENTRIES, LIBRARIES, Fixed, Scaled, translate
 
 NEEDED: dict[str, dict[str, Any]] = {
     "constant_": {"val": 0.5},

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 import initnotes as ini
-from initnotes import layers
+from initnotes.layers import fill as layers
 from initnotes.layers import plan, true_fans
 from initnotes.schemes import Initializer, Scheme
 

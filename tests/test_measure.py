@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import initnotes as ini
-from initnotes.measure import accuracy, distinct_units, distinct_values, spread
-from initnotes.networks import Ensemble
+from initnotes.networks import Ensemble, accuracy, distinct_units, distinct_values, spread
 
 SEED = 20260104
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -206,4 +205,4 @@ def test_measuring_changes_nothing():
 
 
 def test_measures_are_a_public_room():
-    assert ini.measure.spread is spread
+    assert ini.networks.spread is spread

@@ -9,17 +9,9 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble, join
-from initnotes.normalization import (
-    BLOCKS,
-    NORMS,
-    Normalized,
-    Residual,
-    gradient_factor,
-    normalize,
-    stream_factors,
-    stream_moments,
-)
-from initnotes.training import cross_entropy, train
+from initnotes.networks.residual import BLOCKS, NORMS, Normalized, Residual, normalize
+from initnotes.networks.training import cross_entropy, train
+from initnotes.theory import gradient_factor, stream_factors, stream_moments
 
 SEED = 20261122
 PEERS = {  # torch's modules; β is the bias

@@ -53,7 +53,7 @@ def test_each_cell_displays_its_figure(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     cell = "figure, ax = ini.plots.panels()\nini.plots.theory(ax, [0, 1], [0, 1])"
     assert shown("import initnotes as ini", cell, cell, "1 + 1") == [False, True, True, False]
-    wrong = "import initnotes as ini\nini.plots.plt.draw_if_interactive = lambda: None"
+    wrong = "import initnotes as ini\nini.figures.plt.draw_if_interactive = lambda: None"
     assert shown(wrong, cell, cell) != [False, True, True]
 
 

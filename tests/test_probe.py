@@ -15,9 +15,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import initnotes as ini
-from initnotes import measure, plots
-from initnotes.measure import Probe, distinct_units, probe
-from initnotes.networks import Ensemble
+from initnotes.examine import measure
+from initnotes.examine.measure import Probe, probe
+from initnotes.networks import Ensemble, distinct_units
 
 SEED = 20260119
 SUMS = ("mean", "std", "second_moment")
@@ -597,9 +597,9 @@ def test_the_plot_has_theory_where_it_applies():
 @pytest.mark.usefixtures("tidy")
 def test_the_plot_of_zeros_and_of_what_diverged():
     net = ensemble(scheme="zeros")
-    assert plots.profile(probe(net, data(9, 5), loss=losses)).axes[0].get_yscale() == "linear"
+    assert pictures.profile(probe(net, data(9, 5), loss=losses)).axes[0].get_yscale() == "linear"
     net.weights[0][0] = math.nan
-    assert len(plots.profile(probe(net, data(9, 5), loss=losses)).axes) == 2
+    assert len(pictures.profile(probe(net, data(9, 5), loss=losses)).axes) == 2
 
 
 def test_it_is_public_and_frozen():

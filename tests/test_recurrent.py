@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from initnotes.recurrent import LSTM, decay, first_sign
+from initnotes.networks.recurrent import LSTM, decay, first_sign
 
 SEED = 20260208
 

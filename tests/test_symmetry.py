@@ -10,11 +10,10 @@ import pytest
 import torch
 
 import initnotes as ini
-from initnotes import symmetry
-from initnotes.measure import spread
-from initnotes.networks import Ensemble, order_free_product
-from initnotes.symmetry import difference_matrix, last_bit_product, one_unit_losses, predict_spread
-from initnotes.training import train
+from initnotes.book import equal_units as symmetry
+from initnotes.book.equal_units import difference_matrix, last_bit_product, one_unit_losses, predict_spread
+from initnotes.networks import Ensemble, order_free_product, spread
+from initnotes.networks.training import train
 
 SEED = 20260108
 INPUTS, WIDTH, OUTPUTS = 4, 6, 3

@@ -14,7 +14,7 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble, order_free_product
-from initnotes.training import History, batch_order, cross_entropy, mean_squared_error, train
+from initnotes.networks.training import History, batch_order, cross_entropy, mean_squared_error, train
 
 ALPHA = 1e-4  # false-failure rate of one test function
 SEED = 20260103

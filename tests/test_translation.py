@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import initnotes as ini
-from initnotes import frameworks, translation
-from initnotes.translation import ENTRIES, LIBRARIES, Constant, Fixed, Scaled, Special, translate
+from initnotes.frameworks import measured as frameworks
+from initnotes.frameworks import translation
+from initnotes.frameworks.translation import ENTRIES, LIBRARIES, Constant, Fixed, Scaled, Special, translate
 
 NEEDED: dict[str, dict[str, Any]] = {
     "constant_": {"val": 0.5},

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _checks, activations
-from .activations import Activation
+from .. import _checks, activations
+from ..activations import Activation
 
 __all__ = [
     "FixedPoint",

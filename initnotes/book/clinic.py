@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import _checks, data
-from .layers import initialize_
-from .schemes import Initializer, Scheme, constant, small_random
+from .. import _checks
+from ..layers import initialize_
+from ..schemes import Initializer, Scheme, constant, small_random
+from . import data
 
 __all__ = ["ARCHITECTURES", "PATIENTS", "Patient", "architecture", "chain", "course", "patient", "treat"]
 
@@ -241,7 +242,7 @@ def treat(sick: Patient, report: Any, *, rng: np.random.Generator) -> Patient:
     ----------
     sick : Patient
         Its model is changed in place.
-    report : initnotes.diagnosis.Report
+    report : initnotes.examine.Report
         What an audit said of it.
     rng : numpy.random.Generator
         What the fixes draw from.
@@ -254,7 +255,7 @@ def treat(sick: Patient, report: Any, *, rng: np.random.Generator) -> Patient:
     from importlib import import_module
 
     known: dict[str, Any] = {"model": sick.model, "batch": sick.batch, "rng": _checks.generator(rng), "torch": torch}
-    known["ini"] = import_module(__package__)
+    known["ini"] = import_module("initnotes")
     for code in dict.fromkeys(one.fix for one in report.findings if one.severity != "info"):
         exec(code, known)  # the code is the audit's own
     return sick._replace(batch=known["batch"])

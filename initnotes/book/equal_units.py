@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
-from .measure import distinct_units
-from .networks import Ensemble, _check_factors, _whole_multiples, order_free_product
-from .schemes import constant
-from .training import batch_order, cross_entropy, train
+from .. import _checks
+from ..networks import Ensemble, distinct_units, order_free_product
+from ..networks.products import check_factors, whole_multiples
+from ..networks.training import batch_order, cross_entropy, train
+from ..schemes import constant
 
 __all__ = ["difference_matrix", "last_bit_product", "one_unit_losses", "predict_spread"]
 
@@ -54,7 +54,7 @@ def last_bit_product(a: Tensor, b: Tensor) -> Tensor:
     >>> (last_bit_product(one, torch.ones(1, 2)) - 1 == torch.tensor([[0.0, 2.0**-23]])).all()
     tensor(True)
     """
-    _check_factors(a, b)
+    check_factors(a, b)
     count = 3 if a.dtype == torch.float64 else 2
     slices_a, slices_b = _slices(a, count), _slices(b, count)
     product = torch.zeros(())
@@ -71,7 +71,7 @@ def _slices(matrix: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
     """Write each matrix of a batch as a sum of `count` integer matrices, each times its power of two."""
     rest, slices = matrix.double(), []
     for _ in range(count):
-        whole, unit = _whole_multiples(rest)
+        whole, unit = whole_multiples(rest)
         slices.append((whole, unit))
         rest = rest - whole * unit
     return slices

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
+from .. import _checks
 
 __all__ = ["LSTM", "Memory", "decay", "first_sign"]
 

@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import _checks, claims
+from .. import _checks
+from . import claims
 
 __all__ = ["NO_VERDICT", "Entry", "Ledger", "Measurement", "expected_verdict", "read"]
 

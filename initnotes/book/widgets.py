@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import _checks, activations, schemes, theory
-from .networks import Ensemble, order_free_product
-from .schemes import Initializer, Scheme
+from .. import _checks, activations, schemes, theory
+from ..networks import Ensemble, order_free_product
+from ..schemes import Initializer, Scheme
 
 __all__ = ["ACTIVATIONS", "LANDING", "PRESETS", "SCHEMES", "Measured", "Settings", "lab", "mean_field", "measure"]
 __all__ += ["to_html", "top_sigma_w", "verdict"]
@@ -530,7 +530,7 @@ _TRAITS = ("scheme", "activation", "depth", "width", "sigma_w", "sigma_b", "seed
 
 def _module() -> Path:
     """Return the figure's module: in the repository, or in the installed package."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     places = here / "init-lab.mjs", here.parent / "book" / "assets" / "init-lab.mjs"
     return next(path for path in places if path.exists())
 

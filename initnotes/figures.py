@@ -1,4 +1,4 @@
-"""Floor 4: the book's one visual language.
+"""The one visual language: figures, bands, theory and colors.
 
 A measurement is a colored line with its band over replicas, theory is a black dashed line, and a scheme keeps its
 color through the whole book. What lives here draws; it computes nothing but medians and bands.
@@ -6,7 +6,6 @@ color through the whole book. What lives here draws; it computes nothing but med
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -17,19 +16,7 @@ from matplotlib.figure import Figure
 
 from . import _checks, schemes
 
-__all__ = [
-    "COLORS",
-    "STYLE",
-    "audit",
-    "band",
-    "color",
-    "legend",
-    "panels",
-    "profile",
-    "shades",
-    "theory",
-    "unit_images",
-]
+__all__ = ["COLORS", "FAINT", "INK", "PAPER", "STYLE", "band", "color", "legend", "panels", "shades", "theory"]
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2430", "#d9dbe0"
 
@@ -214,108 +201,3 @@ def legend(ax: Axes, **options: Any) -> None:
     """Add a legend in the book's style."""
     with plt.rc_context(STYLE):
         ax.legend(**options)
-
-
-def unit_images(axes: Sequence[Axes], units: Any, *, side: int = 8, limit: float | None = None) -> None:
-    """Draw the incoming weights of units as square images, red for positive and blue for negative.
-
-    Parameters
-    ----------
-    axes : sequence of n Axes
-    units : array_like, shape (n, side²)
-    side : int
-    limit : float, optional
-        The weight of the deepest color; without it, the largest of all units, or 1 if all weights are 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many axes as units, a unit is not a square, or the limit is not positive and finite.
-    """
-    units = np.asarray(units)
-    if units.shape != (len(axes), side * side):
-        raise ValueError(f"units must have shape ({len(axes)}, {side * side}), got {units.shape}")
-    limit = _checks.real(np.abs(units).max() or 1.0 if limit is None else limit, "limit", low=0.0, strict=True)
-    for ax, unit in zip(axes, units, strict=True):
-        ax.imshow(unit.reshape(side, side), vmin=-limit, vmax=limit, cmap=STYLE["image.cmap"])
-        ax.set(xticks=[], yticks=[])
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-
-
-def profile(probe: Any, *, color: Any = COLORS["xavier_normal"]) -> Figure:
-    """Draw a probe: second moments, and the gradients if it has them, against depth, with theory where it applies.
-
-    Parameters
-    ----------
-    probe : initnotes.measure.Probe
-    color : matplotlib color
-
-    Returns
-    -------
-    Figure
-        A panel for E z², and one for the standard deviation of ∂loss/∂z if there was a loss. Axes are logarithmic
-        where all numbers are positive and finite, NaN is drawn as inf, and a module has no band.
-
-    Examples
-    --------
-    >>> from initnotes import measure, networks
-    >>> net = networks.Ensemble((4, 8, 2), "tanh", "xavier_normal", rng=np.random.default_rng(1))
-    >>> figure = profile(measure.probe(net, measure.torch.ones(3, 4)))
-    >>> len(figure.axes)
-    1
-    >>> plt.close(figure)
-    """
-    curves = [
-        ("second_moment", r"pre-activations  $E\,z_l^2$"),
-        ("gradient_std", r"gradient  std $\partial$loss$/\partial z_l$"),
-    ]
-    curves = [one for one in curves if not np.isnan(getattr(probe, one[0])).all()] or curves[:1]
-    predicted = dict(zip(("second_moment", "gradient_std"), probe.theory() or (), strict=False))
-    figure, axes = panels(len(curves))
-    for ax, (name, label) in zip(np.atleast_1d(axes), curves, strict=True):
-        samples, x = getattr(probe, name), np.arange(1, probe.depth + 1)
-        measured = np.isfinite(samples).any(axis=0) | (name == "second_moment")
-        samples, x = np.where(np.isnan(samples), np.inf, samples)[:, measured], x[measured]
-        middle = band(ax, x, samples, label="measured", color=color, marker="o" if probe.depth < 30 else "")
-        if name in predicted:
-            theory(ax, np.arange(1, probe.depth + 1), predicted[name])
-        if ((middle > 0) & np.isfinite(middle)).all():
-            ax.set_yscale("log")
-        ax.set(xlabel="layer $l$", ylabel=label)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        legend(ax)
-    return figure
-
-
-def audit(report: Any) -> Figure:
-    """Draw what an audit measured against depth: the signal, and the gradient; layers of errors and warnings marked.
-
-    Parameters
-    ----------
-    report : initnotes.diagnosis.Report
-
-    Returns
-    -------
-    Figure
-        Two panels with logarithmic axes; what is 0 or not finite is left out.
-    """
-    sick = {name for one in report.findings if one.severity != "info" for name in one.layers}
-    at = np.arange(1, len(report.layers) + 1)
-    figure, axes = panels(2)
-    for ax, (name, label) in zip(axes, _AUDITED, strict=True):
-        values = np.array([getattr(one, name) for one in report.layers], dtype=np.float64)
-        values[~(np.isfinite(values) & (values > 0))] = np.nan
-        marked = np.array([one.name.partition(" (call")[0] in sick for one in report.layers])
-        ax.plot(at, values, color=COLORS["xavier_normal"], marker="o", markersize=3, label="layers")
-        if marked.any():
-            ax.plot(at[marked], values[marked], "s", color=COLORS["he_normal"], markersize=5, label="in a finding")
-        if not np.isnan(values).all():
-            ax.set_yscale("log")
-        ax.set(xlabel="layer $l$, in order of calls", ylabel=label)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        legend(ax)
-    return figure
-
-
-_AUDITED = (("signal", "spread of $z_l$ over inputs"), ("gradient", r"norm of $\partial$loss$/\partial z_l$"))

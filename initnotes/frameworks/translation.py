@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, schemes
-from .schemes import Array
+from .. import _checks, schemes
+from ..schemes import Array
 
 __all__ = ["ENTRIES", "LIBRARIES", "Constant", "Entry", "Fixed", "Law", "Scaled", "Special", "Translation"]
 __all__ += ["call", "default_law", "law", "names", "translate"]

@@ -58,8 +58,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
-from . import _checks, schemes
-from .schemes import Initializer
+from .. import _checks, schemes
+from ..schemes import Initializer
 
 __all__ = ["Entry", "Plan", "initialize_", "plan", "true_fans"]
 

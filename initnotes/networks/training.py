@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
-from .networks import Ensemble, Gradients, join
+from .. import _checks
+from .ensemble import Ensemble, Gradients, join
 
 __all__ = ["LOSSES", "OPTIMIZERS", "History", "batch_order", "cross_entropy", "mean_squared_error", "train"]
 

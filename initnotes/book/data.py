@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _checks
+from .. import _checks
 
 __all__ = ["Dataset", "Split", "digits", "gaussian_clouds", "two_spirals"]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks
+from .. import _checks
 
 __all__ = ["MIME", "VERDICTS", "Claim", "Evidence", "NotSupportedError", "collect", "exact", "listed", "mean", "median"]
 __all__ += ["proportion", "settle"]
@@ -54,7 +54,7 @@ def listed() -> dict[int, dict[str, Any]]:
 def _listed() -> dict[int, dict[str, Any]]:
     import yaml
 
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     path = next(path for path in (here / "claims.yml", here.parent / "book" / "claims.yml") if path.exists())
     return {entry["number"]: entry for entry in yaml.safe_load(path.read_text(encoding="utf-8"))}
 

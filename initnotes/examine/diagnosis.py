@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from . import activations, layers, measure, theory
+from .. import activations, theory
+from ..layers import fill as layers
+from . import measure
 from .graph import Graph, slopes
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Layer", "Report", "audit"]
@@ -187,7 +189,7 @@ class Report:
         -------
         matplotlib Figure
         """
-        from .plots import audit as draw  # a result draws itself when asked to
+        from .pictures import audit as draw  # a result draws itself when asked to
 
         return draw(self)
 

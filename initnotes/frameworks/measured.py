@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, schemes
-from .schemes import Array
+from .. import _checks, schemes
+from ..schemes import Array
 from .translation import ENTRIES, LIBRARIES, Entry, Fixed, Scaled, call, law, translate
 
 __all__ = ["FACTORS", "INSTALL", "LAYERS", "Layer", "Summary", "Table", "defaults", "draws", "fan_factors"]
@@ -735,7 +735,7 @@ def _fill(layer: Any, code: str | schemes.Initializer, rng: np.random.Generator)
     """Set a layer's weight by the library's fans, or by the true ones."""
     import torch
 
-    from .layers import initialize_
+    from ..layers import initialize_
 
     if isinstance(code, schemes.Initializer):
         initialize_(layer, code, rng=rng)

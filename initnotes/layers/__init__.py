@@ -1,0 +1,8 @@
+"""Any ``torch.nn.Module`` filled by a scheme, each layer with the fans that it really has.
+
+What lives here writes parameters and says which; what the network then does to a signal is for ``examine``.
+"""
+
+from .fill import Plan, initialize_, plan, true_fans
+
+__all__ = ["Plan", "initialize_", "plan", "true_fans"]

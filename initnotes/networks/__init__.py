@@ -1,0 +1,30 @@
+"""Ensembles of R networks with a leading replica axis, and how all replicas train at once.
+
+What lives here draws, passes signals and trains; what the layers look like is for ``examine``.
+"""
+
+from . import training
+from .ensemble import Ensemble, Gradients, Signals, join
+from .products import order_free_product
+from .residual import Normalized, Residual, mean_squares, normalize
+from .training import History, train
+from .units import accuracy, distinct_units, distinct_values, spread
+
+__all__ = [
+    "Ensemble",
+    "Gradients",
+    "History",
+    "Normalized",
+    "Residual",
+    "Signals",
+    "accuracy",
+    "distinct_units",
+    "distinct_values",
+    "join",
+    "mean_squares",
+    "normalize",
+    "order_free_product",
+    "spread",
+    "train",
+    "training",
+]

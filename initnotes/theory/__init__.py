@@ -1,0 +1,38 @@
+"""Mean-field theory of wide random networks: what variance, correlation and gradient do from layer to layer.
+
+What lives here predicts; it draws no weights and runs no network.
+"""
+
+from .maps import (
+    FixedPoint,
+    chi,
+    correlation_map,
+    critical_sigma_w,
+    depth_scale,
+    derivative_second_moment,
+    first_moment,
+    fixed_point,
+    fixed_points,
+    gain,
+    second_moment,
+    variance_map,
+)
+from .stream import gradient_factor, stream_factors, stream_moments
+
+__all__ = [
+    "FixedPoint",
+    "chi",
+    "correlation_map",
+    "critical_sigma_w",
+    "depth_scale",
+    "derivative_second_moment",
+    "first_moment",
+    "fixed_point",
+    "fixed_points",
+    "gain",
+    "gradient_factor",
+    "second_moment",
+    "stream_factors",
+    "stream_moments",
+    "variance_map",
+]
