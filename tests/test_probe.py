@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import initnotes as ini
-from initnotes.examine import measure
+from initnotes.examine import measure, pictures
 from initnotes.examine.measure import Probe, probe
 from initnotes.networks import Ensemble, distinct_units
 
