@@ -6,6 +6,7 @@ from . import layers as layers
 from . import networks as networks
 from . import schemes as schemes
 from . import theory as theory
+from ._table import table as table
 from .book import claims as claims
 from .book import clinic as clinic
 from .book import data as data

@@ -256,7 +256,7 @@ def test_references_agree_with_initnotes() -> None:
         slope, chi = ps6["slope_and_chi"](given["psi"], {**given, "sigma_w": sigma_w})
         around = ini.theory.variance_map(np.array([0.999, 1.001]), phi, sigma_w=sigma_w)
         assert math.isclose(slope, np.diff(around)[0] / 0.002, rel_tol=1e-5)
-        assert math.isclose(chi, sigma_w**2 * ini.theory.derivative_second_moment(phi, 1.0), rel_tol=1e-5)
+        assert math.isclose(chi, sigma_w**2 * ini.theory.derivative_second_moment(1.0, phi), rel_tol=1e-5)
     assert np.allclose(ps7["constants"](1.0), [ps7["SELU"]["alpha"], ps7["SELU"]["scale"]])
     assert math.isclose(ps7["slope_and_chi"](*ps7["constants"](1.0), 1.0)[1], ini.theory.chi("selu", sigma_w=1.0))
     q, sigma_w = ps8["critical"](0.3)

@@ -251,8 +251,8 @@ def test_theory_line_is_the_books(lab_module: Callable[..., Any]) -> None:
     assert predicted is not None
     first = ini.theory.variance_map(1.0, "linear", sigma_w=1.5, sigma_b=0.3)
     second = ini.theory.variance_map(first, "tanh", sigma_w=1.5, sigma_b=0.3)
-    slope = [ini.theory.derivative_second_moment("tanh", q) for q in (first, second)]
-    q = [ini.theory.second_moment("tanh", one) for one in (first, second)]
+    slope = [ini.theory.derivative_second_moment(q, "tanh") for q in (first, second)]
+    q = [ini.theory.second_moment(one, "tanh") for one in (first, second)]
     last = ini.theory.variance_map(second, "tanh", sigma_w=1.5, sigma_b=0.3)
     np.testing.assert_allclose(predicted[0] ** 2, [1.0, *q, last])
     chi = [1.5**2 * one for one in slope]

@@ -329,9 +329,9 @@ def test_wrong_normalized_is_refused():
 
 
 def test_first_moment_is_the_mean():
-    assert ini.theory.first_moment("relu", 1.0) == pytest.approx(1 / math.sqrt(2 * math.pi), rel=1e-9)
-    assert ini.theory.first_moment("sigmoid", [0.0, 9.0]) == pytest.approx([0.5, 0.5], rel=1e-9)
-    assert abs(ini.theory.first_moment("tanh", 4.0)) < 1e-12
+    assert ini.theory.first_moment(1.0, "relu") == pytest.approx(1 / math.sqrt(2 * math.pi), rel=1e-9)
+    assert ini.theory.first_moment([0.0, 9.0], "sigmoid") == pytest.approx([0.5, 0.5], rel=1e-9)
+    assert abs(ini.theory.first_moment(4.0, "tanh")) < 1e-12
 
 
 def test_gradient_factors_in_closed_form():

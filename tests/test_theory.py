@@ -25,8 +25,8 @@ Z_LIMIT = 3.891  # two-sided: a right value fails one draw in 10,000
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.3, 1.0, -1.0])
 def test_piecewise_linear_moments(slope):
     act, half = leaky_relu(slope), (1 + slope**2) / 2
-    np.testing.assert_allclose(theory.second_moment(act, ALL_Q), half * ALL_Q, rtol=1e-12)
-    np.testing.assert_allclose(theory.derivative_second_moment(act, ALL_Q), half, rtol=1e-12)
+    np.testing.assert_allclose(theory.second_moment(ALL_Q, act), half * ALL_Q, rtol=1e-12)
+    np.testing.assert_allclose(theory.derivative_second_moment(ALL_Q, act), half, rtol=1e-12)
     assert theory.variance_map(2.0, act, sigma_w=3.0, sigma_b=0.5) == pytest.approx(18 * half + 0.25, rel=1e-12)
     assert theory.gain(act) == pytest.approx(half**-0.5, rel=1e-12)
     assert theory.chi(act, sigma_w=0.7) == pytest.approx(0.49 * half, rel=1e-12)
@@ -34,10 +34,10 @@ def test_piecewise_linear_moments(slope):
 
 def test_erf_moments():
     np.testing.assert_allclose(
-        theory.second_moment("erf", ALL_Q), 2 / np.pi * np.arcsin(2 * ALL_Q / (1 + 2 * ALL_Q)), rtol=1e-10
+        theory.second_moment(ALL_Q, "erf"), 2 / np.pi * np.arcsin(2 * ALL_Q / (1 + 2 * ALL_Q)), rtol=1e-10
     )
     np.testing.assert_allclose(
-        theory.derivative_second_moment("erf", ALL_Q), 4 / np.pi / np.sqrt(1 + 4 * ALL_Q), rtol=1e-10
+        theory.derivative_second_moment(ALL_Q, "erf"), 4 / np.pi / np.sqrt(1 + 4 * ALL_Q), rtol=1e-10
     )
 
 
@@ -46,32 +46,32 @@ def test_clipped_linear_has_kinks_away_from_zero():
     expected = q * (math.erf(1 / s / 2**0.5) - 2 / s * math.exp(-0.5 / q) / math.sqrt(2 * math.pi)) + math.erfc(
         1 / s / 2**0.5
     )
-    assert theory.second_moment(nn.Hardtanh(), q) == pytest.approx(expected, rel=1e-12)
-    assert theory.second_moment(lambda x: np.clip(x, -1, 1), q) == pytest.approx(expected, rel=1e-9)  # kinks found
-    assert theory.derivative_second_moment(nn.Hardtanh(), q) == pytest.approx(math.erf(1 / s / 2**0.5), rel=1e-12)
-    assert theory.second_moment(nn.Hardtanh(), [0.0, q]).tolist()[0] == 0
+    assert theory.second_moment(q, nn.Hardtanh()) == pytest.approx(expected, rel=1e-12)
+    assert theory.second_moment(q, lambda x: np.clip(x, -1, 1)) == pytest.approx(expected, rel=1e-9)  # kinks found
+    assert theory.derivative_second_moment(q, nn.Hardtanh()) == pytest.approx(math.erf(1 / s / 2**0.5), rel=1e-12)
+    assert theory.second_moment([0.0, q], nn.Hardtanh()).tolist()[0] == 0
 
 
 @pytest.mark.parametrize("q", [0.3, 1.0, 17.0, 400.0, 1e4, 1e8])
 def test_a_jump_away_from_zero_is_found(q):
     step = Activation("step", lambda x: 1.0 * (x > 1.5), lambda x: 0.0 * x)
-    assert theory.second_moment(step, q) == pytest.approx(math.erfc(1.5 / math.sqrt(2 * q)) / 2, rel=1e-9)
+    assert theory.second_moment(q, step) == pytest.approx(math.erfc(1.5 / math.sqrt(2 * q)) / 2, rel=1e-9)
 
 
 def test_powers_and_waves():
-    assert theory.second_moment(lambda x: x**3, 2.0) == pytest.approx(15 * 8, rel=1e-12)
-    assert theory.derivative_second_moment(lambda x: x**3, 2.0) == pytest.approx(27 * 4, rel=1e-8)
+    assert theory.second_moment(2.0, lambda x: x**3) == pytest.approx(15 * 8, rel=1e-12)
+    assert theory.derivative_second_moment(2.0, lambda x: x**3) == pytest.approx(27 * 4, rel=1e-8)
     np.testing.assert_allclose(
-        theory.second_moment(np.sin, [0.1, 1.0, 400.0]), -np.expm1([-0.2, -2.0, -800.0]) / 2, rtol=1e-9
+        theory.second_moment([0.1, 1.0, 400.0], np.sin), -np.expm1([-0.2, -2.0, -800.0]) / 2, rtol=1e-9
     )
 
 
 def test_overflow_is_infinite_and_many_q_are_one_call():
-    assert theory.second_moment(lambda x: x**2, 1e200) == math.inf
+    assert theory.second_moment(1e200, lambda x: x**2) == math.inf
     q = np.linspace(0, 9, 1200).reshape(3, 400)
-    np.testing.assert_allclose(theory.second_moment("relu", q), q / 2, rtol=1e-12)
-    assert theory.second_moment("relu", np.zeros((0, 2))).shape == (0, 2)
-    assert isinstance(theory.second_moment("relu", np.float32(2)), float)
+    np.testing.assert_allclose(theory.second_moment(q, "relu"), q / 2, rtol=1e-12)
+    assert theory.second_moment(np.zeros((0, 2)), "relu").shape == (0, 2)
+    assert isinstance(theory.second_moment(np.float32(2), "relu"), float)
 
 
 # --- high-precision integrals ----------------------------------------------------------------------------------------
@@ -105,8 +105,8 @@ def high_precision(function, scale):
 def test_moments_against_mpmath(name, scale):
     act = get(name if name != "callable" else lambda x: np.arctan(x - 1))
     phi, derivative = MP[name]
-    assert theory.second_moment(act, scale**2) == pytest.approx(high_precision(phi, scale), rel=1e-10)
-    assert theory.derivative_second_moment(act, scale**2) == pytest.approx(high_precision(derivative, scale), rel=1e-9)
+    assert theory.second_moment(scale**2, act) == pytest.approx(high_precision(phi, scale), rel=1e-10)
+    assert theory.derivative_second_moment(scale**2, act) == pytest.approx(high_precision(derivative, scale), rel=1e-9)
 
 
 def pair_mean(function, q, c):
@@ -127,7 +127,7 @@ def pair_mean(function, q, c):
 @pytest.mark.parametrize("name", ["tanh", "selu", "silu"])
 def test_the_covariance_against_two_dimensional_integration(name, c):
     act, q = get(name), 2.0
-    found = theory.correlation_map(c, q, act, sigma_w=1.0) * theory.second_moment(act, q)
+    found = theory.correlation_map(c, q, act, sigma_w=1.0) * theory.second_moment(q, act)
     assert found == pytest.approx(pair_mean(act, q, c), abs=1e-8)
 
 
@@ -168,7 +168,7 @@ def test_monte_carlo_agrees(name, xi):
         map_z = z_score(theory.variance_map(q, act, sigma_w=1.3, sigma_b=0.2), 1.69 * act(x) ** 2 + 0.04)
         assert abs(map_z) < Z_LIMIT
         if name not in ("relu", "leaky_relu", "linear"):  # there φ′² takes two values at most, and the mean is exact
-            assert abs(z_score(theory.derivative_second_moment(act, q), act.derivative(x) ** 2)) < Z_LIMIT
+            assert abs(z_score(theory.derivative_second_moment(q, act), act.derivative(x) ** 2)) < Z_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -464,20 +464,20 @@ def test_two_inputs_align_in_a_relu_net():
 def test_facts_on_tanh():
     assert theory.gain("tanh") == pytest.approx(1.5925, abs=5e-5)
     q = theory.fixed_point("tanh", sigma_w=5 / 3)
-    assert theory.second_moment("tanh", q) ** 0.5 == pytest.approx(0.651, abs=5e-4)
+    assert theory.second_moment(q, "tanh") ** 0.5 == pytest.approx(0.651, abs=5e-4)
     factor = theory.chi("tanh", sigma_w=5 / 3) ** 0.5
     assert (factor, factor**50) == (pytest.approx(1.10, abs=5e-3), pytest.approx(117, abs=0.5))
     assert theory.chi("tanh", sigma_w=3000.0) / 3000 == pytest.approx(4 / (3 * math.sqrt(2 * math.pi)), rel=1e-3)
     lecun = Activation(
         "lecun", lambda x: 1.7159 * np.tanh(2 * x / 3), lambda x: 1.7159 * 2 / 3 / np.cosh(2 * x / 3) ** 2
     )
-    assert theory.second_moment(lecun, 1.0) == pytest.approx(0.750, abs=5e-4)
+    assert theory.second_moment(1.0, lecun) == pytest.approx(0.750, abs=5e-4)
 
 
 def test_fact_on_slow_decay():
     q, means = 1.0, []
     for _ in range(50):
-        means.append(theory.second_moment("tanh", q))
+        means.append(theory.second_moment(q, "tanh"))
         q = theory.variance_map(q, "tanh", sigma_w=1.0)
     assert (means[4], means[49]) == (pytest.approx(0.103, abs=5e-4), pytest.approx(0.0102, abs=5e-5))
 
@@ -518,8 +518,8 @@ def test_facts_on_sigmoid_and_selu():
         (lambda: theory.chi("tanh", sigma_w=1e60), ValueError, "sigma_w must be at most 1e50"),
         (lambda: theory.critical_sigma_w("tanh", sigma_b=-1), ValueError, "sigma_b must be at least 0"),
         (lambda: theory.depth_scale("tanh", sigma_w=-1), ValueError, "sigma_w must be at least 0"),
-        (lambda: theory.second_moment("relu", [-2.0]), ValueError, "got -2"),
-        (lambda: theory.derivative_second_moment("relu", None), TypeError, "got None"),
+        (lambda: theory.second_moment([-2.0], "relu"), ValueError, "got -2"),
+        (lambda: theory.derivative_second_moment(None, "relu"), TypeError, "got None"),
         (lambda: theory.correlation_map(1.1, 1.0, "relu", sigma_w=1), ValueError, r"in \[-1, 1\], got 1.1"),
         (lambda: theory.correlation_map(math.nan, 1.0, "relu", sigma_w=1), ValueError, "got nan"),
         (lambda: theory.correlation_map("a", 1.0, "relu", sigma_w=1), TypeError, "c must be a real number"),
@@ -527,17 +527,17 @@ def test_facts_on_sigmoid_and_selu():
         (lambda: theory.correlation_map(0.5, 1.0, "relu", sigma_w=0), ValueError, "correlation is not defined"),
         (lambda: theory.gain(lambda x: 0 * x), ValueError, "a gain needs it positive and finite"),
         (lambda: theory.gain(lambda x: np.exp(x * x / 4)), ValueError, "grows too fast.*like a power at most"),
-        (lambda: theory.second_moment(lambda x: np.exp(x * x), 1.0), ValueError, "grows too fast"),
-        (lambda: theory.second_moment(np.exp, 100.0), ValueError, "grows too fast"),
+        (lambda: theory.second_moment(1.0, lambda x: np.exp(x * x)), ValueError, "grows too fast"),
+        (lambda: theory.second_moment(100.0, np.exp), ValueError, "grows too fast"),
         (lambda: theory.variance_map([0.1, 100.0], np.exp, sigma_w=1.0), ValueError, "grows too fast"),
-        (lambda: theory.derivative_second_moment(lambda x: np.exp(x * x / 4), 1.0), ValueError, "grows too fast"),
+        (lambda: theory.derivative_second_moment(1.0, lambda x: np.exp(x * x / 4)), ValueError, "grows too fast"),
         (lambda: theory.correlation_map(0.5, 1.0, lambda x: np.exp(x * x / 4), sigma_w=1), ValueError, "grows too"),
         (lambda: theory.chi(np.sign, sigma_w=1.5), ValueError, "activation sign jumps at .*slope is infinite there"),
         (lambda: theory.chi(torch.sign, sigma_w=1.5), ValueError, "activation sign jumps"),
         (lambda: theory.chi(lambda x: np.tanh(x) + (x > 0.7), sigma_w=1.5), ValueError, "jumps at 0.7:"),
-        (lambda: theory.derivative_second_moment(np.round, [0.0, 1.0]), ValueError, "E φ′²"),
+        (lambda: theory.derivative_second_moment([0.0, 1.0], np.round), ValueError, "E φ′²"),
         (lambda: theory.depth_scale(np.sign, sigma_w=1.5), ValueError, "jumps"),
-        (lambda: theory.second_moment(lambda x: np.log(x + 2), 1.0), ValueError, "is NaN at a finite number"),
+        (lambda: theory.second_moment(1.0, lambda x: np.log(x + 2)), ValueError, "is NaN at a finite number"),
     ],
 )
 def test_bad_input_says_what_is_allowed(call, error, message):
@@ -547,18 +547,18 @@ def test_bad_input_says_what_is_allowed(call, error, message):
 
 def test_what_grows_slowly_enough_is_let_through():
     """Powers, an exponential at small q, and functions that are 0 up to far out."""
-    assert theory.second_moment(lambda x: x**20, 1.0) == pytest.approx(math.prod(range(1, 40, 2)), rel=1e-9)
-    assert theory.second_moment(np.exp, [0.1, 4.0]) == pytest.approx(np.exp([0.2, 8.0]), rel=1e-9)
+    assert theory.second_moment(1.0, lambda x: x**20) == pytest.approx(math.prod(range(1, 40, 2)), rel=1e-9)
+    assert theory.second_moment([0.1, 4.0], np.exp) == pytest.approx(np.exp([0.2, 8.0]), rel=1e-9)
     for start in (3.0, 11.999, 12.6, 13.3, 13.9, 20.0):
-        assert 0 <= theory.second_moment(lambda x, s=start: np.maximum(x - s, 0), 1.0) < 1
+        assert 0 <= theory.second_moment(1.0, lambda x, s=start: np.maximum(x - s, 0)) < 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_steep_does_not_jump(name):
-    steep = theory.derivative_second_moment(name, 1e18)
+    steep = theory.derivative_second_moment(1e18, name)
     assert 0 <= steep < 2
     leaps = Activation("leaps", lambda x: np.tanh(1e6 * x), lambda x: 1e6 / np.cosh(np.clip(1e6 * x, -300, 300)) ** 2)
-    assert theory.derivative_second_moment(leaps, 1.0) == pytest.approx(4e6 / 3 / math.sqrt(2 * math.pi), rel=1e-6)
+    assert theory.derivative_second_moment(1.0, leaps) == pytest.approx(4e6 / 3 / math.sqrt(2 * math.pi), rel=1e-6)
 
 
 def test_options_are_keywords_only():

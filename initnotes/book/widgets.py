@@ -286,8 +286,8 @@ def mean_field(settings: Settings) -> tuple[np.ndarray, np.ndarray] | None:
     for layer in range(1, settings.depth + 1):
         square = float(sigma_w**2 * square + sigma_b**2)
         if layer < settings.depth:
-            slopes.append(theory.derivative_second_moment(settings.activation, square))
-            square = theory.second_moment(settings.activation, square)
+            slopes.append(theory.derivative_second_moment(square, settings.activation))
+            square = theory.second_moment(square, settings.activation)
         forward.append(math.sqrt(square))
     factors = [sigma_w, *(sigma_w * math.sqrt(slope) for slope in slopes)]
     return np.array(forward), np.cumprod([1.0, *factors[::-1]])[::-1]

@@ -960,7 +960,7 @@ def _predicted(chain: Sequence[Layer], forward: bool) -> tuple[float, str] | Non
     ):
         return None
     name, q = str(names.pop()), np.clip(q, 1e-12, 1e12)
-    moment = theory.second_moment(name, q) / q if forward else theory.derivative_second_moment(name, q)
+    moment = theory.second_moment(q, name) / q if forward else theory.derivative_second_moment(q, name)
     logs = np.log(np.maximum(sigma**2 * moment, 1e-300)) / 2
     return float(np.exp(logs.mean())), f"{name} at σ_w = {np.median(sigma):.3g}"
 

@@ -71,14 +71,14 @@ class MeanField:
         for fan_in, variance, bias in zip(self.widths, self.variances, self.bias_moments, strict=False):
             moments.append(fan_in * variance * h + bias)
             if len(moments) < len(self.variances):
-                h = theory.second_moment(self.activation, moments[-1])
+                h = theory.second_moment(moments[-1], self.activation)
         return np.array(moments)
 
     def gradient_moments(self) -> np.ndarray:
         """Return E (∂loss/∂z_l)² for each layer and group of inputs, shape (L, groups)."""
         moments, q = [self.last_gradients], self.second_moments()
         for layer in range(len(q) - 2, -1, -1):
-            slope = theory.derivative_second_moment(self.activation, q[layer])
+            slope = theory.derivative_second_moment(q[layer], self.activation)
             moments.insert(0, self.widths[layer + 2] * self.variances[layer + 1] * slope * moments[0])
         return np.array(moments)
 

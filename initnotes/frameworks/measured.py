@@ -9,7 +9,6 @@ true fans are.
 from __future__ import annotations
 
 import contextlib
-import html
 import math
 import os
 import random
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, schemes
+from .._table import Table
 from ..schemes import Array
 from .translation import ENTRIES, LIBRARIES, Entry, Fixed, Scaled, call, law, translate
 
@@ -261,56 +261,6 @@ def summarize(draws: Any) -> Summary:
     mean, std = float(sample.mean()), float(sample.std())
     away = (sample - mean) / (std or 1.0)
     return Summary(mean, std, float(abs(away).max()), float((away**4).mean() - 3) if std else 0.0, sample.size)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that prints as text and, in a notebook, as HTML that scrolls on a phone.
-
-    Attributes
-    ----------
-    caption : str
-    head : tuple of str
-    rows : tuple of tuples of str
-        The first cell of each is its head.
-    """
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def __getitem__(self, key: tuple[str, str]) -> str:
-        """Return the cell of a row and a column by their heads."""
-        row, column = key
-        _checks.one_of(column, "column", self.head)
-        _checks.one_of(row, "row", [one[0] for one in self.rows])
-        return next(one for one in self.rows if one[0] == row)[self.head.index(column)]
-
-    def __str__(self) -> str:
-        lines = [self.head, *self.rows]
-        width = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = ["  ".join(cell.ljust(n) for cell, n in zip(line, width, strict=True)).rstrip() for line in lines]
-        return "\n".join([self.caption, *text])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.head)
-        body = "".join(
-            f"<tr><th scope='row'>{_breakable(row[0])}</th>"
-            f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
-            for row in self.rows
-        )
-        return (
-            f"<div class='wide-table' role='region' tabindex='0' aria-label='{html.escape(self.caption, quote=True)}'>"
-            f"<table><caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>"
-        )
-
-
-def _breakable(name: str) -> str:
-    """Return a name as HTML that may break after its dots and underscores."""
-    return re.sub(r"([._])", r"\1<wbr>", html.escape(name))
 
 
 @dataclass(frozen=True)

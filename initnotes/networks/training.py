@@ -261,7 +261,7 @@ def train(
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> from initnotes.data import gaussian_clouds
+    >>> from initnotes.book.data import gaussian_clouds
     >>> net = Ensemble((20, 16, 5), "tanh", "xavier_normal", rng=rng, replicas=3)
     >>> history = train(net, *gaussian_clouds(rng=rng), lr=0.5, steps=50, rng=rng)
     >>> history.loss.shape, bool((history.loss[:, -1] < history.loss[:, 0]).all())

@@ -17,20 +17,24 @@ from .maps import (
     second_moment,
     variance_map,
 )
+from .profile import Profile, factors, profile
 from .stream import gradient_factor, stream_factors, stream_moments
 
 __all__ = [
     "FixedPoint",
+    "Profile",
     "chi",
     "correlation_map",
     "critical_sigma_w",
     "depth_scale",
     "derivative_second_moment",
+    "factors",
     "first_moment",
     "fixed_point",
     "fixed_points",
     "gain",
     "gradient_factor",
+    "profile",
     "second_moment",
     "stream_factors",
     "stream_moments",

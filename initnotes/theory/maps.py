@@ -168,7 +168,8 @@ def _checked_q(q: Any) -> np.ndarray:
     except ValueError:  # ragged
         real = False
     if not real:
-        raise TypeError(f"q must be a real number or an array of them, got {q!r}")
+        hint = "; q comes first, the activation after it" if isinstance(q, str) or callable(q) else ""
+        raise TypeError(f"q must be a real number or an array of them, got {q!r}{hint}")
     bad = array[~(np.isfinite(array) & (array >= 0))]
     if bad.size:
         raise ValueError(f"q is a second moment: it must be finite and at least 0, got {bad.flat[0]:g}")
@@ -187,15 +188,15 @@ def _like(result: np.ndarray) -> Any:
     return float(result) if result.ndim == 0 else result
 
 
-def second_moment(activation: Any, q: Any) -> Any:
+def second_moment(q: Any, activation: Any) -> Any:
     """Return E φ(√q ξ)², the mean square of the activations under pre-activations N(0, q).
 
     Parameters
     ----------
-    activation : str, Activation, module or callable
-        Whatever ``activations.get`` takes.
     q : float or array of float
         Second moments of the pre-activations, finite and at least 0.
+    activation : str, Activation, module or callable
+        Whatever ``activations.get`` takes.
 
     Returns
     -------
@@ -209,22 +210,22 @@ def second_moment(activation: Any, q: Any) -> Any:
 
     Examples
     --------
-    >>> round(second_moment("relu", 3.0), 6)
+    >>> round(second_moment(3.0, "relu"), 6)
     1.5
     """
     act, q = activations.get(activation), _checked_q(q)
     return _like(_square_mean(act, q, strict=True))
 
 
-def first_moment(activation: Any, q: Any) -> Any:
+def first_moment(q: Any, activation: Any) -> Any:
     """Return E φ(√q ξ), the mean of the activations under pre-activations N(0, q).
 
     Parameters
     ----------
-    activation : str, Activation, module or callable
-        Whatever ``activations.get`` takes.
     q : float or array of float
         Second moments of the pre-activations, finite and at least 0.
+    activation : str, Activation, module or callable
+        Whatever ``activations.get`` takes.
 
     Returns
     -------
@@ -238,23 +239,23 @@ def first_moment(activation: Any, q: Any) -> Any:
 
     Examples
     --------
-    >>> round(first_moment("relu", 2 * math.pi), 6)
+    >>> round(first_moment(2 * math.pi, "relu"), 6)
     1.0
     """
     act, q = activations.get(activation), _checked_q(q)
     return _like(_moment(act, act, q, strict=True))
 
 
-def derivative_second_moment(activation: Any, q: Any) -> Any:
+def derivative_second_moment(q: Any, activation: Any) -> Any:
     """Return E φ′(√q ξ)², the mean square of the slope under pre-activations N(0, q).
 
     Parameters
     ----------
-    activation : str, Activation, module or callable
-        Whatever ``activations.get`` takes.
     q : float or array of float
         Second moments of the pre-activations, finite and at least 0. At q = 0 this is φ′(0)² with φ′(0) as autograd
         has it; the limit q → 0 of a kinked φ differs.
+    activation : str, Activation, module or callable
+        Whatever ``activations.get`` takes.
 
     Returns
     -------
@@ -268,7 +269,7 @@ def derivative_second_moment(activation: Any, q: Any) -> Any:
 
     Examples
     --------
-    >>> round(derivative_second_moment("relu", 3.0), 6)
+    >>> round(derivative_second_moment(3.0, "relu"), 6)
     0.5
     """
     act, q = activations.get(activation), _checked_q(q)
