@@ -41,6 +41,10 @@ class Activation:
         Arguments at which φ or a low derivative of it jumps. Integration in ``theory`` splits there.
     fused : callable, optional
         (torch, delta, z, h) to delta · φ′(z) for tensors, where h = φ(z): torch's own fast form, if it has one.
+    closed : bool, default False
+        Whether φ is a closed form that never changes, with all its kinks named: ``theory`` remembers what it found.
+    sampled : bool, default False
+        Whether `derivative` is a stopgap: ``theory`` differentiates φ itself, between the kinks that it finds.
 
     Raises
     ------
@@ -61,6 +65,8 @@ class Activation:
     derivative: Function
     kinks: tuple[float, ...] = ()
     fused: Callable[[Any, Any, Any, Any], Any] | None = None
+    closed: bool = False
+    sampled: bool = False
 
     def __post_init__(self) -> None:
         """Check the parts and sort the kinks."""
@@ -120,7 +126,8 @@ def _closed_form(
     kinks: tuple[float, ...] = (),
     fused: Callable[[Any, Any, Any, Any], Any] | None = None,
 ) -> Activation:
-    return Activation(name, _on_both(phi, torch_phi), _on_both(derivative, _autograd(torch_phi)), kinks, fused)
+    both = _on_both(phi, torch_phi), _on_both(derivative, _autograd(torch_phi))
+    return Activation(name, *both, kinks, fused, closed=True)
 
 
 # NumPy's φ and φ′. No branch overflows and every NaN survives: np.maximum and np.clip carry it, comparisons do not.
