@@ -121,7 +121,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every setting and fill in σ_w."""
         checked: dict[str, Any] = {
-            "activation": _checks.one_of(self.activation, "activation", ACTIVATIONS, activations._ELSEWHERE),
+            "activation": _checks.one_of(self.activation, "activation", ACTIVATIONS, activations.ALIASES),
             "depth": _ranged(_checks.integer(self.depth, "depth"), "depth", 60),
             "width": _ranged(_checks.integer(self.width, "width", low=8), "width", 256),
             "sigma_b": _ranged(_checks.real(self.sigma_b, "sigma_b", low=0.0), "sigma_b", 2.0),

@@ -50,4 +50,3 @@ def sigmas(sigma_w: Any, sigma_b: Any) -> tuple[float, float]:
 def like(result: np.ndarray) -> Any:
     """Return an array without axes as a float."""
     return float(result) if result.ndim == 0 else result
-

@@ -151,7 +151,7 @@ class Means:
 
     @cached_property
     def limit_ratios(self) -> tuple[float, float]:
-        """lim E φ(√q ξ)²/q for q → 0 and q → ∞; where φ is linear at both sides, that is lim E φ′² too."""
+        """Lim E φ(√q ξ)²/q for q → 0 and q → ∞; where φ is linear at both sides, that is lim E φ′² too."""
         q = TINY * np.array([1.0, 4.0, 16.0])
         near = self.square(q) / q
         below = max(float(near @ [8 / 3, -2.0, 1 / 3]), 0.0)  # no term in √q (SELU) or q (tanh) is left
@@ -218,7 +218,7 @@ def first_moment(q: Any, activation: Any) -> Any:
     Returns
     -------
     float or ndarray
-        In the shape of `q`. Error below 1e-9 of E \\|φ\\|.
+        In the shape of `q`. Error below 1e-9 of the root of `second_moment`.
 
     Raises
     ------

@@ -385,8 +385,8 @@ def _critical_candidates(means: Means, sigma_b: float) -> list[float]:
 
     low = sigma_b**2 * (1 + 1e-9) if sigma_b > 0 else TINY / 10
     roots, _ = _roots(unbalance, np.append(low, q[valid]), np.append(unbalance(low), values[valid]))
-    means = [(root, float(means.square(root))) for root in roots]
-    return [ratio**-0.5 for ratio in ratios] + [math.sqrt((q - sigma_b**2) / mean) for q, mean in means if mean > 0]
+    moments = [(root, float(means.square(root))) for root in roots]
+    return [ratio**-0.5 for ratio in ratios] + [math.sqrt((q - sigma_b**2) / mean) for q, mean in moments if mean > 0]
 
 
 def _no_critical(means: Means, sigma_b: float) -> str:
@@ -396,7 +396,9 @@ def _no_critical(means: Means, sigma_b: float) -> str:
         return chi(means, sigma_w=sigma_w, sigma_b=sigma_b)
 
     low, high = 1e-3, 1e3
-    start = f"no sigma_w gives {means.act.name} with sigma_b={sigma_b:g} chi = 1 at the fixed point reached from q = 1: "
+    start = (
+        f"no sigma_w gives {means.act.name} with sigma_b={sigma_b:g} chi = 1 at the fixed point reached from q = 1: "
+    )
     if not at(low) < 1 < at(high):
         return start + f"chi is {at(low):.3g} at sigma_w = {low:g} and {at(high):.3g} at {high:g}"
     while high / low > 1 + 1e-5:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 
-from .panels import COARSE_NODES, FINE_NODES, FINE_WEIGHTS
+from .panels import COARSE_NODES, FINE_NODES
 
 __all__ = ["Pieces"]
 
@@ -94,9 +94,7 @@ def _first_edges(phi: Callable[[Any], Any], reach: float) -> np.ndarray:
     return np.concatenate([-half[::-1], [0.0], half])
 
 
-def _cut(
-    phi: Callable[[Any], Any], edges: np.ndarray, grain: float
-) -> tuple[np.ndarray, ...]:
+def _cut(phi: Callable[[Any], Any], edges: np.ndarray, grain: float) -> tuple[np.ndarray, ...]:
     """Halve pieces until a polynomial fits; return low, high, values at 16 nodes, size, and whether it fits, of each.
 
     It fits if it misses φ by no more than `grain` of the size, the largest |φ| from 0 out to there, that is by
@@ -154,7 +152,7 @@ def _breaks(
     near = np.minimum(half[:-1], half[1:])
     size = np.maximum(sizes[:-1], sizes[1:])
     broken = []
-    for order, tolerance in enumerate((1e-10, 1e-9, 1e-7)):
+    for order, tolerance in enumerate((1e-8, 1e-9, 1e-7)):
         left, right = (_ENDS[order] @ coefficients) / half**order
         broken.append(np.abs(right[:-1] - left[1:]) * near**order > tolerance * size)
     kinks = np.union1d(high[:-1][np.logical_or.reduce(broken)], found)

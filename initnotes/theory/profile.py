@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checks, activations
-from . import maps
+from . import gaussian
 
 __all__ = ["Profile", "factors", "profile"]
 
@@ -91,10 +91,10 @@ def profile(
     h = np.asarray(inputs, dtype=np.float64)
     signal = [up[0] * h + offsets[0]]
     for scale, offset in zip(up[1:], offsets[1:], strict=True):
-        signal.append(scale * maps.second_moment(signal[-1], act) + offset)
+        signal.append(scale * gaussian.second_moment(signal[-1], act) + offset)
     gradient = [np.broadcast_to(np.asarray(last_gradient, dtype=np.float64), h.shape)]
     for q, scale in zip(signal[-2::-1], down[:0:-1], strict=True):
-        gradient.append(scale * maps.derivative_second_moment(q, act) * gradient[-1])
+        gradient.append(scale * gaussian.derivative_second_moment(q, act) * gradient[-1])
     return Profile(np.array(signal), np.array(gradient[::-1]))
 
 
@@ -128,5 +128,5 @@ def factors(q: Any, activation: Any, *, sigma_w: Any) -> Profile:
     """
     square = np.asarray(sigma_w, dtype=np.float64) ** 2
     return Profile(
-        square * maps.second_moment(q, activation) / q, square * maps.derivative_second_moment(q, activation)
+        square * gaussian.second_moment(q, activation) / q, square * gaussian.derivative_second_moment(q, activation)
     )
