@@ -1,47 +1,6 @@
-"""Floor 2: any ``torch.nn.Module`` filled by a scheme, each layer with the fans that it really has.
+"""Any ``torch.nn.Module`` filled by a scheme, each layer with the fans that it really has.
 
 What lives here writes parameters, and says which ones; what the network then does to a signal is measured upstairs.
-
-A weight is a stack of blocks ``(fan_out, fan_in, *kernel)``, one a group, row, gate or projection, which a scheme draws
-as replicas:
-
-=====================  ==================================  ================  ================
-layer                  layout in torch                     fan_in            fan_out
-=====================  ==================================  ================  ================
-``Linear``             ``(out, in)``                       in                out
-``Conv1d`` … ``3d``    ``(out, in / groups, *kernel)``     in / groups · k   out / groups · k
-``ConvTranspose…``     ``(in, out / groups, *kernel)``     in / groups · k   out / groups · k
-``Embedding``          ``(rows, dim)``                     1                 dim
-``RNN``, ``GRU``, ``LSTM`` and their cells
----------------------------------------------------------------------------------------------
-- ``weight_ih…``       ``(gates · hidden, in)``            in                hidden
-- ``weight_hh…``       ``(gates · hidden, state)``         state             hidden
-- ``weight_hr…``       ``(state, hidden)``                 hidden            state
-``MultiheadAttention``
----------------------------------------------------------------------------------------------
-- ``in_proj_weight``   ``(3 · embed, embed)``              embed             embed
-- ``q_proj_weight``    ``(embed, embed)``                  embed             embed
-- ``k_proj_weight``    ``(embed, kdim)``                   kdim              embed
-- ``v_proj_weight``    ``(embed, vdim)``                   vdim              embed
-=====================  ==================================  ================  ================
-
-Here k is the product of the kernel's sizes. The derivation, at stride 1 and away from the edges: an output of a
-convolution sees k positions, an input is seen from k positions, and on each position only the channels of its own group
-are connected, in / groups behind every output and out / groups before every input; a transposed convolution is the
-transpose of a convolution from out to in channels, so that its two fans change places, and so do the channels in its
-weight's layout. A depthwise convolution has one input channel a group: fan_in = k. A lookup in an embedding is a linear
-layer with a one-hot input: a coordinate is the sum of one weight, and an index feeds dim coordinates.
-
-Gates and projections are linear layers side by side, whose matrices torch stores on top of one another: gates is 1 for
-``RNN``, 3 for ``GRU`` and 4 for ``LSTM``, a packed projection holds query, key and value, and the state has proj_size
-units if that is set, else hidden ones. Each matrix counts for itself, in its own equation, so that the draw does not
-depend on how it is stored. Two things follow for the signals. The pre-activation of a gate is a sum over two matrices,
-W_ih x + W_hh h + b, so its variance is the sum of theirs; at the first step, with h = 0, only W_ih's is there, and in a
-GRU's candidate the reset gate weakens W_hh's. And the gradient that reaches x or h is the sum of what comes back
-through all gates.
-
-``torch.nn.init`` counts from the layout alone: it takes in for out where the convolution is transposed, the rows of an
-embedding for its outputs, and all groups, gates or projections for one in fan_out.
 """
 
 from __future__ import annotations
@@ -54,20 +13,15 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
 from .. import _checks, schemes
 from ..schemes import Initializer
+from .fans import LAYERS, NORMS, Stack, bias_names, stack, weight_names
 
-__all__ = ["Entry", "Plan", "initialize_", "plan", "true_fans"]
+__all__ = ["Entry", "Plan", "initialize_", "plan"]
 
 Module = TypeVar("Module", bound=nn.Module)
-
-_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
-_LAYERS = (nn.Linear, _ConvNd, nn.Embedding, *_RECURRENT, nn.MultiheadAttention)
-_NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _TOKENS = {"bias_k": "key", "bias_v": "value"}  # of MultiheadAttention, which appends them to the sequence
 _BY_HAND = "initialize it by hand (torch.nn.init), and the other submodules one by one"
@@ -152,16 +106,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Stack:
-    """A weight as `count` blocks (fan_out, fan_in, *kernel); a plan says what they are, if `what` does."""
-
-    block: tuple[int, ...]
-    count: int = 1
-    what: str = ""
-    is_transposed: bool = False
-
-
-@dataclass(frozen=True)
 class _Job:
     """A parameter to write, under the first name that a layer gives it.
 
@@ -170,69 +114,9 @@ class _Job:
 
     name: str
     parameter: nn.Parameter
-    stack: _Stack | None
+    stack: Stack | None
     other: str
     zero_rows: list[int]
-
-
-def true_fans(layer: nn.Module, weight: str | None = None) -> tuple[int, int]:
-    """Count the inputs that one output of a layer sums over, and the outputs that one input feeds.
-
-    Unlike `initnotes.fans` and ``torch.nn.init``, which see only a shape, this knows of groups, of transposed
-    convolutions, of embeddings, and of gates and projections that share a weight; the module's docstring derives the
-    counts.
-
-    Parameters
-    ----------
-    layer : torch.nn.Linear, Conv1d … 3d, ConvTranspose1d … 3d, Embedding, RNN, LSTM, GRU, a cell, MultiheadAttention
-    weight : str, optional
-        Which of its weights, such as ``"weight_hh_l0"`` or ``"in_proj_weight"``. Needed where there are several.
-
-    Returns
-    -------
-    fan_in, fan_out : int
-        At stride 1 and away from the edges. With stride s, an input of a d-dimensional convolution feeds fan_out / sᵈ
-        outputs on average, and an output of a transposed one sums over fan_in / sᵈ inputs; as in He et al., strides do
-        not count here. Dilation changes neither. Where gates or projections share a weight, these are the fans of one.
-
-    Raises
-    ------
-    TypeError
-        If `layer` is of another kind, or `weight` not a string.
-    ValueError
-        If it has no weight of that name, or several and none is named; if the weight has no shape yet, or an axis of
-        length 0.
-
-    References
-    ----------
-    He et al. (2015), §2.2: fan_in = k²c and fan_out = k²d for k × k kernels, c input and d output channels.
-
-    Examples
-    --------
-    >>> true_fans(nn.ConvTranspose2d(16, 64, 3))
-    (144, 576)
-    >>> nn.init._calculate_fan_in_and_fan_out(nn.ConvTranspose2d(16, 64, 3).weight)
-    (576, 144)
-    >>> true_fans(nn.Conv2d(64, 64, 3, groups=64))
-    (9, 9)
-    >>> true_fans(nn.Embedding(1000, 32))
-    (1, 32)
-    >>> true_fans(nn.LSTM(10, 32), "weight_hh_l0")
-    (32, 32)
-    >>> true_fans(nn.MultiheadAttention(64, 4))
-    (64, 64)
-    """
-    if not isinstance(layer, _LAYERS):
-        allowed = "a Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding, RNN, LSTM, GRU, one of their cells, or a"
-        raise TypeError(f"layer must be {allowed} MultiheadAttention of torch.nn, got {_kind(layer)}")
-    names = _weights(layer)
-    if weight is None and len(names) > 1:
-        raise ValueError(f"{_kind(layer)} has several weights; say of which, weight=… one of: {', '.join(names)}")
-    name = names[0] if weight is None else _checks.one_of(weight, "weight", names)
-    values = getattr(layer, name)
-    if is_lazy(values):
-        raise ValueError(f"layer must have a shape, got a {_kind(layer)} without one; run one batch through it first")
-    return schemes.fans(_stack(layer, name, values).block)
 
 
 def plan(module: nn.Module, scheme: str | Initializer, *, bias: float = 0.0) -> Plan:
@@ -367,56 +251,6 @@ def _kind(module: Any) -> str:
     return type(module).__name__
 
 
-def _weights(layer: nn.Module) -> list[str]:
-    """Return the names of the weights that a layer with a rule has by its construction."""
-    if isinstance(layer, nn.MultiheadAttention):
-        is_packed = layer.kdim == layer.vdim == layer.embed_dim
-        return ["in_proj_weight"] if is_packed else ["q_proj_weight", "k_proj_weight", "v_proj_weight"]
-    if isinstance(layer, nn.RNNCellBase):
-        return ["weight_ih", "weight_hh"]
-    if isinstance(layer, nn.RNNBase):
-        ends = ["", "_reverse"] if layer.bidirectional else [""]
-        kinds = ["ih", "hh", "hr"] if layer.proj_size else ["ih", "hh"]
-        return [f"weight_{kind}_l{depth}{end}" for depth in range(layer.num_layers) for end in ends for kind in kinds]
-    return ["weight"]
-
-
-def _biases(layer: nn.Module) -> dict[str, str]:
-    """Map the names of the biases that such a layer may have to "", or to the bias that has the value in its place."""
-    if isinstance(layer, nn.MultiheadAttention):
-        return {"in_proj_bias": ""}
-    if not isinstance(layer, _RECURRENT):
-        return {"bias": ""}
-    first = [name.replace("weight", "bias") for name in _weights(layer) if "_ih" in name]
-    return dict.fromkeys(first, "") | {name.replace("_ih", "_hh"): name for name in first}
-
-
-def _divisor(layer: nn.Module, name: str) -> int:
-    """Return what a weight's first axis is a multiple of: its number of blocks, or if recurrent the rows of a block."""
-    if isinstance(layer, _ConvNd):
-        return layer.groups
-    if isinstance(layer, nn.RNNBase) and "_hr" in name:
-        return layer.proj_size
-    if isinstance(layer, _RECURRENT):
-        return layer.hidden_size
-    return 3 if name == "in_proj_weight" else 1
-
-
-def _stack(layer: nn.Module, name: str, weight: Tensor) -> _Stack:
-    """Cut a weight of a layer into the blocks that have fans."""
-    first, second, *kernel = weight.shape
-    divisor = _divisor(layer, name)
-    if isinstance(layer, nn.Embedding):
-        return _Stack((second, 1), first)
-    if isinstance(layer, _RECURRENT):
-        gates = first // max(1, divisor)
-        return _Stack((divisor, second), gates, f"{gates} gates" if gates > 1 else "")
-    if isinstance(layer, _ConvNd) and layer.transposed:
-        return _Stack((second, first // divisor, *kernel), divisor, is_transposed=True)
-    what = "query, key and value" if name == "in_proj_weight" else ""
-    return _Stack((first // divisor, second, *kernel), divisor, what)
-
-
 def _parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
     """Yield (submodule, full name, parameter): each submodule once, each tied parameter under all its names."""
     for prefix, sub in module.named_modules():
@@ -440,9 +274,9 @@ def _jobs(module: nn.Module) -> list[_Job]:
     jobs: dict[int, _Job] = {}
     for sub, name, p in named:
         key = name.rpartition(".")[2]
-        if p.numel() and isinstance(sub, _LAYERS) and (key in _weights(sub) or key in _biases(sub)):
-            stack = _stack(sub, key, p) if key in _weights(sub) else None
-            jobs.setdefault(id(p), _Job(name, p, stack, _biases(sub).get(key, ""), padding.get(id(p), [])))
+        if p.numel() and isinstance(sub, LAYERS) and (key in weight_names(sub) or key in bias_names(sub)):
+            cut = stack(sub, key, p) if key in weight_names(sub) else None
+            jobs.setdefault(id(p), _Job(name, p, cut, bias_names(sub).get(key, ""), padding.get(id(p), [])))
     return list(jobs.values())
 
 
@@ -456,17 +290,22 @@ def _refuse(who: str, sub: nn.Module) -> None:
     own = list(sub.named_parameters(recurse=False, remove_duplicate=False))
     if any(is_lazy(p) for _, p in own):
         raise ValueError(f"{who} has parameters without a shape; run one batch through the model first")
-    if not isinstance(sub, _LAYERS):
+    if not isinstance(sub, LAYERS):
         return
     kept = dict(own)
-    computed = [name for name in _weights(sub) if name not in kept]
-    computed = computed or [name for name in _biases(sub) if name not in kept and getattr(sub, name, None) is not None]
+    computed = [name for name in weight_names(sub) if name not in kept]
+    computed = computed or [
+        name for name in bias_names(sub) if name not in kept and getattr(sub, name, None) is not None
+    ]
     if computed:
         raise ValueError(f"{who} computes its {computed[0]} from other tensors; initialize it before that is set up")
     for key, p in own:
         _refuse_values(who, key, p)
-    for name in _weights(sub):
-        _refuse_shape(who, sub, name, kept[name])
+    for name in weight_names(sub):
+        try:
+            stack(sub, name, kept[name])
+        except ValueError as error:
+            raise ValueError(f"{who}: {error}") from None
 
 
 def _refuse_values(who: str, key: str, parameter: nn.Parameter) -> None:
@@ -476,14 +315,6 @@ def _refuse_values(who: str, key: str, parameter: nn.Parameter) -> None:
         raise ValueError(f"{key} of {who} must be of a floating-point dtype, got {parameter.dtype}")
     if any(step == 0 and size > 1 for step, size in zip(parameter.stride(), parameter.shape, strict=True)):
         raise ValueError(f"entries of {key} of {who} share memory (an expanded tensor); clone it first")
-
-
-def _refuse_shape(who: str, sub: nn.Module, name: str, weight: nn.Parameter) -> None:
-    axes = 2 + (len(sub.kernel_size) if isinstance(sub, _ConvNd) else 0)
-    divisor = max(1, _divisor(sub, name))
-    if weight.dim() != axes or weight.shape[0] % divisor:
-        multiple = f", the first a multiple of {divisor}" if divisor > 1 else ""
-        raise ValueError(f"{name} of {who} must have {axes} dimensions{multiple}, got shape {tuple(weight.shape)}")
 
 
 def _entry(
@@ -504,7 +335,7 @@ def _entry(
 
 
 def _why_left(sub: nn.Module, key: str, parameter: nn.Parameter) -> str:
-    if isinstance(sub, _NORMS):
+    if isinstance(sub, NORMS):
         return f"normalization ({_kind(sub)})"
     if isinstance(sub, nn.MultiheadAttention) and key in _TOKENS:
         return f"a {_TOKENS[key]} of the sequence, not a bias ({_kind(sub)})"
@@ -522,7 +353,7 @@ def _value(job: _Job, scheme: Initializer, bias: float, rng: np.random.Generator
     return torch.from_numpy(value).to(p.dtype)
 
 
-def _draw(stack: _Stack, weight: nn.Parameter, scheme: Initializer, rng: np.random.Generator) -> schemes.Array:
+def _draw(stack: Stack, weight: nn.Parameter, scheme: Initializer, rng: np.random.Generator) -> schemes.Array:
     draws = scheme.sample(stack.block, rng, replicas=stack.count)  # (count, fan_out, fan_in, *kernel)
     if stack.is_transposed:
         draws = draws.swapaxes(1, 2)
