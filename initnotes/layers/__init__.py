@@ -4,11 +4,13 @@ What lives here writes parameters and says which; what the network then does to 
 """
 
 from .fans import LAYERS, NORMS, bias_names, has_rule, is_layer, true_fans, weight_names
-from .fill import Plan, initialize_, plan
+from .fill import initialize_
+from .planning import ParameterPlan, Plan, plan
 
 __all__ = [
     "LAYERS",
     "NORMS",
+    "ParameterPlan",
     "Plan",
     "bias_names",
     "has_rule",
