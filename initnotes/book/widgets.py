@@ -188,7 +188,7 @@ def _named(scheme: Any, sigma_w: Any) -> tuple[str, Any]:
         if known is None:
             raise ValueError(f"the figure cannot draw {scheme!r}; one of: {', '.join(SCHEMES)}")
         scheme = known
-    _checks.one_of(scheme, "scheme", SCHEMES, schemes._ELSEWHERE)
+    _checks.one_of(scheme, "scheme", SCHEMES, schemes.ALIASES)
     if scheme != "free" and sigma_w is not None:
         raise ValueError(f"scheme {scheme!r} has its own sigma_w, got {sigma_w!r} as well; give one of the two")
     return scheme, 1.0 if sigma_w is None else sigma_w

@@ -35,7 +35,7 @@ __all__ += ["call", "default_law", "law", "names", "translate"]
 
 LIBRARIES = ("torch", "keras", "jax", "initnotes")
 CUT = 2.0
-KEPT = schemes._CUT_STD  # what a cut at two standard deviations leaves of std 1
+KEPT = schemes.CUT_STD  # what a cut at two standard deviations leaves of std 1
 FAR = 8.3  # standard deviations: what lies beyond has a probability below 1e-16, less than float64 can see
 
 # ------------------------------------------------------------------------------------------------------------ the laws
