@@ -42,6 +42,7 @@ Distribution = Literal["normal", "uniform", "truncated_normal"]
 _CUT = 2.0  # in standard deviations of the normal that is truncated
 _DENSITY_AT_CUT = math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi)
 _CUT_STD = math.sqrt(1 - 2 * _CUT * _DENSITY_AT_CUT / math.erf(_CUT / math.sqrt(2)))  # what truncation leaves of std 1
+CUT_STD = _CUT_STD
 
 # The largest magnitude of a draw of variance 1.
 _LIMITS = {"normal": math.inf, "uniform": math.sqrt(3), "truncated_normal": _CUT / _CUT_STD}
