@@ -1,4 +1,4 @@
-"""Floor 5: every claim of the list with its verdict, its evidence and its chapter, in one table.
+"""Every claim of the list with its verdict, its evidence and its chapter, in one table.
 
 What lives here reads what chapters stored; it measures nothing, and judges nothing again.
 """
@@ -17,49 +17,17 @@ from typing import Any
 
 from .. import _checks
 from . import claims
+from .evidence import Evidence
 
-__all__ = ["NO_VERDICT", "Entry", "Ledger", "Measurement", "expected_verdict", "read"]
+__all__ = ["NO_VERDICT", "Ledger", "ListedClaim", "expected_verdict", "read"]
 
 CHAPTERS = "[0-9][0-9]_*.ipynb"
 LIST = "claims.yml"
 NO_VERDICT = "no verdict"
 
-_SHOWN = re.compile(r": (\S+?)(?: \[(\S+), (\S+)\])?$")
-_THEORY = re.compile(r"theory ([^\s)]+)")
-
 
 @dataclass(frozen=True)
-class Measurement:
-    """One piece of evidence as a chapter stored it: in words, with its numbers rounded as they are shown.
-
-    Attributes
-    ----------
-    what, measured, demanded, chance : str
-        The four cells of its row in the claim's box.
-    """
-
-    what: str
-    measured: str
-    demanded: str
-    chance: str
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """The interval, rounded outward; None where no number or every single value is shown."""
-        shown = _SHOWN.search(self.measured)
-        if not shown or " draws" not in self.measured or self.measured.endswith(": as demanded"):
-            return None
-        return float(shown[2] or shown[1]), float(shown[3] or shown[1])
-
-    @property
-    def theory(self) -> float | None:
-        """What the derivation predicts, to three digits; None where only a bound or an exact value is demanded."""
-        found = _THEORY.search(self.demanded)
-        return float(found[1]) if found else None
-
-
-@dataclass(frozen=True)
-class Entry:
+class ListedClaim:
     """One claim of the list, and what became of it.
 
     Attributes
@@ -69,7 +37,8 @@ class Entry:
         What is claimed, and what was expected before anything was measured, in the words of the list.
     verdict, because : str
         As settled; `NO_VERDICT` and "" while no chapter has done it.
-    evidence : tuple of Measurement
+    evidence : tuple of Evidence
+        With the numbers as they were measured, not as they are shown.
     chapter : int
         Its number; 0 for none.
     title, notebook : str
@@ -83,7 +52,7 @@ class Entry:
     expected: str
     verdict: str = NO_VERDICT
     because: str = ""
-    evidence: tuple[Measurement, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     chapter: int = 0
     title: str = ""
     notebook: str = ""
@@ -92,7 +61,7 @@ class Entry:
     def __str__(self) -> str:
         because = f": {self.because}" if self.because else ""
         lines = [f"Claim {self.number}: {self.claim}.", f"Verdict: {self.verdict}{because}."]
-        lines += [f"- {one.what}: {one.measured}; demanded {one.demanded}" for one in self.evidence]
+        lines += [f"- {piece.what}: {piece.shown()}; demanded {piece.demand()}" for piece in self.evidence]
         return "\n".join([*lines, f"Expected: {self.expected}.", f"Where: {self.where()}."])
 
     def where(self) -> str:
@@ -100,7 +69,7 @@ class Entry:
 
         Examples
         --------
-        >>> Entry(5, "", "", chapter=3, title="Small random weights").where()
+        >>> ListedClaim(5, "", "", chapter=3, title="Small random weights").where()
         'Chapter 3, Small random weights'
         """
         return f"Chapter {self.chapter}, {self.title}" if self.chapter else "in no chapter"
@@ -111,9 +80,9 @@ class Entry:
         because = f": {html.escape(self.because)}" if self.because else ""
         kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
         measured = "".join(
-            f"<tr><th scope='row'>{html.escape(one.what)}</th>"
-            f"<td>{html.escape(one.measured)}</td><td>{html.escape(one.demanded)}</td></tr>"
-            for one in self.evidence
+            f"<tr><th scope='row'>{html.escape(piece.what)}</th>"
+            f"<td>{html.escape(piece.shown())}</td><td>{html.escape(piece.demand())}</td></tr>"
+            for piece in self.evidence
         )
         return (
             f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
@@ -131,22 +100,22 @@ class Ledger:
 
     Attributes
     ----------
-    entries : tuple of Entry
+    entries : tuple of ListedClaim
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedClaim, ...]
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ListedClaim]:
         return iter(self.entries)
 
-    def __getitem__(self, number: int) -> Entry:
+    def __getitem__(self, number: int) -> ListedClaim:
         for entry in self.entries:
             if entry.number == number:
                 return entry
-        raise KeyError(f"no claim {number} here; there are {', '.join(str(one.number) for one in self.entries)}")
+        raise KeyError(f"no claim {number} here; there are {', '.join(str(entry.number) for entry in self.entries)}")
 
     @cached_property
     def missing(self) -> tuple[int, ...]:
@@ -163,7 +132,7 @@ class Ledger:
 
         Examples
         --------
-        >>> Ledger((Entry(1, "Equal weights", "", "fails"),)).counts()
+        >>> Ledger((ListedClaim(1, "Equal weights", "", "fails"),)).counts()
         {'holds': 0, 'holds when': 0, 'fails': 1, 'no verdict': 0}
         """
         found = Counter(entry.verdict for entry in self)
@@ -173,9 +142,9 @@ class Ledger:
         """Return how many claims have each pair of an expected verdict (`expected_verdict`) and a settled one."""
         return dict(Counter((expected_verdict(entry.expected), entry.verdict) for entry in self))
 
-    def measurements(self) -> tuple[tuple[int, Measurement], ...]:
+    def measurements(self) -> tuple[tuple[int, Evidence], ...]:
         """Return every piece of evidence with the number of its claim."""
-        return tuple((entry.number, one) for entry in self for one in entry.evidence)
+        return tuple((entry.number, piece) for entry in self for piece in entry.evidence)
 
     def where(self, *, verdict: str | None = None, chapter: int | None = None, words: str = "") -> Ledger:
         """Return the entries that meet all of what is asked for, as the page's filter does.
@@ -198,7 +167,8 @@ class Ledger:
 
         Examples
         --------
-        >>> table = Ledger((Entry(1, "Equal weights", "", "holds when"), Entry(2, "Zero weights", "", "fails")))
+        >>> rows = ListedClaim(1, "Equal weights", "", "holds when"), ListedClaim(2, "Zero weights", "", "fails")
+        >>> table = Ledger(rows)
         >>> [entry.number for entry in table.where(words="WEIGHTS equal")]
         [1]
         """
@@ -219,7 +189,7 @@ class Ledger:
 
     def __str__(self) -> str:
         lines = [f"claim  {'verdict':<10}  chapter"]
-        lines += [f"{one.number:>5}  {one.verdict:<10}  {one.chapter or '':>7}  {one.claim}" for one in self]
+        lines += [f"{entry.number:>5}  {entry.verdict:<10}  {entry.chapter or '':>7}  {entry.claim}" for entry in self]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -282,7 +252,7 @@ def read(folder: str | Path | None = None) -> Ledger:
     Examples
     --------
     >>> import tempfile
-    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("distinct units", [1, 1], 1))
+    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("units", [1, 1], 1, excludes={"separate": 16}))
     >>> output = {"data": {claims.MIME: claim.as_json()}}
     >>> chapter = {"cells": [{"cell_type": "code", "source": "", "outputs": [output]}]}
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -293,14 +263,14 @@ def read(folder: str | Path | None = None) -> Ledger:
     """
     book = _book(folder)
     listed = _listed(book)
-    settled: dict[int, Entry] = {}
+    settled: dict[int, ListedClaim] = {}
     for path in sorted(book.glob(CHAPTERS)):
         for entry in _settled(path, listed):
             if entry.number in settled:
                 others = f"{settled[entry.number].notebook} and {entry.notebook}"
                 raise ValueError(f"claim {entry.number} is settled twice, in {others}; keep one of them")
             settled[entry.number] = entry
-    return Ledger(tuple(settled.get(n, Entry(n, one["claim"], one["expected"])) for n, one in listed.items()))
+    return Ledger(tuple(settled.get(n, ListedClaim(n, row["claim"], row["expected"])) for n, row in listed.items()))
 
 
 def _book(folder: str | Path | None) -> Path:
@@ -322,7 +292,7 @@ def _listed(book: Path) -> dict[int, dict[str, Any]]:
     return {entry["number"]: entry for entry in yaml.safe_load((book / LIST).read_text(encoding="utf-8"))}
 
 
-def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[Entry]:
+def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[ListedClaim]:
     """Yield what a chapter settled."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     texts = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
@@ -331,10 +301,8 @@ def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[Entry]:
         number = claim["number"]
         if number not in listed:
             raise ValueError(f"{path.stem} settles claim {number}, which is not in {LIST}")
-        evidence = tuple(
-            Measurement(one["evidence"], one["measured"], one["demanded"], one["chance"]) for one in claim["evidence"]
-        )
-        yield Entry(
+        evidence = claims.Claim.from_json(claim).evidence
+        yield ListedClaim(
             number,
             claim["claim"],
             listed[number]["expected"],
