@@ -30,7 +30,9 @@ from initnotes.book.claims import (
     median,
     proportion,
     settle,
+    training,
 )
+from initnotes.book.evidence import Tuning
 
 ALPHA = 1e-4  # false-failure rate of one test function
 SEED = 20260107
@@ -294,7 +296,7 @@ def test_what_depends_on_the_machine_is_one_digit_and_marked():
     failing = median("x", values, digits=0, at_least=1, excludes={"none": 0})
     assert failing.measured() == "1 [0.93, 1.1]"
     with pytest.raises(NotSupportedError, match=re.escape("1 [0.93, 1.1]; demanded ≥ 1")):
-        settle(1, "holds", "so", failing)
+        settle(3, "holds", "so", failing)
 
 
 @pytest.mark.parametrize(("digits", "text"), [(1, "1 [0.9, 2]"), (2, "1 [0.93, 1.1]"), (4, "1 [0.9387, 1.062]")])
@@ -491,15 +493,23 @@ def test_bad_demands(kind, demand, error, message):
 # The list and its verdicts
 
 
+TEXTS = ("claim", "source", "charitable", "expected", "settled_by")
+COMING = {"residual networks", "transformers", "width and learning rate", "lazy or rich", "fine-tuning", "own start"}
+COMING |= {"data-dependent"}
+
+
 def test_the_list_is_complete():
-    assert list(listed()) == list(range(1, 46))
+    assert list(listed()) == list(range(1, 71))
     for number, entry in listed().items():
         assert entry["number"] == number
-        assert set(entry) == {"number", "claim", "expected", "settled_by"}
-        for key in ("claim", "expected", "settled_by"):
+        assert set(entry) - {"about", "opens_with"} == {"number", *TEXTS}
+        assert entry.get("about", "training") == "training"
+        assert (entry.get("opens_with") in COMING) == (number > 45)
+        for key in TEXTS:
             assert entry[key] == entry[key].strip() != ""
-        assert not entry["claim"].endswith(".")
-    assert len({entry["claim"] for entry in listed().values()}) == 45
+            assert not entry[key].endswith(".")
+    for key in ("claim", "charitable"):
+        assert len({entry[key] for entry in listed().values()}) == len(listed())
 
 
 def test_the_list_cannot_be_changed():
@@ -516,7 +526,7 @@ GOOD = exact("units", [1, 1], 1, excludes=SEPARATE)
     ("arguments", "error", "message"),
     [
         ((0, "holds", "so", GOOD), ValueError, "number must be at least 1, got 0"),
-        ((46, "holds", "so", GOOD), ValueError, "number must be one of the list's, 1 … 45, got 46"),
+        ((99, "holds", "so", GOOD), ValueError, "number must be one of the list's, 1 … 70, got 99"),
         ((1.0, "holds", "so", GOOD), TypeError, "number must be an integer"),
         ((True, "holds", "so", GOOD), TypeError, "number must be an integer"),
         ((1, "hold", "so", GOOD), ValueError, "unknown verdict 'hold'; did you mean 'holds'?"),
@@ -526,12 +536,96 @@ GOOD = exact("units", [1, 1], 1, excludes=SEPARATE)
         ((1, "holds", ".", GOOD), ValueError, "because must say"),
         ((1, "holds", GOOD), ValueError, "because must say"),
         ((1, "holds", "so"), TypeError, "evidence must be at least one Evidence"),
-        ((1, "holds", "so", GOOD, True), TypeError, "make it with exact, median, mean or proportion"),
+        ((1, "holds", "so", GOOD, True), TypeError, "from exact, median, mean, proportion or training"),
     ],
 )
 def test_bad_claims(arguments, error, message):
     with pytest.raises(error, match=re.escape(message)):
         settle(*arguments)
+
+
+def test_a_claim_about_training_says_its_budget():
+    for budget in ("", "150 steps", "150 steps:", ": as it is"):
+        with pytest.raises(ValueError, match=r"claim 27 is about training.* at 0 budgets"):
+            settle(27, "fails", "so", GOOD, budget=budget)
+    with pytest.raises(TypeError, match="budget must say in words"):
+        settle(27, "fails", "so", GOOD, budget=150)
+    settled = settle(27, "fails", "so", GOOD, budget="150 steps at rate 0.1: both have converged.")
+    assert "\nBudget: 150 steps at rate 0.1: both have converged.\n" in str(settled)
+    assert settled.as_json()["budget"] == "150 steps at rate 0.1: both have converged"
+
+
+class Swept:
+    """Three arms, five rates, two budgets, 12 replicas; the best rate is the second, and the fourth for "bad"."""
+
+    rates = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
+    arms = ("he", "xavier", "bad")
+    budgets = (100, 1000)
+    diverged = {arm: np.arange(12) < np.array([[0], [0], [2], [3], [12]]) for arm in arms}  # noqa: RUF012
+    worst = {"he": 0.0, "xavier": 0.5, "bad": 2.0}  # noqa: RUF012
+
+    def best(self, arm):
+        return np.array([3, 3]) if arm == "bad" else np.array([1, 1])
+
+    def at_best(self, arm, budget_index):
+        return 0.3 + self.worst[arm] / (1 + budget_index) + 0.01 * np.arange(12)
+
+    def difference(self, a, b, budget_index):
+        return self.at_best(a, budget_index) - self.at_best(b, budget_index)
+
+
+def test_training_judges_each_arm_at_its_own_best_rate_and_at_each_budget():
+    nothing = {"no difference": 0.0}
+    early, late = training("Xavier - He: loss", Swept(), "xavier", "he", at_least=0.2, excludes=nothing)
+    assert (early.what, late.what) == ("Xavier - He: loss, 100 steps", "Xavier - He: loss, 1000 steps")
+    assert (early.estimate, late.estimate) == pytest.approx((0.5, 0.25))
+    assert early.tuning == Tuning(100, (0.01, 0.03, 0.1, 0.3, 1.0), (0.03, 0.03), (0, 0))
+    assert early.shown() == "median of 12 draws (best of 5 rates): 0.5"
+    assert settle(27, "fails", "so", early, late).budget == ""
+    assert Claim.from_json(settle(27, "fails", "so", early, late).as_json()).evidence == (early, late)
+    (alone,) = training("He: loss", Swept(), "he", steps=[1000], at_most=0.5, excludes={"a guess": 2.3})
+    with pytest.raises(ValueError, match="sweep at 1 budgets, not two"):
+        settle(27, "fails", "so", alone)
+    assert settle(27, "fails", "so", alone, budget="1000 steps: at 100 none has begun").budget
+
+
+def test_replicas_that_diverge_are_counted_and_a_rate_at_the_end_is_told():
+    swept = Swept()
+    (early, _) = training("bad", swept, "bad", at_least=1, excludes={"he": swept.at_best("he", 0)})
+    assert early.shown().startswith("median of 12 draws (best of 5 rates, ≈ 3 diverged): ")
+    assert early.excludes == (WrongAnswer("he", pytest.approx(0.355), 12),)
+    assert str(Tuning(100, (0.01, 0.1), (0.1,), (0,))) == "best of 2 rates, at an end of them"
+
+
+def test_training_counts_how_many_arrive():
+    arrive = {"statistic": "proportion", "below": 0.5, "excludes": {"none": 0.0}}
+    early, late = training("He: trains", Swept(), "he", **arrive, at_least=0.5)
+    assert (early.statistic, early.estimate, early.supports, late.supports) == ("proportion", 1.0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        (("lecun",), {}, ValueError, "unknown arm 'lecun'"),
+        (("he", "lecun"), {}, ValueError, "unknown arm 'lecun'"),
+        (("he",), {"steps": [150]}, ValueError, "x: steps must be some of the sweep's budgets [100, 1000], got [150]"),
+        (("he",), {"steps": []}, ValueError, "got []"),
+        (("he",), {"below": 1.0}, ValueError, "x: below= and statistic='proportion' go together"),
+        (("he",), {"statistic": "proportion"}, ValueError, "go together"),
+        (("he",), {"statistic": "mode"}, ValueError, "unknown statistic 'mode'"),
+        (("he",), {"excludes": {"as good": 0.3}}, ValueError, "does not exclude 'as good'"),
+    ],
+)
+def test_bad_training(arguments, options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        training("x", Swept(), *arguments, at_most=0.5, **options)
+
+
+def test_few_rates_decide_nothing():
+    swept = Swept()
+    swept.rates = np.array([0.1, 0.3])
+    with pytest.raises(ValueError, match="x: a verdict about training needs at least 5 rates, got 2"):
+        training("x", swept, "he", at_most=0.5)
 
 
 def test_a_wrong_theory_is_refused_and_named():
@@ -637,7 +731,7 @@ def test_one_value_is_not_all():
 
 
 def test_claims_are_found_again_in_a_stored_notebook(tmp_path):
-    made = [claim(), claim(HOSTILE), settle(1, "fails", "so", GOOD)]
+    made = [claim(), claim(HOSTILE), settle(11, "fails", "so", GOOD)]
     outputs = [nbformat.v4.new_output("display_data", box._repr_mimebundle_()) for box in made]
     stream = nbformat.v4.new_output("stream", text="nothing")
     notebook = nbformat.v4.new_notebook(

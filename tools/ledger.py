@@ -32,7 +32,7 @@ def _stored(cell: NotebookNode) -> list[tuple[str, str]]:
 def faults(root: Path = ROOT) -> list[str]:
     """Say which claims have no verdict, and when the stored table is not what the chapters' stored outputs say.
 
-    A book without a list of claims has none.
+    A claim may be open while its chapter is still to come. A book without a list of claims has no fault.
     """
     from initnotes import ledger
 
@@ -43,7 +43,8 @@ def faults(root: Path = ROOT) -> list[str]:
         fresh = ledger.read(folder)
     except (OSError, ValueError) as error:
         return [str(error)]
-    found = [f"claim {number} of book/{ledger.LIST} has no verdict: no chapter settles it" for number in fresh.missing]
+    unsettled = "no chapter settles it, and its field opens_with names none to come"
+    found = [f"claim {number} of book/{ledger.LIST} has no verdict: {unsettled}" for number in fresh.missing]
     cells = {path: cell for path in sorted(folder.glob(PAGES)) for cell in code_cells(load(path), LABEL)}
     if len(cells) != 1:
         return [*found, f"{len(cells)} chapters have a cell tagged {LABEL}, not one"]

@@ -17,9 +17,10 @@ from typing import Any
 from .. import _checks
 from .evidence import Evidence, WrongAnswer
 from .intervals import CONFIDENCE, exact, mean, median, proportion
+from .sweeps import training
 
 __all__ = ["CONFIDENCE", "MIME", "VERDICTS", "Claim", "Evidence", "NotSupportedError", "WrongAnswer", "collect"]
-__all__ += ["exact", "listed", "mean", "median", "proportion", "settle"]
+__all__ += ["exact", "listed", "mean", "median", "proportion", "settle", "training"]
 
 MIME = "application/vnd.initnotes.claim+json"
 VERDICTS = ("holds", "holds when", "fails")
@@ -30,12 +31,13 @@ class NotSupportedError(AssertionError):
 
 
 def listed() -> dict[int, dict[str, Any]]:
-    """Return the claims of the book's list by number: what is claimed, what was expected, what settles it.
+    """Return the claims of the book's list by number: what is claimed and by whom, what was expected, what settles it.
 
     Returns
     -------
     dict
-        Number to a dict with the keys ``number``, ``claim``, ``expected`` and ``settled_by``; a copy each time.
+        Number to a dict with the keys ``number``, ``claim``, ``source``, ``charitable``, ``expected`` and
+        ``settled_by``, and where they apply ``about`` and ``opens_with``; a copy each time.
 
     Examples
     --------
@@ -152,8 +154,9 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
     *evidence : Evidence
         At least one; all of it must support the verdict, and each piece must exclude a wrong answer.
     budget : str
-        For which learning rate and how many steps a verdict about training is meant, and why no sweep is needed, such
-        as ``"the first 3 steps: which tensors move does not depend on the rate"``; without a full stop.
+        For which learning rate and how many steps a verdict about training is meant, and why no sweep over rates and
+        budgets is needed, such as ``"the first 3 steps: which tensors move does not depend on the rate"``; without a
+        full stop.
 
     Returns
     -------
@@ -163,7 +166,8 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
     ------
     ValueError, TypeError
         If the number is not in the list, the verdict is none of the three, there is no evidence, or a piece of it
-        excludes nothing.
+        excludes nothing; or if the claim is about training, there is no evidence from a sweep at two budgets, and no
+        budget is given.
     NotSupportedError
         If a measurement does not support the verdict. The message names each one that does not.
 
@@ -184,6 +188,7 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
     if not isinstance(budget, str):
         raise TypeError(f"budget must say in words for which rate and how many steps, and why, got {budget!r}")
     _check_evidence(number, evidence)
+    _check_training(number, evidence, budget)
     claim = Claim(number, verdict, because.rstrip("."), evidence, budget.rstrip("."))
     missing = [piece for piece in evidence if not piece.supports]
     if missing:
@@ -194,13 +199,24 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
 
 def _check_evidence(number: int, evidence: tuple[Evidence, ...]) -> None:
     if not evidence or not all(isinstance(piece, Evidence) for piece in evidence):
-        raise TypeError("evidence must be at least one Evidence; make it with exact, median, mean or proportion")
+        raise TypeError("evidence must be at least one Evidence, from exact, median, mean, proportion or training")
     vague = ", ".join(repr(piece.what) for piece in evidence if not piece.excludes)
     if vague:
         raise ValueError(
             f"claim {number}: this evidence excludes no wrong answer: {vague}; name one, and what it gives, as in "
             'excludes={"PyTorch\'s default": 0.577}'
         )
+
+
+def _check_training(number: int, evidence: tuple[Evidence, ...], budget: str) -> None:
+    budgets = {piece.tuning.steps for piece in evidence if piece.tuning}
+    if listed()[number].get("about") != "training" or len(budgets) > 1 or ":" in budget.strip(" .:"):
+        return
+    raise ValueError(
+        f"claim {number} is about training, and its evidence comes from a sweep at {len(budgets)} budgets, not two; "
+        "use training(...) on a sweep over learning rates, or say for which budget it holds and why that is enough, as "
+        f'in budget="150 steps at rate 0.1: both arms have converged by then"; got {budget!r}'
+    )
 
 
 def collect(notebook: str | Path | dict[str, Any]) -> list[dict[str, Any]]:

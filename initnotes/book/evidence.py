@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-__all__ = ["EVERY", "Evidence", "WrongAnswer"]
+__all__ = ["EVERY", "Evidence", "Tuning", "WrongAnswer"]
 
 EVERY = "every value"
 ROUGHLY = "≈"  # before a number that depends on the machine: what compares outputs leaves it out
@@ -33,6 +33,34 @@ class WrongAnswer:
     name: str
     value: float
     samples: int = 0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How training was tuned before it was measured: each arm at its own best rate.
+
+    Attributes
+    ----------
+    steps : int
+        The budget.
+    rates : tuple of float
+        That were tried.
+    best : tuple of float
+        One for each arm.
+    diverged : tuple of int
+        Replicas of each arm that diverged at its best rate.
+    """
+
+    steps: int
+    rates: tuple[float, ...]
+    best: tuple[float, ...]
+    diverged: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Say what a reader needs: how many rates, whether the best stands at an end of them, how many diverged."""
+        end = ", at an end of them" if {min(self.rates), max(self.rates)} & set(self.best) else ""
+        count = sum(self.diverged)
+        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count else "")
 
 
 @dataclass(frozen=True)
@@ -64,6 +92,8 @@ class Evidence:
         Significant digits that are shown; 0 for what depends on the machine, of which one digit is shown.
     excludes : tuple of WrongAnswer
         Each lies outside the demanded range.
+    tuning : Tuning or None
+        For what was measured after training, in a sweep over learning rates.
     """
 
     what: str
@@ -76,6 +106,7 @@ class Evidence:
     false_failure_rate: float
     digits: int = 2
     excludes: tuple[WrongAnswer, ...] = ()
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         for wrong in self.excludes:
@@ -103,7 +134,8 @@ class Evidence:
         """Return what was measured as text, with the statistic and the number of draws."""
         every = "the one value" if self.samples == 1 else f"all {self.samples} values"
         of = every if self.statistic == EVERY else f"{self.statistic} of {self.samples} draws"
-        return f"{of}: {self.measured()}"
+        tuned = f" ({self.tuning})" if self.tuning else ""
+        return f"{of}{tuned}: {self.measured()}"
 
     def range(self) -> str:
         """Return the demanded range as text."""
@@ -169,7 +201,8 @@ class Evidence:
         theory = None if stored["theory"] is None else float(stored["theory"])
         wrong = tuple(WrongAnswer(**answer | {"value": float(answer["value"])}) for answer in stored["excludes"])
         numbers = {"estimate": float(stored["estimate"]), "theory": theory}
-        return cls(**stored | ranges | numbers | {"excludes": wrong})
+        tuning = stored["tuning"] and Tuning(**{name: _read(value) for name, value in stored["tuning"].items()})
+        return cls(**stored | ranges | numbers | {"excludes": wrong, "tuning": tuning})
 
 
 def _storable(value: Any) -> Any:
@@ -178,6 +211,10 @@ def _storable(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_storable(part) for part in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def in_full(value: float) -> str:

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ class ListedClaim:
         What is claimed, and what was expected before anything was measured, in the words of the list.
     verdict, because : str
         As settled; `NO_VERDICT` and "" while no chapter has done it.
+    source, charitable : str
+        Who says so, and the best that the sentence can mean.
+    waits_for : str
+        The chapter to come that will settle it; "" if there is none.
     evidence : tuple of Evidence
         With the numbers as they were measured, not as they are shown.
     chapter : int
@@ -50,6 +54,9 @@ class ListedClaim:
     number: int
     claim: str
     expected: str
+    source: str = ""
+    charitable: str = ""
+    waits_for: str = ""
     verdict: str = NO_VERDICT
     because: str = ""
     evidence: tuple[Evidence, ...] = ()
@@ -62,7 +69,11 @@ class ListedClaim:
         because = f": {self.because}" if self.because else ""
         lines = [f"Claim {self.number}: {self.claim}.", f"Verdict: {self.verdict}{because}."]
         lines += [f"- {piece.what}: {piece.shown()}; demanded {piece.demand()}" for piece in self.evidence]
-        return "\n".join([*lines, f"Expected: {self.expected}.", f"Where: {self.where()}."])
+        return "\n".join([*lines, *self._background(), f"Where: {self.where()}."])
+
+    def _background(self) -> list[str]:
+        told = {"Expected": self.expected, "Source": self.source, "Charitable reading": self.charitable}
+        return [f"{head}: {text}." for head, text in told.items() if text]
 
     def where(self) -> str:
         """Return the chapter in words.
@@ -72,7 +83,8 @@ class ListedClaim:
         >>> ListedClaim(5, "", "", chapter=3, title="Small random weights").where()
         'Chapter 3, Small random weights'
         """
-        return f"Chapter {self.chapter}, {self.title}" if self.chapter else "in no chapter"
+        waits = f"chapter to come: {self.waits_for}" if self.waits_for else "in no chapter"
+        return f"Chapter {self.chapter}, {self.title}" if self.chapter else waits
 
     def _rows(self) -> str:
         """Return the rows of the table: the claim, its verdict and its place, each measurement."""
@@ -84,13 +96,16 @@ class ListedClaim:
             f"<td>{html.escape(piece.shown())}</td><td>{html.escape(piece.demand())}</td></tr>"
             for piece in self.evidence
         )
+        background = "".join(
+            f" <span class='ledger-expected'>{html.escape(line)}</span>" for line in self._background()
+        )
         return (
             f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
             f" data-chapter='{self.chapter}'><tr class='ledger-claim'><th scope='rowgroup' colspan='3'>"
             f"<span class='claim-number'>Claim {self.number}</span> {html.escape(self.claim)}.</th></tr>"
             f"<tr class='ledger-verdict'><td colspan='2'><span class='claim-verdict'><strong>{self.verdict}</strong>"
-            f"{because}.</span> <span class='ledger-expected'>Expected: {html.escape(self.expected)}.</span></td>"
-            f"<td>{link if self.chapter else self.where()}</td></tr>{measured}</tbody>"
+            f"{because}.</span>{background}</td>"
+            f"<td>{link if self.chapter else html.escape(self.where())}</td></tr>{measured}</tbody>"
         )
 
 
@@ -119,8 +134,8 @@ class Ledger:
 
     @cached_property
     def missing(self) -> tuple[int, ...]:
-        """The numbers of the claims that no chapter has settled."""
-        return tuple(entry.number for entry in self if entry.verdict == NO_VERDICT)
+        """The numbers of the claims that no chapter has settled, and none to come will."""
+        return tuple(entry.number for entry in self if entry.verdict == NO_VERDICT and not entry.waits_for)
 
     @property
     def false_failure_rate(self) -> float:
@@ -132,7 +147,7 @@ class Ledger:
 
         Examples
         --------
-        >>> Ledger((ListedClaim(1, "Equal weights", "", "fails"),)).counts()
+        >>> Ledger((ListedClaim(1, "Equal weights", "", verdict="fails"),)).counts()
         {'holds': 0, 'holds when': 0, 'fails': 1, 'no verdict': 0}
         """
         found = Counter(entry.verdict for entry in self)
@@ -167,7 +182,8 @@ class Ledger:
 
         Examples
         --------
-        >>> rows = ListedClaim(1, "Equal weights", "", "holds when"), ListedClaim(2, "Zero weights", "", "fails")
+        >>> first = ListedClaim(1, "Equal weights", "", verdict="holds when")
+        >>> rows = first, ListedClaim(2, "Zero weights", "", verdict="fails")
         >>> table = Ledger(rows)
         >>> [entry.number for entry in table.where(words="WEIGHTS equal")]
         [1]
@@ -262,15 +278,28 @@ def read(folder: str | Path | None = None) -> Ledger:
     ('holds', 44)
     """
     book = _book(folder)
-    listed = _listed(book)
-    settled: dict[int, ListedClaim] = {}
+    table = {number: _unsettled(row, book) for number, row in _listed(book).items()}
     for path in sorted(book.glob(CHAPTERS)):
-        for entry in _settled(path, listed):
-            if entry.number in settled:
-                others = f"{settled[entry.number].notebook} and {entry.notebook}"
+        for entry in _settled(path, table):
+            before = table[entry.number]
+            if before.chapter:
+                others = f"{before.notebook} and {entry.notebook}"
                 raise ValueError(f"claim {entry.number} is settled twice, in {others}; keep one of them")
-            settled[entry.number] = entry
-    return Ledger(tuple(settled.get(n, ListedClaim(n, row["claim"], row["expected"])) for n, row in listed.items()))
+            table[entry.number] = entry
+    return Ledger(tuple(table.values()))
+
+
+def _unsettled(row: dict[str, Any], book: Path) -> ListedClaim:
+    """Return a row of the list as a claim without a verdict; it waits for its chapter as long as there is none."""
+    coming = row.get("opens_with", "")
+    here = any(_words(path.stem) <= _words(coming) for path in book.glob(CHAPTERS))
+    return ListedClaim(
+        row["number"], row["claim"], row["expected"], row["source"], row["charitable"], "" if here else coming
+    )
+
+
+def _words(name: str) -> set[str]:
+    return {word.rstrip("s") for word in re.findall("[a-z]+", name.lower())}
 
 
 def _book(folder: str | Path | None) -> Path:
@@ -292,25 +321,24 @@ def _listed(book: Path) -> dict[int, dict[str, Any]]:
     return {entry["number"]: entry for entry in yaml.safe_load((book / LIST).read_text(encoding="utf-8"))}
 
 
-def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[ListedClaim]:
+def _settled(path: Path, table: dict[int, ListedClaim]) -> Iterator[ListedClaim]:
     """Yield what a chapter settled."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     texts = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     title = next((line[2:] for text in texts for line in text.splitlines() if line.startswith("# ")), path.stem)
-    for claim in claims.collect(notebook):
-        number = claim["number"]
-        if number not in listed:
-            raise ValueError(f"{path.stem} settles claim {number}, which is not in {LIST}")
-        evidence = claims.Claim.from_json(claim).evidence
-        yield ListedClaim(
-            number,
-            claim["claim"],
-            listed[number]["expected"],
-            claim["verdict"],
-            claim["because"],
-            evidence,
-            int(path.stem[:2]),
-            title,
-            path.stem,
-            claim["false_failure_rate"],
+    for stored in claims.collect(notebook):
+        claim = claims.Claim.from_json(stored)
+        if claim.number not in table:
+            raise ValueError(f"{path.stem} settles claim {claim.number}, which is not in {LIST}")
+        yield replace(
+            table[claim.number],
+            claim=stored["claim"],
+            verdict=claim.verdict,
+            because=claim.because,
+            evidence=claim.evidence,
+            chapter=int(path.stem[:2]),
+            title=title,
+            notebook=path.stem,
+            waits_for="",
+            false_failure_rate=stored["false_failure_rate"],
         )
