@@ -229,6 +229,17 @@ def test_claim_may_be_open_until_its_chapter_lands(copy: Path) -> None:
     assert (entry.verdict, entry.where()) == ("no verdict", "chapter to come: residual networks")
 
 
+def test_introductions_list_what_is_open(copy: Path) -> None:
+    wait(copy / "book")
+    page = copy / "book" / "introductions.md"
+    page.write_text("# What introductions say\n", encoding="utf-8")
+    (fault,) = ledger.faults(copy)
+    line = '- Residual networks: "A zero last layer (zero-γ) always helps" (50).'
+    assert fault.splitlines() == ["book/introductions.md does not list the open claims so:", line]
+    page.write_text(f"# What introductions say\n\n{line}\n", encoding="utf-8")
+    assert ledger.faults(copy) == []
+
+
 @pytest.mark.parametrize(
     ("name", "lands"),
     [

@@ -5,7 +5,7 @@ What lives here turns a sweep into evidence; ``initnotes.training.sweep`` makes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from .intervals import mean, median, proportion
 __all__ = ["Sweep", "training"]
 
 RATES = 5  # the fewest that a verdict about training is read off
-STATISTICS = {"median": median, "mean": mean, "proportion": proportion}
+STATISTICS: dict[str, Callable[..., Evidence]] = {"median": median, "mean": mean, "proportion": proportion}
 
 
 class Sweep(Protocol):
