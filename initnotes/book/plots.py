@@ -125,7 +125,10 @@ def curves(
     ValueError
         As `compare`.
     """
-    _draw(ax, _panel("", x, measured, theory, _looks(list(measured), colors or {})), None)
+    shown = _panels_of(x, measured, theory, colors or {})
+    if shown[0].title:
+        raise ValueError(f"curves draws one panel, got {len(shown)} titles; use compare")
+    _draw(ax, shown[0], None)
 
 
 def _add_legend(ax: Axes, options: Mapping[str, Any] | None) -> None:
@@ -202,8 +205,9 @@ def _line(x: Any, measured: Mapping[Any, Any], arm: Any, line: Any) -> tuple[np.
 
 def _looks(labels: Sequence[Any], colors: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
     """Return color and stroke of each arm."""
-    for label in colors:
-        _checks.one_of(label, "label of colors", labels)
+    strange = [label for label in colors if label not in labels]
+    if strange:
+        raise ValueError(f"colors must be for some of the arms {list(labels)}, got {strange}")
     own = {label: _color(colors.get(label, label), given=label in colors) for label in labels}
     rest = iter(shades(max(1, sum(chosen is None for chosen in own.values()))))
     looks: dict[Any, dict[str, Any]] = {}
@@ -317,9 +321,7 @@ def _of_network(net: Ensemble, batch: Any, loss: Any) -> dict[str, dict[int, Any
 
 def _shown_layers(rows: Any, layers: Sequence[int] | None) -> list[int]:
     if not isinstance(rows, Mapping) or not rows or not all(isinstance(of, Mapping) and of for of in rows.values()):
-        raise TypeError(
-            f"source must be an Ensemble, or a mapping of row to layer to values, got {type(rows).__name__}"
-        )
+        raise TypeError(f"source must be an Ensemble or map rows to layers to values, got {type(rows).__name__}")
     there = sorted(set.intersection(*(set(of) for of in rows.values())))
     if layers is None:
         return [there[at] for at in np.unique(np.linspace(0, len(there) - 1, 5).round().astype(int))]
@@ -334,9 +336,7 @@ def _values(values: Any, row: str, layer: int) -> np.ndarray:
     found = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
     found = found.reshape(len(found) if found.ndim > 1 else 1, -1)
     if not found.size or not np.isfinite(found).all():
-        raise ValueError(
-            f"{row} of layer {layer} must be finite numbers, at least one, got {found.size} with NaN or inf"
-        )
+        raise ValueError(f"{row} of layer {layer} must be finite, one number or more; of {found.size} not all are")
     return found
 
 
