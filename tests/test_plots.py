@@ -416,11 +416,14 @@ def test_a_mapping_of_mappings_makes_panels():
     assert (left.get_ylabel(), right.get_ylabel(), right.get_xlabel()) == ("loss", "", "step")
     assert [len(dashed(ax)) for ax in (left, right)] == [1, 2]
     assert words(left) == ["He", "a", "theory"]
+    assert words(right) == ["a", "b", "theory", "ln 10"]  # the left one does not say b
     same = [next(line for line in ax.lines if line.get_label() == "a") for ax in (left, right)]
     assert colors.same_color(*(line.get_color() for line in same))
     assert [ax.lines[0].get_ydata()[0] for ax in (left, right)] == [1.0, 1.0]
     shared = plots.compare(X, measured, theory=1.5).axes
     assert [len(dashed(ax)) for ax in shared] == [1, 1]
+    once = plots.compare(X, {"shallow": arms("a"), "deep": arms("a")}).axes
+    assert [ax.get_legend() is None for ax in once] == [False, True]
 
 
 def test_arms_may_have_an_x_of_their_own():

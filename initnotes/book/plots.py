@@ -69,7 +69,7 @@ def compare(
         Without it, an arm whose label begins with a scheme's name ("He", "xavier_uniform") has that scheme's color, and
         the others have shades from dark to light. Arms of one color get different strokes.
     level : float, optional
-        Where to draw a thin line across, for the eye.
+        Where to draw a thin dotted line across, for the eye.
     log : {"", "x", "y", "xy"}
         Which axes are logarithmic.
     height : float
@@ -100,11 +100,12 @@ def compare(
     _checks.one_of(log, "log", _LOGS)
     shown = _panels_of(x, measured, theory, colors or {})
     figure, grid = panels(len(shown), height=height, sharey=True, squeeze=False)
+    told: set[str] = set()
     for ax, panel in zip(grid[0], shown, strict=True):
         _draw(ax, panel, level)
         ax.set(**{f"{axis}scale": "log" for axis in log}, **({"title": panel.title} if panel.title else {}), **axes)
         ax.label_outer()
-    _add_legend(grid[0, 0], legend)
+        _add_legend(ax, told, legend or {})
     plt.close(figure)  # or the notebook would show it a second time
     return figure
 
@@ -131,14 +132,17 @@ def curves(
     _draw(ax, shown[0], None)
 
 
-def _add_legend(ax: Axes, options: Mapping[str, Any] | None) -> None:
-    if ax.get_legend_handles_labels()[1]:
-        legend(ax, **({"fontsize": 9} | dict(options or {})))
+def _add_legend(ax: Axes, told: set[str], options: Mapping[str, Any]) -> None:
+    """Explain the lines of a panel unless panels before it, whose labels are in `told`, have done so."""
+    labels = set(ax.get_legend_handles_labels()[1])
+    if labels - told:
+        legend(ax, **({"fontsize": 9} | dict(options)))
+    told |= labels
 
 
 def _draw(ax: Axes, panel: _Panel, level: float | None) -> None:
     if level is not None:
-        ax.axhline(level, color=COLORS["zeros"], linewidth=0.8, zorder=1)
+        ax.axhline(level, color=COLORS["zeros"], linewidth=0.8, linestyle=":", zorder=1)
     for x, samples, label, look in panel.bands:
         band(ax, x, samples, label=label, **look)
     for x, y, label in panel.lines:
