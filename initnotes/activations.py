@@ -283,6 +283,7 @@ _NAMED = {
 
 NAMES = tuple(_NAMED)
 _ELSEWHERE = {"swish": "silu", "identity": "linear", "logistic": "sigmoid", "expit": "sigmoid"}
+ELSEWHERE = _ELSEWHERE  # for rooms that take names too
 
 
 def get(activation: Any) -> Activation:

@@ -466,6 +466,7 @@ _ELSEWHERE = {
     for theirs, ours in (("glorot", "xavier"), ("kaiming", "he"))
     for law in ("normal", "uniform")
 }
+ELSEWHERE = _ELSEWHERE  # for rooms that take names too
 
 
 def scheme(name: str | Initializer) -> Initializer:

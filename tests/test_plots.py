@@ -182,8 +182,8 @@ def luminance(color):
     return np.dot(channels, [0.2126, 0.7152, 0.0722])
 
 
-def contrast(one, other):
-    dark, light = sorted((luminance(one), luminance(other)))
+def contrast(ink, paper):
+    dark, light = sorted((luminance(ink), luminance(paper)))
     return (light + 0.05) / (dark + 0.05)
 
 
