@@ -28,7 +28,16 @@ from typing import Any, NamedTuple, NoReturn
 from .files import ROOT
 
 LIMIT = 60  # seconds that a child may take
-HEAVY = ("torch", "scipy.stats", "scipy.optimize", "mpmath", "hypothesis", "playwright.sync_api", "tools.system_parts")
+HEAVY = (
+    "torch",
+    "torch._dynamo",
+    "scipy.stats",
+    "scipy.optimize",
+    "mpmath",
+    "hypothesis",
+    "playwright.sync_api",
+    "tools.system_parts",
+)
 OPTIONS = ("-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:logging", f"--rootdir={ROOT}")
 PASSED, KILLED, BROKEN = range(3)  # how a child ends: no test failed, one by an assertion, or anything else
 
@@ -373,8 +382,9 @@ def verdict(job: Job, code: int, said: str) -> str:
         return ""
     if code == PASSED:
         return f"SURVIVED: {job.name}"
-    why = f"took longer than {LIMIT} s" if code == -signal.SIGALRM else "did not fail by an assertion"
-    return f"{'FAILED' if job.wanted == PASSED else 'UNCLEAR'}: {job.name} {why}\n{said}"
+    failed, unlike = ("FAILED", "did not pass") if job.wanted == PASSED else ("UNCLEAR", "did not fail by an assertion")
+    why = f"took longer than {LIMIT} s" if code == -signal.SIGALRM else unlike
+    return f"{failed}: {job.name} {why}\n{said}"
 
 
 def prepare() -> None:
@@ -383,6 +393,10 @@ def prepare() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in HEAVY:
         importlib.import_module(name)
+    hypothesis = importlib.import_module("hypothesis")
+    phases = hypothesis.Phase.explicit, hypothesis.Phase.generate  # any example will do, not the smallest
+    hypothesis.settings.register_profile("mutants", phases=phases, report_multiple_bugs=False, database=None)
+    hypothesis.settings.load_profile("mutants")
     gc.freeze()  # what is here stays: no child looks through it
     loaded = [name for name in sys.modules if name.partition(".")[0] in ("initnotes", "initgrade")]
     assert not loaded, f"no fault can be planted in what is imported already: {loaded}"
