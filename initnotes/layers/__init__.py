@@ -3,6 +3,6 @@
 What lives here writes parameters and says which; what the network then does to a signal is for ``examine``.
 """
 
-from .fill import Plan, initialize_, plan, true_fans
+from .fill import LAYERS, NORMS, Plan, has_rule, initialize_, plan, true_fans, weight_names
 
-__all__ = ["Plan", "initialize_", "plan", "true_fans"]
+__all__ = ["LAYERS", "NORMS", "Plan", "has_rule", "initialize_", "plan", "true_fans", "weight_names"]

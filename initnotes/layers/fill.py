@@ -534,3 +534,11 @@ def _write(parameter: nn.Parameter, value: Tensor) -> None:
     writable = torch.inference_mode() if parameter.is_inference() else torch.no_grad()
     with writable:
         parameter.copy_(value)
+
+
+LAYERS, NORMS, weight_names = _LAYERS, _NORMS, _weights
+
+
+def has_rule(module: nn.Module) -> bool:
+    """Return whether `initialize_` draws this module: a layer whose weights are its own parameters."""
+    return isinstance(module, LAYERS) and all(name in module._parameters for name in weight_names(module))
