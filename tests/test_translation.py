@@ -262,3 +262,15 @@ def test_a_translations_call_has_the_law_that_was_asked_for(shape: tuple[int, ..
 def test_a_call_that_needs_more_says_what() -> None:
     with pytest.raises(TypeError, match="sparse_ needs sparsity"):
         frameworks.call("sparse_", "torch")
+
+
+@pytest.mark.parametrize("target", LIBRARIES)
+@pytest.mark.parametrize("family", ["normal", "uniform", "truncated_normal"])
+def test_every_scheme_can_be_said_and_keeps_its_law(target: str, family: str) -> None:
+    for scale in (1 / 3, 0.7, 1.0, 1.5, 2.0, 3.0):
+        for mode in ("fan_in", "fan_out", "fan_avg"):
+            found = translate("Scheme", "initnotes", target, scale=scale, mode=mode, distribution=family).call
+            assert found is not None
+            assert isinstance(found.law, Scaled)
+            assert (found.law.mode, found.law.family) == (mode, family), found
+            assert found.law.scale == pytest.approx(scale, rel=1e-12), found

@@ -134,21 +134,26 @@ def _translate_layer(
     original = f"{'torch.nn' if source == 'torch' else 'keras.layers'}.{layer}(...), its weight"
     if layer in NO_LAW[source]:
         return Translation(source, target, original, Special(kind="several laws"), None, (NO_LAW[source][layer],))
-    drawn, notes = DEFAULTS[source][layer], []
     if "Depthwise" in layer and target == "initnotes":
         why = "Keras counts the channels of the whole layer as fans, and initialize_ the true ones of each channel"
-        return Translation(source, target, original, drawn, None, (why,))
+        return Translation(source, target, original, DEFAULTS[source][layer], None, (why,))
+    drawn, notes = _law_for(layer, source, target)
+    return _translated(source, target, original, drawn, fans, *notes)
+
+
+def _law_for(layer: str, source: str, target: str) -> tuple[Law, list[str]]:
+    """Return a layer's law in terms of the fans that the target reads, and what to mind."""
+    drawn, notes = DEFAULTS[source][layer], []
     if "Depthwise" in layer:
         notes.append("for a depth_multiplier of 1")
     if "Transpose" in layer and target in ("jax", "initnotes") and isinstance(drawn, Scaled):
-        other = {"fan_in": "fan_out", "fan_out": "fan_in"}
-        drawn = Scaled(scale=drawn.scale, mode=other.get(drawn.mode, drawn.mode), family=drawn.family)
-        notes.append(
-            f"{source} takes the outputs of a transposed convolution for its inputs: its fan_in is the true fan_out"
-        )
+        other = {"fan_in": "fan_out", "fan_out": "fan_in"}.get(drawn.mode, drawn.mode)
+        drawn = Scaled(scale=drawn.scale, mode=other, family=drawn.family)
+        why = "takes the outputs of a transposed convolution for its inputs: its fan_in is the true fan_out"
+        notes.append(f"{source} {why}")
     if source == "torch" and layer != "Embedding":
         notes.append("its bias is uniform on ±1/√fan_in of the weight, not zero")
-    return _translated(source, target, original, drawn, fans, *notes)
+    return drawn, notes
 
 
 def _translated(
