@@ -121,6 +121,19 @@ class Evidence:
         """Whether the whole interval lies inside the demanded range."""
         return self.demanded[0] <= self.interval[0] <= self.interval[1] <= self.demanded[1]
 
+    @property
+    def drawn(self) -> bool:
+        """Whether the interval is that of a statistic of draws, and not of every value."""
+        return self.statistic != EVERY
+
+    @property
+    def of_theory(self) -> tuple[float, float] | None:
+        """The interval over the theory; None where no finite theory but 0 stands beside draws."""
+        if not self.drawn or not self.theory or math.isinf(self.theory):
+            return None
+        low, high = sorted(end / self.theory for end in self.interval)
+        return low, high
+
     def measured(self) -> str:
         """Return the estimate and its interval as text; the interval is rounded outward."""
         rough = not self.digits and self.supports
@@ -133,7 +146,7 @@ class Evidence:
     def shown(self) -> str:
         """Return what was measured as text, with the statistic and the number of draws."""
         every = "the one value" if self.samples == 1 else f"all {self.samples} values"
-        of = every if self.statistic == EVERY else f"{self.statistic} of {self.samples} draws"
+        of = f"{self.statistic} of {self.samples} draws" if self.drawn else every
         tuned = f" ({self.tuning})" if self.tuning else ""
         return f"{of}{tuned}: {self.measured()}"
 
@@ -148,7 +161,7 @@ class Evidence:
 
     def demand(self) -> str:
         """Return the demand as text: the theory give or take its tolerance, or the range with the theory beside it."""
-        if self.theory is None or self.statistic == EVERY:
+        if self.theory is None or not self.drawn:
             return self.range()
         low, high = self.demanded
         tolerance = (high - low) / (2 * abs(self.theory)) if self.theory and math.isfinite(high - low) else math.inf
@@ -170,7 +183,7 @@ class Evidence:
         """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
         if not self.false_failure_rate:
             return "0 (follows from algebra)"
-        return f"{'≤' if self.statistic == EVERY else 'about'} {self.stated_rate:g}"
+        return f"{'about' if self.drawn else '≤'} {self.stated_rate:g}"
 
     @property
     def stated_rate(self) -> float:
@@ -178,7 +191,7 @@ class Evidence:
 
         Without digits, which is for numbers that differ by machine, so does its estimate: that is 1e-5 at least.
         """
-        differs = not self.digits and self.statistic != EVERY
+        differs = not self.digits and self.drawn
         return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
 
     def as_json(self) -> dict[str, Any]:
