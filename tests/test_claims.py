@@ -785,15 +785,17 @@ def test_a_mean_has_a_rate_at_any_distance_from_its_demand(distance):
 numbers = st.floats(allow_nan=False)
 
 
-@given(numbers, numbers, numbers, st.none() | numbers, st.integers(0, 6))
-@example(0.1 + 0.2, math.inf, -math.inf, -0.0, 0)
+RANGES = [(-math.inf, 3.0), (2.0, math.inf), (math.inf, math.inf), (1 / 3, 2 / 3)]
+
+
+@given(numbers, numbers, numbers, st.none() | numbers, st.sampled_from(RANGES))
+@example(0.1 + 0.2, math.inf, 5.0, -0.0, RANGES[0])
 @quick
-def test_numbers_are_stored_unrounded(estimate, end, value, theory, digits):
+def test_numbers_are_stored_unrounded(estimate, end, value, theory, demanded):
     tuning = Tuning(100, (0.1, 1 / 3), (1 / 3,), (2,))
-    wrong = (WrongAnswer("a control", value, 5),)
-    made = Evidence(
-        "x", "median", estimate, (estimate, end), (math.inf, -math.inf), theory, 32, 1e-9, digits, wrong, tuning
-    )
+    outside = not demanded[0] <= value <= demanded[1]
+    wrong = (WrongAnswer("a control", value, 5),) if outside else ()
+    made = Evidence("x", "median", estimate, (estimate, end), demanded, theory, 32, 1e-9, 2, wrong, tuning)
     text = json.dumps(made.as_json(), allow_nan=False)
     assert Evidence.from_json(json.loads(text)) == made
 

@@ -195,27 +195,39 @@ class Evidence:
         return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all attributes as what JSON can hold, numbers unrounded; "inf" stands for what JSON has no number for.
+        """Return all attributes as what JSON can hold, numbers unrounded.
+
+        An end that a demand does not have is None; what diverged, for which JSON has no number, is "inf".
 
         Examples
         --------
         >>> evidence = Evidence("x", "median", 3.0, (2.5, math.inf), (2.0, math.inf), None, 32, 1e-9)
-        >>> evidence.as_json()["interval"], Evidence.from_json(evidence.as_json()) == evidence
-        ([2.5, 'inf'], True)
+        >>> stored = evidence.as_json()
+        >>> stored["interval"], stored["demanded"], Evidence.from_json(stored) == evidence
+        ([2.5, 'inf'], [2.0, None], True)
         """
-        return {name: _storable(value) for name, value in asdict(self).items()}
+        low, high = self.demanded
+        ends = (None if low == -math.inf else low, None if high == math.inf else high)
+        return {name: _storable(value) for name, value in (asdict(self) | {"demanded": ends}).items()}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Evidence:
         """Return the evidence that `as_json` stored."""
         low, high = stored["interval"]
         at_least, at_most = stored["demanded"]
-        ranges = {"interval": (float(low), float(high)), "demanded": (float(at_least), float(at_most))}
-        theory = None if stored["theory"] is None else float(stored["theory"])
-        wrong = tuple(WrongAnswer(**answer | {"value": float(answer["value"])}) for answer in stored["excludes"])
-        numbers = {"estimate": float(stored["estimate"]), "theory": theory}
         tuning = stored["tuning"] and Tuning(**{name: _read(value) for name, value in stored["tuning"].items()})
-        return cls(**stored | ranges | numbers | {"excludes": wrong, "tuning": tuning})
+        read = {
+            "estimate": float(stored["estimate"]),
+            "interval": (float(low), float(high)),
+            "demanded": (
+                -math.inf if at_least is None else float(at_least),
+                math.inf if at_most is None else float(at_most),
+            ),
+            "theory": None if stored["theory"] is None else float(stored["theory"]),
+            "excludes": tuple(WrongAnswer(**wrong | {"value": float(wrong["value"])}) for wrong in stored["excludes"]),
+            "tuning": tuning,
+        }
+        return cls(**stored | read)
 
 
 def _storable(value: Any) -> Any:
