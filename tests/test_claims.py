@@ -4,6 +4,7 @@ A test by simulation fails with probability at most ALPHA over seeds; the seeds 
 check a wrong implementation, which it must catch.
 """
 
+import importlib.util
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from scipy import stats
 from initnotes.book import evidence as shown
 from initnotes.book import intervals
 from initnotes.book.claims import (
+    MIME,
     Claim,
     Evidence,
     NotSupportedError,
@@ -33,6 +35,7 @@ from initnotes.book.claims import (
     training,
 )
 from initnotes.book.evidence import Tuning
+from tools.notebooks import ROOT, load
 
 ALPHA = 1e-4  # false-failure rate of one test function
 SEED = 20260107
@@ -774,3 +777,82 @@ def test_a_mean_has_a_rate_at_any_distance_from_its_demand(distance):
     assert 0 <= evidence.false_failure_rate <= 1
     assert evidence.supports == (distance >= 5.0)
     assert (evidence.false_failure_rate < 1e-3) == (distance > 10)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is stored
+
+numbers = st.floats(allow_nan=False)
+
+
+RANGES = [(-math.inf, 3.0), (2.0, math.inf), (math.inf, math.inf), (1 / 3, 2 / 3)]
+
+
+@given(numbers, numbers, numbers, st.none() | numbers, st.sampled_from(RANGES))
+@example(0.1 + 0.2, math.inf, 5.0, -0.0, RANGES[0])
+@quick
+def test_numbers_are_stored_unrounded(estimate, end, value, theory, demanded):
+    tuning = Tuning(100, (0.1, 1 / 3), (1 / 3,), (2,))
+    outside = not demanded[0] <= value <= demanded[1]
+    wrong = (WrongAnswer("a control", value, 5),) if outside else ()
+    made = Evidence("x", "median", estimate, (estimate, end), demanded, theory, 32, 1e-9, 2, wrong, tuning)
+    text = json.dumps(made.as_json(), allow_nan=False)
+    assert Evidence.from_json(json.loads(text)) == made
+
+
+def test_an_interval_is_compared_with_its_theory():
+    def of(interval, theory, statistic="median"):
+        return Evidence("x", statistic, 1.0, interval, (0, 9), theory, 32, 0.0).of_theory
+
+    assert of((1.0, 3.0), 2.0) == (0.5, 1.5)
+    assert of((-3.0, -1.0), -2.0) == (0.5, 1.5)
+    for nothing in (of((1, 3), None), of((1, 3), 0.0), of((1, 3), math.inf), of((1, 1), 1, "every value")):
+        assert nothing is None
+
+
+BOXES = [
+    (path.stem, output["data"])
+    for path in sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+    for cell in load(path).cells
+    for output in cell.get("outputs", [])
+    if MIME in output.get("data", {})
+]
+
+
+@pytest.mark.parametrize("data", [data for _, data in BOXES], ids=[f"{s}, claim {d[MIME]['number']}" for s, d in BOXES])
+def test_a_box_shows_what_its_numbers_say_and_excludes_wrong_answers(data):
+    """No comparison of outputs looks at the numbers: they may differ in their last bits by machine."""
+    made = Claim.from_json(data[MIME])
+    assert (str(made), made._repr_html_()) == (data["text/plain"], data["text/html"])
+    assert made.as_json() == data[MIME]
+    for piece in made.evidence:
+        assert piece.supports
+        assert piece.excludes
+        assert all(not piece.demanded[0] <= wrong.value <= piece.demanded[1] for wrong in piece.excludes)
+
+
+def compared(text):
+    """Return a text as the comparison of outputs sees it."""
+    spec = importlib.util.spec_from_file_location("comparing", ROOT / "book" / "conftest.py")
+    comparing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(comparing)
+    assert comparing.CLAIM == MIME
+    return re.sub(comparing.ROUGH, "≈", text)
+
+
+def test_what_depends_on_the_machine_is_not_compared_and_the_rest_is():
+    here, there = (
+        settle(
+            3,
+            "holds",
+            "so",
+            median("loss", WELL * scale, digits=0, at_least=0.1, excludes={"a control": WELL * scale / 99}),
+            median("growth", WELL, at_least=0.1, excludes={"none": 0}),
+        )
+        for scale in (1, 3)
+    )
+    for form in (str, Claim._repr_html_):
+        assert form(here) != form(there)
+        assert compared(form(here)) == compared(form(there))
+        assert compared(form(here)) != compared(form(here).replace("1 [0.93", "1 [0.94"))
+        assert compared(form(here)) != compared(form(here).replace("≥ 0.1", "≥ 0.2", 1))

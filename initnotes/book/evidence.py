@@ -121,6 +121,19 @@ class Evidence:
         """Whether the whole interval lies inside the demanded range."""
         return self.demanded[0] <= self.interval[0] <= self.interval[1] <= self.demanded[1]
 
+    @property
+    def drawn(self) -> bool:
+        """Whether the interval is that of a statistic of draws, and not of every value."""
+        return self.statistic != EVERY
+
+    @property
+    def of_theory(self) -> tuple[float, float] | None:
+        """The interval over the theory; None where no finite theory but 0 stands beside draws."""
+        if not self.drawn or not self.theory or math.isinf(self.theory):
+            return None
+        low, high = sorted(end / self.theory for end in self.interval)
+        return low, high
+
     def measured(self) -> str:
         """Return the estimate and its interval as text; the interval is rounded outward."""
         rough = not self.digits and self.supports
@@ -133,7 +146,7 @@ class Evidence:
     def shown(self) -> str:
         """Return what was measured as text, with the statistic and the number of draws."""
         every = "the one value" if self.samples == 1 else f"all {self.samples} values"
-        of = every if self.statistic == EVERY else f"{self.statistic} of {self.samples} draws"
+        of = f"{self.statistic} of {self.samples} draws" if self.drawn else every
         tuned = f" ({self.tuning})" if self.tuning else ""
         return f"{of}{tuned}: {self.measured()}"
 
@@ -148,7 +161,7 @@ class Evidence:
 
     def demand(self) -> str:
         """Return the demand as text: the theory give or take its tolerance, or the range with the theory beside it."""
-        if self.theory is None or self.statistic == EVERY:
+        if self.theory is None or not self.drawn:
             return self.range()
         low, high = self.demanded
         tolerance = (high - low) / (2 * abs(self.theory)) if self.theory and math.isfinite(high - low) else math.inf
@@ -170,7 +183,7 @@ class Evidence:
         """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
         if not self.false_failure_rate:
             return "0 (follows from algebra)"
-        return f"{'≤' if self.statistic == EVERY else 'about'} {self.stated_rate:g}"
+        return f"{'about' if self.drawn else '≤'} {self.stated_rate:g}"
 
     @property
     def stated_rate(self) -> float:
@@ -178,31 +191,43 @@ class Evidence:
 
         Without digits, which is for numbers that differ by machine, so does its estimate: that is 1e-5 at least.
         """
-        differs = not self.digits and self.statistic != EVERY
+        differs = not self.digits and self.drawn
         return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all attributes as what JSON can hold, numbers unrounded; "inf" stands for what JSON has no number for.
+        """Return all attributes as what JSON can hold, numbers unrounded.
+
+        An end that a demand does not have is None; what diverged, for which JSON has no number, is "inf".
 
         Examples
         --------
         >>> evidence = Evidence("x", "median", 3.0, (2.5, math.inf), (2.0, math.inf), None, 32, 1e-9)
-        >>> evidence.as_json()["interval"], Evidence.from_json(evidence.as_json()) == evidence
-        ([2.5, 'inf'], True)
+        >>> stored = evidence.as_json()
+        >>> stored["interval"], stored["demanded"], Evidence.from_json(stored) == evidence
+        ([2.5, 'inf'], [2.0, None], True)
         """
-        return {name: _storable(value) for name, value in asdict(self).items()}
+        low, high = self.demanded
+        ends = (None if low == -math.inf else low, None if high == math.inf else high)
+        return {name: _storable(value) for name, value in (asdict(self) | {"demanded": ends}).items()}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Evidence:
         """Return the evidence that `as_json` stored."""
         low, high = stored["interval"]
         at_least, at_most = stored["demanded"]
-        ranges = {"interval": (float(low), float(high)), "demanded": (float(at_least), float(at_most))}
-        theory = None if stored["theory"] is None else float(stored["theory"])
-        wrong = tuple(WrongAnswer(**answer | {"value": float(answer["value"])}) for answer in stored["excludes"])
-        numbers = {"estimate": float(stored["estimate"]), "theory": theory}
         tuning = stored["tuning"] and Tuning(**{name: _read(value) for name, value in stored["tuning"].items()})
-        return cls(**stored | ranges | numbers | {"excludes": wrong, "tuning": tuning})
+        read = {
+            "estimate": float(stored["estimate"]),
+            "interval": (float(low), float(high)),
+            "demanded": (
+                -math.inf if at_least is None else float(at_least),
+                math.inf if at_most is None else float(at_most),
+            ),
+            "theory": None if stored["theory"] is None else float(stored["theory"]),
+            "excludes": tuple(WrongAnswer(**wrong | {"value": float(wrong["value"])}) for wrong in stored["excludes"]),
+            "tuning": tuning,
+        }
+        return cls(**stored | read)
 
 
 def _storable(value: Any) -> Any:
