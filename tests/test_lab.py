@@ -247,16 +247,13 @@ def test_theory_line(lab_module: Callable[..., Any], activation: str, sigma_w: f
 
 
 def test_theory_line_is_the_books(lab_module: Callable[..., Any]) -> None:
-    predicted = widgets.mean_field(widgets.Settings(activation="tanh", depth=3, sigma_w=1.5, sigma_b=0.3))
-    assert predicted is not None
-    first = ini.theory.variance_map(1.0, "linear", sigma_w=1.5, sigma_b=0.3)
-    second = ini.theory.variance_map(first, "tanh", sigma_w=1.5, sigma_b=0.3)
-    slope = [ini.theory.derivative_second_moment(q, "tanh") for q in (first, second)]
-    q = [ini.theory.second_moment(one, "tanh") for one in (first, second)]
-    last = ini.theory.variance_map(second, "tanh", sigma_w=1.5, sigma_b=0.3)
-    np.testing.assert_allclose(predicted[0] ** 2, [1.0, *q, last])
-    chi = [1.5**2 * one for one in slope]
-    np.testing.assert_allclose(predicted[1] ** 2, [1.5**2 * chi[0] * chi[1], chi[0] * chi[1], chi[1], 1.0])
+    given = {"scheme": "free", "activation": "tanh", "depth": 12, "sigmaW": 1.5, "sigmaB": 0.3}
+    line = lab_module("(m, a) => m.theory(m.sane(a))", given)
+    sizes = ini.theory.profile(1.0, "tanh", forward=[2.25] * 12, biases=0.09)
+    hidden = ini.theory.second_moment(sizes.signal[:-1], "tanh")
+    np.testing.assert_allclose(np.square(line["forward"]), [1.0, *hidden, sizes.signal[-1]], rtol=2e-4)
+    np.testing.assert_allclose(np.square(line["backward"][1:]), sizes.gradient, rtol=2e-4)
+    assert line["backward"][0] == pytest.approx(1.5 * line["backward"][1], rel=1e-6)
     assert lab_module("(m) => m.theory(m.sane({scheme: 'constant'}))") is None
 
 

@@ -281,16 +281,11 @@ def mean_field(settings: Settings) -> tuple[np.ndarray, np.ndarray] | None:
     """
     if settings.scheme == "constant":
         return None
-    sigma_w, sigma_b, square = settings.sigma_w, settings.sigma_b, 1.0
-    forward, slopes = [1.0], []
-    for layer in range(1, settings.depth + 1):
-        square = float(sigma_w**2 * square + sigma_b**2)
-        if layer < settings.depth:
-            slopes.append(theory.derivative_second_moment(square, settings.activation))
-            square = theory.second_moment(square, settings.activation)
-        forward.append(math.sqrt(square))
-    factors = [sigma_w, *(sigma_w * math.sqrt(slope) for slope in slopes)]
-    return np.array(forward), np.cumprod([1.0, *factors[::-1]])[::-1]
+    scale, bias = settings.sigma_w**2, settings.sigma_b**2
+    sizes = theory.profile(1.0, settings.activation, forward=[scale] * settings.depth, biases=bias)
+    hidden = theory.second_moment(sizes.signal[:-1], settings.activation)
+    forward = [1.0, *hidden, sizes.signal[-1]]
+    return np.sqrt(forward), np.sqrt([scale * sizes.gradient[0], *sizes.gradient])
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
