@@ -39,9 +39,17 @@ def _rules(function: Function, low: np.ndarray, high: np.ndarray, scale: np.ndar
     return values[:, :16] @ FINE_WEIGHTS, values[:, 16:] @ COARSE_WEIGHTS
 
 
+def _graded(scale: float) -> np.ndarray:
+    """Return edges from −14 to 14 that shrink towards 0 as far as φ(scale·ξ) may change on a scale of 1."""
+    finest = min(max(math.ceil(math.log2(max(scale, 1.0))) + 3, 3), 30)
+    half = np.concatenate([0.5 ** np.arange(finest, 0.0, -1.0), np.arange(1.0, 15.0)])
+    return np.concatenate([-half[::-1], [0.0], half])
+
+
 def _panels(scale: np.ndarray, kinks: tuple[float, ...]) -> np.ndarray:
     """Return the edges of the first panels, (len(scale), edges): the graded ones and one at each kink."""
-    edges = np.broadcast_to(EDGES, (len(scale), len(EDGES)))
+    graded = _graded(float(scale.max(initial=1.0)))
+    edges = np.broadcast_to(graded, (len(scale), len(graded)))
     if any(kinks):
         own = np.array(kinks) / np.maximum(scale, 1e-300)[:, None]
         edges = np.sort(np.concatenate([edges, np.clip(own, -14, 14)], axis=1), axis=1)

@@ -129,7 +129,6 @@ def _roots(function: Callable[[float], float], q: np.ndarray, values: np.ndarray
 
     A sample within `SAME` of 0 has no sign of its own; where it is an extremum it is a double zero.
     """
-    from scipy.optimize import brentq
 
     def at(log_q: float) -> float:
         return function(math.exp(log_q))
@@ -144,9 +143,19 @@ def _roots(function: Callable[[float], float], q: np.ndarray, values: np.ndarray
     x, signs = x[signed], np.sign(values[signed]).astype(int)
     zeros = [(u, int(signs[min(np.searchsorted(x, u), len(x) - 1)])) for u in touching]
     for i in np.flatnonzero(np.diff(signs)):
-        zeros.append((brentq(at, x[i], x[i + 1], xtol=1e-14, rtol=1e-14), int(signs[i + 1])))
+        zeros.append((_between(at, float(x[i]), float(x[i + 1])), int(signs[i + 1])))
     zeros.sort()
     return [math.exp(u) for u, _ in zeros], [*signs[:1].tolist(), *(after for _, after in zeros)] or [0]
+
+
+def _between(at: Callable[[float], float], low: float, high: float) -> float:
+    """Return the zero between two samples, or the nearer of them if φ is too fine to be sampled the same again."""
+    from scipy.optimize import brentq
+
+    ends = at(low), at(high)
+    if ends[0] * ends[1] > 0:
+        return low if abs(ends[0]) < abs(ends[1]) else high
+    return float(brentq(at, low, high, xtol=1e-14, rtol=1e-14))
 
 
 def _excess(q: Any, means: Means, sigma_w: float, sigma_b: float) -> Any:
