@@ -53,7 +53,7 @@ class Pieces:
             first = np.unique(np.concatenate([_first_edges(phi, reach), np.clip(also, -reach, reach)]))
             low, high, *_ = _cut(phi, first, 16 * _EPS)
             found = _clusters(low, high, first)
-            low, high, values, sizes, smooth = _cut(phi, np.unique(np.append(first, found)), 256 * _EPS)
+            low, high, values, sizes, smooth = _cut(phi, np.unique(np.append(first, found)), 1024 * _EPS)
             coefficients = _COEFFICIENTS @ values.T  # (degree, piece)
             self.kinks, self.jumps = _breaks(low, high, coefficients, np.where(smooth, sizes, np.inf), found)
             self._edges, self._smooth = np.append(low, high[-1]), smooth
@@ -65,9 +65,10 @@ class Pieces:
         piece = np.clip(np.searchsorted(self._edges, x) - 1, 0, len(self._edges) - 2)
         low, high = self._edges[piece], self._edges[piece + 1]
         t = (2 * x - low - high) / (high - low)
-        slope = self._slopes[14][piece]
+        slope = self._slopes[14].take(piece)
         for power in self._slopes[13::-1]:
-            slope = slope * t + power[piece]
+            slope *= t
+            slope += power.take(piece)
         wild = ~self._smooth[piece]
         if wild.any():
             step = 6e-6 * np.maximum(1.0, np.sqrt(np.abs(x[wild])))
