@@ -104,9 +104,9 @@ def correlation_map(c: Any, q: float, activation: Any, *, sigma_w: float, sigma_
 
     Parameters
     ----------
-    c : float or array of float
+    c : float, array or tensor
         Correlation E[uv]/q of the two pre-activations u and v, in [−1, 1].
-    q : float
+    q : float or tensor
         Second moment of both, finite and greater than 0.
     activation : str, Activation, module or callable
         Whatever ``activations.get`` takes.
@@ -116,8 +116,8 @@ def correlation_map(c: Any, q: float, activation: Any, *, sigma_w: float, sigma_
     Returns
     -------
     float or ndarray
-        In the shape of `c`. Absolute error below 1e-9 for smooth φ at √q ≤ 4; near |c| = 1 about 1e-6 for a kink at
-        0, and 1e-4 for a kink elsewhere or for saturation at √q = 20.
+        In the shape of `c`. Absolute error below 1e-9 for c within ±0.9. Nearer to ±1 it is below 1e-9 for a smooth φ
+        at √q ≤ 4 and for kinks at 0, 1e-6 for kinks elsewhere at √q ≤ 3, and 1e-4 for jumps or saturation at √q ≤ 20.
 
     Raises
     ------

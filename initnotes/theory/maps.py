@@ -54,7 +54,7 @@ def variance_map(q: Any, activation: Any, *, sigma_w: float, sigma_b: float = 0.
 
     Parameters
     ----------
-    q : float or array of float
+    q : float, array or tensor
         Second moments E[z²] of the pre-activations, finite and at least 0.
     activation : str, Activation, module or callable
         Whatever ``activations.get`` takes.

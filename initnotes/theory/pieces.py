@@ -52,7 +52,7 @@ class Pieces:
         with np.errstate(all="ignore"):
             first = np.unique(np.concatenate([_first_edges(phi, reach), np.clip(also, -reach, reach)]))
             low, high, *_ = _cut(phi, first, 16 * _EPS)
-            found = _clusters(low, high, first)
+            found = _located(phi, _clusters(low, high, first))
             low, high, values, sizes, smooth = _cut(phi, np.unique(np.append(first, found)), 256 * _EPS)
             coefficients = _COEFFICIENTS @ values.T  # (degree, piece)
             self.kinks, self.jumps = _breaks(low, high, coefficients, np.where(smooth, sizes, np.inf), found)
@@ -65,9 +65,10 @@ class Pieces:
         piece = np.clip(np.searchsorted(self._edges, x) - 1, 0, len(self._edges) - 2)
         low, high = self._edges[piece], self._edges[piece + 1]
         t = (2 * x - low - high) / (high - low)
-        slope = self._slopes[14][piece]
+        slope = self._slopes[14].take(piece)
         for power in self._slopes[13::-1]:
-            slope = slope * t + power[piece]
+            slope *= t
+            slope += power.take(piece)
         wild = ~self._smooth[piece]
         if wild.any():
             step = 6e-6 * np.maximum(1.0, np.sqrt(np.abs(x[wild])))
@@ -131,7 +132,7 @@ def _cut(phi: Callable[[Any], Any], edges: np.ndarray, grain: float) -> tuple[np
 
 
 def _clusters(low: np.ndarray, high: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the middle of the narrowest pieces of each run of pieces that were cut fine: where a kink must be."""
+    """Return both ends of the narrowest pieces of each run of pieces that were cut fine: a kink is between them."""
     width = high - low
     origin = np.searchsorted(first, (low + high) / 2) - 1
     deep = width < _DEEP * (first[origin + 1] - first[origin])
@@ -140,8 +141,19 @@ def _clusters(low: np.ndarray, high: np.ndarray, first: np.ndarray) -> np.ndarra
     found = []
     for start, stop in zip(starts, stops, strict=True):
         finest = np.flatnonzero(width[start:stop] <= width[start:stop].min()) + start
-        found.append((low[finest[0]] + high[finest[-1]]) / 2)
-    return np.array(found)
+        found.append((low[finest[0]], high[finest[-1]]))
+    return np.array(found).reshape(-1, 2)
+
+
+def _located(phi: Callable[[Any], Any], ends: np.ndarray) -> np.ndarray:
+    """Return where the lines cross that φ follows on either side of two ends, or else the middle (at a jump)."""
+    step = 256 * (ends[:, 1] - ends[:, 0])
+    places = ends[:, [0, 0, 1, 1]] + step[:, None] * [-2, -1, 1, 2]
+    values, middle = _values(phi, places), ends.mean(axis=1)
+    left, right = (np.diff(values[:, side])[:, 0] / np.diff(places[:, side])[:, 0] for side in ([0, 1], [2, 3]))
+    apart = (values[:, 2] - right * (places[:, 2] - middle)) - (values[:, 1] - left * (places[:, 1] - middle))
+    shift = np.nan_to_num(apart / (left - right), nan=np.inf)
+    return np.where(np.abs(shift) <= step / 256, middle + shift, middle)
 
 
 def _breaks(

@@ -86,9 +86,9 @@ def profile(
     offsets = _each(np.full(len(up), offset) if offset.ndim == 0 else offset, "biases", len(up))
     last, means = _last(last_gradient, h.shape), gaussian.of(activation)
     signal = np.empty((len(up), *h.shape))
-    for layer, (scale, offset) in enumerate(zip(up, offsets, strict=True)):
+    for layer, (scale, bias) in enumerate(zip(up, offsets, strict=True)):
         with np.errstate(over="ignore"):
-            signal[layer] = scale * h + offset
+            signal[layer] = scale * h + bias
         if not np.isfinite(signal[layer]).all():
             raise ValueError(f"E z² overflows in layer {layer + 1} of {len(up)}; take smaller scales or fewer layers")
         h = means.square(signal[layer], strict=True) if layer < len(up) - 1 else h
