@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from .. import _checks, draws, schemes
 from .._table import Table
 from ..schemes import Initializer
 from .fans import NORMS, Stack, bias_names, is_layer, stack, weight_names
-from .rules import Key, Place, Value, checked_rules, checked_skip, places, reach, shown
+from .rules import Key, Place, Value, checked_rules, checked_skip, is_quantized, places, reach, shown
 
 __all__ = ["ParameterPlan", "Plan", "Task", "plan"]
 
@@ -166,6 +165,8 @@ class _Decision:
 def _role(place: Place) -> _Role:
     """Tell what a parameter is for."""
     module, key, kind = place.module, place.key, type(place.module).__name__
+    if is_quantized(module):
+        return _Role("fixed", (), f"quantized ({kind}); initialize before that", is_missed=True)
     if why := draws.obstacle(place.parameter):
         return _Role("fixed", (), f"it {why} ({kind})", is_missed=True)
     if not place.parameter.numel():
@@ -257,22 +258,6 @@ def _check_values(known: Iterable[Place]) -> None:
             raise ValueError(f"{who} is on the meta device and has no values; call model.to_empty(device=…) first")
 
 
-def _parameters(module: Any) -> tuple[list[Place], tuple[ParameterPlan, ...]]:
-    """Return the parameters of a module, and a line for each submodule whose weights are packed and not among them."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    packed = tuple(
-        ParameterPlan(name, (), None, None, None, f"quantized ({type(sub).__name__}); initialize before that", True)
-        for name, sub in module.named_modules()
-        if type(sub).__module__.startswith("torch.") and "quantized" in type(sub).__module__.split(".")
-    )
-    known = places(module)
-    if not known and not packed:
-        kind = type(module).__name__
-        raise ValueError(f"module must have parameters, got a {kind} without any: nothing to initialize")
-    return known, packed
-
-
 def _task(own: _Decision, zero_rows: Mapping[int, list[int]]) -> Task:
     assert own.value is not None
     place = own.place
@@ -282,7 +267,7 @@ def _task(own: _Decision, zero_rows: Mapping[int, list[int]]) -> Task:
 def _row(own: _Decision, held: Mapping[int, _Decision], zero_rows: Mapping[int, list[int]]) -> ParameterPlan:
     """Say what happens to a parameter under one name."""
     place, holds = own.place, held.get(id(own.place.parameter))
-    shape = tuple(place.parameter.shape)
+    shape = () if is_lazy(place.parameter) else tuple(place.parameter.shape)
     if holds is None:
         return ParameterPlan(place.name, shape, None, None, None, own.why or own.role.why, own.role.is_missed)
     if holds is not own:
@@ -349,7 +334,12 @@ def plan(
     bias_hh_l0    (96,)                      0       set: 0, bias_ih_l0 has the bias
     """
     drawn_by, start = schemes.scheme(scheme), _checks.real(bias, "bias")
-    known, packed = _parameters(module)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+    known = places(module)
+    if not known:
+        kind = type(module).__name__
+        raise ValueError(f"module must have parameters, got a {kind} without any: nothing to initialize")
     values, keys = checked_rules(rules, known), checked_skip(skip, known)
     skipped = {id(place.parameter) for place in known if any(reach(key, place) for key in keys)}
     _check_values(place for place in known if id(place.parameter) not in skipped)
@@ -360,4 +350,4 @@ def plan(
     ]
     held, zero_rows = _held(decisions), _padding(known)
     rows = tuple(_row(own, held, zero_rows) for own in decisions)
-    return Plan(rows + packed, tuple(_task(own, zero_rows) for own in held.values()))
+    return Plan(rows, tuple(_task(own, zero_rows) for own in held.values()))

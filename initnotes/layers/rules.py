@@ -11,12 +11,24 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from .. import _checks, schemes
 from ..schemes import Initializer
 
-__all__ = ["Key", "Place", "Reach", "Value", "checked_rules", "checked_skip", "places", "reach", "shown"]
+__all__ = [
+    "Key",
+    "Place",
+    "Reach",
+    "Value",
+    "checked_rules",
+    "checked_skip",
+    "is_quantized",
+    "places",
+    "reach",
+    "shown",
+]
 
 Key = str | type[nn.Module] | nn.Module
 Value = Initializer | float
@@ -43,16 +55,27 @@ class Place:
 
 
 def places(module: nn.Module) -> list[Place]:
-    """List the parameters of each submodule once, a tied parameter under all its names."""
+    """List the parameters of each submodule once, a tied parameter under all its names.
+
+    A quantized module, whose weights are packed and not among them, stands there itself with an empty one.
+    """
     named = dict(module.named_modules())
     found = []
     for prefix, sub in named.items():
         parts = prefix.split(".") if prefix else []
         levels = ["", *(".".join(parts[: end + 1]) for end in range(len(parts)))]
         around = tuple((level, named[level]) for level in levels)
-        own = sub.named_parameters(prefix, recurse=False, remove_duplicate=False)
+        own = list(sub.named_parameters(prefix, recurse=False, remove_duplicate=False))
+        if is_quantized(sub) and not own and not any(is_quantized(outer) for _, outer in around[:-1]):
+            own = [(prefix or "module", nn.Parameter(torch.empty(0)))]
         found += [Place(name, parameter, around) for name, parameter in own]
     return found
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Return whether this is one of torch's quantized layers."""
+    library, *path = type(module).__module__.split(".")
+    return library == "torch" and "quantized" in path
 
 
 def reach(key: Key, place: Place) -> Reach:
