@@ -831,13 +831,43 @@ def test_a_box_shows_what_its_numbers_say_and_excludes_wrong_answers(data):
         assert all(not piece.demanded[0] <= wrong.value <= piece.demanded[1] for wrong in piece.excludes)
 
 
+def comparing():
+    """Return the module that tells nbval what to leave out."""
+    spec = importlib.util.spec_from_file_location("comparing", ROOT / "book" / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ROUGH = comparing().ROUGH
+
+
 def compared(text):
     """Return a text as the comparison of outputs sees it."""
-    spec = importlib.util.spec_from_file_location("comparing", ROOT / "book" / "conftest.py")
-    comparing = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(comparing)
-    assert comparing.CLAIM == MIME
-    return re.sub(comparing.ROUGH, "≈", text)
+    return re.sub(ROUGH, "≈", text)
+
+
+def test_the_comparison_leaves_out_the_numbers_of_claims():
+    assert comparing().CLAIM == MIME
+
+
+normal = st.floats(allow_nan=False, allow_subnormal=False)
+
+
+@given(normal, normal)
+@example(3e-300, 1e22)
+@example(-0.0, -999999.9)
+@example(95000.0, -math.inf)
+@quick
+def test_one_digit_is_not_compared_whatever_its_size(low, high):
+    interval = tuple(sorted((low, high)))
+    made = Evidence("x", "median", interval[0], interval, (-math.inf, math.inf), None, 32, 0.0, 0)
+    assert compared(f"{made.measured()};") == "≈;"
+
+
+@pytest.mark.parametrize("text", ["≈ 3.14", "≈ 13", "≈ 0.35", "≈ about 3", "≈ 4 [2.5, 3]", "3", "[3, 4]"])
+def test_more_digits_than_one_are_compared(text):
+    assert compared(text) != compared(text.replace("3", "2"))
 
 
 def test_what_depends_on_the_machine_is_not_compared_and_the_rest_is():

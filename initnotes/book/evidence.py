@@ -59,8 +59,8 @@ class Tuning:
     def __str__(self) -> str:
         """Say what a reader needs: how many rates, whether the best stands at an end of them, how many diverged."""
         end = ", at an end of them" if {min(self.rates), max(self.rates)} & set(self.best) else ""
-        count = sum(self.diverged)
-        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count else "")
+        count = _round(sum(self.diverged), 1, ROUND_HALF_EVEN)
+        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count != "0" else "")
 
 
 @dataclass(frozen=True)
