@@ -19,8 +19,8 @@ KINDS = {
 }
 
 
-def _audit(one: clinic.Patient) -> ini.examine.Report:
-    return ini.audit(one.model, one.batch, one.loss)
+def _audit(sick: clinic.Patient) -> ini.examine.Report:
+    return ini.audit(sick.model, sick.batch, loss=sick.loss)
 
 
 @pytest.mark.parametrize("name", clinic.PATIENTS)

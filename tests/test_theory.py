@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from torch import nn
 
+from initnotes import theory
 from initnotes.activations import NAMES, SELU_ALPHA, SELU_LAMBDA, Activation, elu, get, leaky_relu
-from initnotes.theory import maps as theory
 
 SCALES = [0.1, 1.0, 4.0, 20.0]
 ALL_Q = np.array([1e-12, 1e-6, 0.01, 0.3, 1.0, 7.0, 400.0, 1e5, 1e9])

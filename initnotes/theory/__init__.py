@@ -3,20 +3,9 @@
 What lives here predicts; it draws no weights and runs no network.
 """
 
-from .maps import (
-    FixedPoint,
-    chi,
-    correlation_map,
-    critical_sigma_w,
-    depth_scale,
-    derivative_second_moment,
-    first_moment,
-    fixed_point,
-    fixed_points,
-    gain,
-    second_moment,
-    variance_map,
-)
+from .correlation import correlation_map, depth_scale
+from .gaussian import derivative_second_moment, first_moment, second_moment
+from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
 from .profile import Profile, factors, profile
 from .stream import gradient_factor, stream_factors, stream_moments
 
