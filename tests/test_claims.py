@@ -35,6 +35,7 @@ from initnotes.book.claims import (
     training,
 )
 from initnotes.book.evidence import Tuning
+from initnotes.networks.sweeps import Sweep
 from tools.notebooks import ROOT, load
 
 ALPHA = 1e-4  # false-failure rate of one test function
@@ -558,51 +559,44 @@ def test_a_claim_about_training_says_its_budget():
     assert settled.as_json()["budget"] == "150 steps at rate 0.1: both have converged"
 
 
-class Swept:
-    """Three arms, five rates, two budgets, 12 replicas; the best rate is the second, and the fourth for "bad"."""
-
-    rates = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
-    arms = ("he", "xavier", "bad")
-    budgets = (100, 1000)
-    diverged = {arm: np.arange(12) < np.array([[0], [0], [2], [3], [12]]) for arm in arms}  # noqa: RUF012
-    worst = {"he": 0.0, "xavier": 0.5, "bad": 2.0}  # noqa: RUF012
-
-    def best(self, arm):
-        return np.array([3, 3]) if arm == "bad" else np.array([1, 1])
-
-    def at_best(self, arm, budget_index):
-        return 0.3 + self.worst[arm] / (1 + budget_index) + 0.01 * np.arange(12)
-
-    def difference(self, a, b, budget_index):
-        return self.at_best(a, budget_index) - self.at_best(b, budget_index)
+def swept(rates=(0.01, 0.03, 0.1, 0.3, 1.0)):
+    """Return three arms at two budgets in 12 replicas; the second rate is the best, and the fourth for "bad"."""
+    favorite, behind = {"he": 1, "xavier": 1, "bad": 3}, {"he": 0.0, "xavier": 0.5, "bad": 2.0}
+    away = {arm: 0.5 * np.abs(np.arange(len(rates)) - at)[None, :, None] for arm, at in favorite.items()}
+    late = 1 + np.arange(2)[:, None, None]
+    values = {arm: 0.3 + behind[arm] / late + away[arm] + 0.01 * np.arange(12) for arm in favorite}
+    diverged = {arm: np.arange(12) < np.array([[0], [0], [2], [3], [12]])[: len(rates)] for arm in favorite}
+    return Sweep(np.array(rates), tuple(favorite), (100, 1000), values, diverged)
 
 
 def test_training_judges_each_arm_at_its_own_best_rate_and_at_each_budget():
     nothing = {"no difference": 0.0}
-    early, late = training("Xavier - He: loss", Swept(), "xavier", "he", at_least=0.2, excludes=nothing)
+    early, late = training("Xavier - He: loss", swept(), "xavier", "he", at_least=0.2, excludes=nothing)
     assert (early.what, late.what) == ("Xavier - He: loss, 100 steps", "Xavier - He: loss, 1000 steps")
     assert (early.estimate, late.estimate) == pytest.approx((0.5, 0.25))
-    assert early.tuning == Tuning(100, (0.01, 0.03, 0.1, 0.3, 1.0), (0.03, 0.03), (0, 0))
+    assert early.tuning == Tuning(100, (0.01, 0.03, 0.1, 0.3, 1.0), (0.03, 0.03), (0, 0), False)
     assert early.shown() == "median of 12 draws (best of 5 rates): 0.5"
     assert settle(27, "fails", "so", early, late).budget == ""
     assert Claim.from_json(settle(27, "fails", "so", early, late).as_json()).evidence == (early, late)
-    (alone,) = training("He: loss", Swept(), "he", steps=[1000], at_most=0.5, excludes={"a guess": 2.3})
+    (alone,) = training("He: loss", swept(), "he", steps=[1000], at_most=0.5, excludes={"a guess": 2.3})
     with pytest.raises(ValueError, match="sweep at 1 budgets, not two"):
         settle(27, "fails", "so", alone)
     assert settle(27, "fails", "so", alone, budget="1000 steps: at 100 none has begun").budget
 
 
 def test_replicas_that_diverge_are_counted_and_a_rate_at_the_end_is_told():
-    swept = Swept()
-    (early, _) = training("bad", swept, "bad", at_least=1, excludes={"he": swept.at_best("he", 0)})
+    tried = swept()
+    (early, _) = training("bad", tried, "bad", at_least=1, excludes={"he": tried.at_best("he", 0)})
     assert early.shown().startswith("median of 12 draws (best of 5 rates, ≈ 3 diverged): ")
     assert early.excludes == (WrongAnswer("he", pytest.approx(0.355), 12),)
-    assert str(Tuning(100, (0.01, 0.1), (0.1,), (0,))) == "best of 2 rates, at an end of them"
+    tried.values["bad"][:, 4] = 0.0
+    (early, _) = training("bad", tried, "bad", at_most=1, excludes={"a guess": 2.3})
+    assert early.shown() == "median of 12 draws (best of 5 rates, at an end of them, ≈ 10 diverged): 0"
 
 
 def test_training_counts_how_many_arrive():
     arrive = {"statistic": "proportion", "below": 0.5, "excludes": {"none": 0.0}}
-    early, late = training("He: trains", Swept(), "he", **arrive, at_least=0.5)
+    early, late = training("He: trains", swept(), "he", **arrive, at_least=0.5)
     assert (early.statistic, early.estimate, early.supports, late.supports) == ("proportion", 1.0, True, True)
 
 
@@ -621,14 +615,12 @@ def test_training_counts_how_many_arrive():
 )
 def test_bad_training(arguments, options, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        training("x", Swept(), *arguments, at_most=0.5, **options)
+        training("x", swept(), *arguments, at_most=0.5, **options)
 
 
 def test_few_rates_decide_nothing():
-    swept = Swept()
-    swept.rates = np.array([0.1, 0.3])
-    with pytest.raises(ValueError, match="x: a verdict about training needs at least 5 rates, got 2"):
-        training("x", swept, "he", at_most=0.5)
+    with pytest.raises(ValueError, match="x: a verdict about training needs at least 5 rates, got 4"):
+        training("x", swept((0.01, 0.03, 0.1, 0.3)), "he", at_most=0.5)
 
 
 def test_a_wrong_theory_is_refused_and_named():
@@ -792,7 +784,7 @@ RANGES = [(-math.inf, 3.0), (2.0, math.inf), (math.inf, math.inf), (1 / 3, 2 / 3
 @example(0.1 + 0.2, math.inf, 5.0, -0.0, RANGES[0])
 @quick
 def test_numbers_are_stored_unrounded(estimate, end, value, theory, demanded):
-    tuning = Tuning(100, (0.1, 1 / 3), (1 / 3,), (2,))
+    tuning = Tuning(100, (0.1, 1 / 3), (1 / 3,), (2,), True)
     outside = not demanded[0] <= value <= demanded[1]
     wrong = (WrongAnswer("a control", value, 5),) if outside else ()
     made = Evidence("x", "median", estimate, (estimate, end), demanded, theory, 32, 1e-9, 2, wrong, tuning)
@@ -831,13 +823,43 @@ def test_a_box_shows_what_its_numbers_say_and_excludes_wrong_answers(data):
         assert all(not piece.demanded[0] <= wrong.value <= piece.demanded[1] for wrong in piece.excludes)
 
 
+def comparing():
+    """Return the module that tells nbval what to leave out."""
+    spec = importlib.util.spec_from_file_location("comparing", ROOT / "book" / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ROUGH = comparing().ROUGH
+
+
 def compared(text):
     """Return a text as the comparison of outputs sees it."""
-    spec = importlib.util.spec_from_file_location("comparing", ROOT / "book" / "conftest.py")
-    comparing = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(comparing)
-    assert comparing.CLAIM == MIME
-    return re.sub(comparing.ROUGH, "≈", text)
+    return re.sub(ROUGH, "≈", text)
+
+
+def test_the_comparison_leaves_out_the_numbers_of_claims():
+    assert comparing().CLAIM == MIME
+
+
+normal = st.floats(allow_nan=False, allow_subnormal=False)
+
+
+@given(normal, normal)
+@example(3e-300, 1e22)
+@example(-0.0, -999999.9)
+@example(95000.0, -math.inf)
+@quick
+def test_one_digit_is_not_compared_whatever_its_size(low, high):
+    interval = tuple(sorted((low, high)))
+    made = Evidence("x", "median", interval[0], interval, (-math.inf, math.inf), None, 32, 0.0, 0)
+    assert compared(f"{made.measured()};") == "≈;"
+
+
+@pytest.mark.parametrize("text", ["≈ 3.14", "≈ 13", "≈ 0.35", "≈ about 3", "≈ 4 [2.5, 3]", "3", "[3, 4]"])
+def test_more_digits_than_one_are_compared(text):
+    assert compared(text) != compared(text.replace("3", "2"))
 
 
 def test_what_depends_on_the_machine_is_not_compared_and_the_rest_is():

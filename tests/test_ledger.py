@@ -151,7 +151,7 @@ def test_shown_as_text_and_as_html(tree: Path) -> None:
     assert "growth &lt;a layer&gt;" in html
     assert "<a href='02_large.ipynb#claim-25'>Chapter 2, Large</a>" in html
     assert html.count("<tbody") == 3
-    assert f"<span class='ledger-expected'>Charitable reading: {ini.claims.listed()[25]['charitable']}.</span>" in html
+    assert f"<br>Charitable reading: {ini.claims.listed()[25]['charitable']}.</span>" in html
     assert f"Source: {ini.claims.listed()[25]['source']}." in str(table[25])
     assert html.count("<tr") == 1 + 3 * (2 + 3)
 

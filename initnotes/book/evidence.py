@@ -49,18 +49,21 @@ class Tuning:
         One for each arm.
     diverged : tuple of int
         Replicas of each arm that diverged at its best rate.
+    at_edge : bool
+        Whether a best rate is the smallest or the largest tried: a better one may lie beyond.
     """
 
     steps: int
     rates: tuple[float, ...]
     best: tuple[float, ...]
     diverged: tuple[int, ...]
+    at_edge: bool
 
     def __str__(self) -> str:
         """Say what a reader needs: how many rates, whether the best stands at an end of them, how many diverged."""
-        end = ", at an end of them" if {min(self.rates), max(self.rates)} & set(self.best) else ""
-        count = sum(self.diverged)
-        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count else "")
+        end = ", at an end of them" if self.at_edge else ""
+        count = _round(sum(self.diverged), 1, ROUND_HALF_EVEN)
+        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count != "0" else "")
 
 
 @dataclass(frozen=True)

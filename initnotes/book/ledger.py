@@ -96,15 +96,13 @@ class ListedClaim:
             f"<td>{html.escape(piece.shown())}</td><td>{html.escape(piece.demand())}</td></tr>"
             for piece in self.evidence
         )
-        background = "".join(
-            f" <span class='ledger-expected'>{html.escape(line)}</span>" for line in self._background()
-        )
+        background = "<br>".join(map(html.escape, self._background()))
         return (
             f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
             f" data-chapter='{self.chapter}'><tr class='ledger-claim'><th scope='rowgroup' colspan='3'>"
             f"<span class='claim-number'>Claim {self.number}</span> {html.escape(self.claim)}.</th></tr>"
             f"<tr class='ledger-verdict'><td colspan='2'><span class='claim-verdict'><strong>{self.verdict}</strong>"
-            f"{because}.</span>{background}</td>"
+            f"{because}.</span> <span class='ledger-expected'>{background}</span></td>"
             f"<td>{link if self.chapter else html.escape(self.where())}</td></tr>{measured}</tbody>"
         )
 

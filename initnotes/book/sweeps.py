@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,39 +15,13 @@ from .. import _checks
 from .evidence import Evidence, Tuning
 from .intervals import mean, median, proportion
 
-__all__ = ["Sweep", "training"]
+if TYPE_CHECKING:
+    from ..networks.sweeps import Sweep
+
+__all__ = ["training"]
 
 RATES = 5  # the fewest that a verdict about training is read off
 STATISTICS: dict[str, Callable[..., Evidence]] = {"median": median, "mean": mean, "proportion": proportion}
-
-
-class Sweep(Protocol):
-    """What is needed of a sweep: K rates, arms, B budgets in steps, and what may be judged of R replicas."""
-
-    @property
-    def rates(self) -> np.ndarray:
-        """Learning rates, shape (K,)."""
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Names of what is compared."""
-
-    @property
-    def budgets(self) -> tuple[int, ...]:
-        """Steps of training after which the arms are read."""
-
-    @property
-    def diverged(self) -> Mapping[str, np.ndarray]:
-        """By arm, shape (K, R), whether a replica diverged."""
-
-    def best(self, arm: str) -> np.ndarray:
-        """Return the index of the arm's best rate for each budget, shape (B,)."""
-
-    def at_best(self, arm: str, budget_index: int) -> np.ndarray:
-        """Return what was measured at the arm's best rate, one value per replica that did not choose it."""
-
-    def difference(self, a: str, b: str, budget_index: int) -> np.ndarray:
-        """Return what was measured of a minus that of b, each at its best rate, pair by pair."""
 
 
 def training(
@@ -126,4 +100,5 @@ def _tuning(sweep: Sweep, arms: Sequence[str], at: int) -> Tuning:
         rates=tuple(float(rate) for rate in sweep.rates),
         best=tuple(float(sweep.rates[index]) for index in best.values()),
         diverged=tuple(int(np.sum(sweep.diverged[arm][index])) for arm, index in best.items()),
+        at_edge=any(bool(sweep.at_edge[arm][at]) for arm in arms),
     )
