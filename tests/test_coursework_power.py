@@ -186,7 +186,7 @@ def test_drawn_decides_by_these_tests(law: str) -> None:
     u = rng.random((40, 2, 40, 30))
     x = inverse(u)
     wanted = ~failing(x, u, law, 0.5 / 6).any(axis=1)
-    found = [sampling.drawn(one, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for one in x]
+    found = [sampling.drawn(draws, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for draws in x]
     assert found == wanted.tolist()
     assert 0 < sum(found) < 40
 
@@ -199,7 +199,7 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     monkeypatch.setattr(sampling, "ALPHA", 0.5)
     rng, assignment = np.random.default_rng(4), load(CHECKS / f"{name}.py")
     monkeypatch.setitem(assignment.make_variant.__globals__, "START", (20, 30))
-    [request] = [one for one in assignment.requests if one.name == request_name]
+    [request] = [known for known in assignment.requests if known.name == request_name]
     given = {**assignment.make_variant(rng), "value": 1.0, "epsilon": 1.0}
     counts = [0, 0]
     for _ in range(40):
@@ -212,14 +212,18 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     assert min(counts) > 0
 
 
-def noise_ratios(one: dict[str, Any]) -> list[float]:
+def noise_ratios(given: dict[str, Any]) -> list[float]:
     """Noise that is added, ε² and √ε in place of ε, and a uniform law on ±1."""
-    return [1 / abs(one["value"]), one["epsilon"], one["epsilon"] ** -0.5, 3**-0.5]
+    return [1 / abs(given["value"]), given["epsilon"], given["epsilon"] ** -0.5, 3**-0.5]
 
 
-def layer_ratios(one: dict[str, Any]) -> list[float]:
+def layer_ratios(given: dict[str, Any]) -> list[float]:
     """Fan_out, a variance taken for a standard deviation, and a factor taken for its square."""
-    return [math.sqrt(one["fan_in"] / one["fan_out"]), one["factor"] / math.sqrt(one["fan_in"]), one["factor"] ** 0.5]
+    return [
+        math.sqrt(given["fan_in"] / given["fan_out"]),
+        given["factor"] / math.sqrt(given["fan_in"]),
+        given["factor"] ** 0.5,
+    ]
 
 
 SPREADS = [
@@ -250,7 +254,7 @@ def test_wrong_spreads_are_caught_in_10000_submissions_each() -> None:
 
 def nearest(ratios: Sequence[float]) -> list[float]:
     """Return those of many ratios that are nearest to 1, from below and from above."""
-    below, above = [one for one in ratios if one < 1], [one for one in ratios if one >= 1]
+    below, above = [ratio for ratio in ratios if ratio < 1], [ratio for ratio in ratios if ratio >= 1]
     return [*([max(below)] if below else []), *([min(above)] if above else [])]
 
 
@@ -270,10 +274,10 @@ def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:
     assert passing(uniform, normal, rng) < RUNS * MISSED / 2
     assert passing(normal, uniform, rng) < RUNS * MISSED / 2
     assert passing(normal, normal, rng) == RUNS  # not everything is called wrong
-    for one in asked("ps7", "truncated_normal"):
-        size, kept = math.prod(one["shape"]), room("ps7")["_kept"](one["cut"])
-        beyond = rng.binomial(size, 2 * special.ndtr(-one["cut"] / kept), RUNS)  # a plain normal of the right spread
-        clipped = rng.binomial(size, 2 * special.ndtr(-one["cut"]), RUNS)  # values that repeat the two ends
+    for given in asked("ps7", "truncated_normal"):
+        size, kept = math.prod(given["shape"]), room("ps7")["_kept"](given["cut"])
+        beyond = rng.binomial(size, 2 * special.ndtr(-given["cut"] / kept), RUNS)  # a plain normal of the right spread
+        clipped = rng.binomial(size, 2 * special.ndtr(-given["cut"]), RUNS)  # values that repeat the two ends
         assert np.count_nonzero(beyond == 0) < RUNS * MISSED / 2
         assert np.count_nonzero(clipped - 2 <= 0.01 * size) < RUNS * MISSED / 2
 
@@ -338,7 +342,7 @@ def test_capstone_asks_in_an_order_that_is_the_students_and_that_no_submission_s
 
     def asked(student: str, seed: int) -> tuple[list[str], list[dict[str, Any]]]:
         calls = diagnose.calls(variant(assignment, b"key", student), np.random.default_rng(seed))
-        return [capstone["fault_of"](one) for one in calls], calls
+        return [capstone["fault_of"](sent) for sent in calls], calls
 
     (order, calls), (again, others) = asked("student-a", 1), asked("student-a", 2)
     assert order == again
@@ -367,9 +371,12 @@ def start(widths: list[int], scale: float, rng: np.random.Generator, *, uniform:
     """Draw weights of variance scale/fan_in; uniform ones come with the biases of nn.Linear."""
     pairs = list(zip(widths[1:], widths[:-1], strict=True))
     if uniform:
-        draws = [(rng.uniform(-1, 1, one) / one[1] ** 0.5, rng.uniform(-1, 1, one[0]) / one[1] ** 0.5) for one in pairs]
+        draws = [
+            (rng.uniform(-1, 1, shape) / shape[1] ** 0.5, rng.uniform(-1, 1, shape[0]) / shape[1] ** 0.5)
+            for shape in pairs
+        ]
     else:
-        draws = [(rng.normal(0, (scale / one[1]) ** 0.5, one), np.zeros(one[0])) for one in pairs]
+        draws = [(rng.normal(0, (scale / shape[1]) ** 0.5, shape), np.zeros(shape[0])) for shape in pairs]
     return [weights for weights, _ in draws], [biases for _, biases in draws]
 
 
