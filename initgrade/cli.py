@@ -96,12 +96,12 @@ def _run(options: argparse.Namespace) -> int:
     checks, results = _checks(course, options.assignment), course.root / "results"
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
-    failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
+    failed = {result["student"]: result["message"] for result in found if result["status"] == "infrastructure_error"}
     if not found:
         print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
         return FAILED
     print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
-    again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
+    again = [result["student"] for result in found if result.get("attempts", 1) > 1 and result["student"] not in failed]
     if again:
         print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
     if failed:

@@ -201,7 +201,9 @@ def _status(outcome: Outcome, got: Sequence[Answer], problems: Sequence[Mapping[
 
 
 def _first(problems: Sequence[Mapping[str, str]], kind: str) -> str:
-    return next((f"cell {one['cell']}: {one['message']}" for one in problems if one["problem"] == kind), "")
+    return next(
+        (f"cell {problem['cell']}: {problem['message']}" for problem in problems if problem["problem"] == kind), ""
+    )
 
 
 def _problems(outcome: Outcome) -> list[dict[str, str]]:

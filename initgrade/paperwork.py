@@ -239,9 +239,9 @@ def merge(course: Course, assignment: str) -> Merged:
         _refuse_misfits(assignment, _asked(book, assignment), found)
         due = entry.due.astimezone(UTC).replace(tzinfo=None) if entry.due else None
         book.update_or_create_assignment(assignment, duedate=due)
-        for student, one in found.items():
+        for student, result in found.items():
             if student not in done.unmarked:
-                _merge_one(course, book, one, done)
+                _merge_one(course, book, result, done)
                 done.written.append(student)
     return done
 
@@ -260,8 +260,8 @@ def _asked(book: Any, assignment: str) -> dict[str, float]:
 
 def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mapping[str, Result]) -> None:
     """Refuse results of other requests, or of other points, than were released: the marks would be wrong."""
-    for student, one in found.items():
-        marked = {request["name"]: request["max_points"] for request in one["requests"]}
+    for student, result in found.items():
+        marked = {request["name"]: request["max_points"] for request in result["requests"]}
         odd = sorted(dict([*(marked.items() ^ released.items())]))
         if odd:
             each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
@@ -276,8 +276,8 @@ def _points(points: Mapping[str, float], name: str) -> str:
     return f"{points[name]:g}" if name in points else "none"
 
 
-def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
-    assignment, student = one["assignment"], one["student"]
+def _merge_one(course: Course, book: Any, result: Result, done: Merged) -> None:
+    assignment, student = result["assignment"], result["student"]
     person, stamp = _person(course, student), lateness.handed_in(course.submitted(assignment, student))
     book.update_or_create_student(student)
     with book.db.no_autoflush:  # SQLAlchemy warns of how nbgrader puts a submission together
@@ -285,9 +285,9 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
     text, answers = copy(
-        course, assignment, student, readable=one["status"] != "malformed", marked=one["hashes"]["submission"]
+        course, assignment, student, readable=result["status"] != "malformed", marked=result["hashes"]["submission"]
     )
-    _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
+    _score(notebook, {request["name"]: request["points"] for request in result["requests"]}, answers)
     notebook.late_submission_penalty = notebook.late_submission_penalty or 0.0
     book.db.flush()
     _charge(course, book, person)
@@ -381,7 +381,7 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))
     with gradebook(course) as book:
         _asked(book, assignment)
-        submissions = {one.student.id: one for one in book.assignment_submissions(assignment)}
+        submissions = {submission.student.id: submission for submission in book.assignment_submissions(assignment)}
         most = book.find_assignment(assignment).max_score
         rows = []
         for name in names:
@@ -397,15 +397,15 @@ def marks(course: Course, assignment: str) -> list[Marks]:
         return rows
 
 
-def _is_merged(course: Course, one: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
+def _is_merged(course: Course, result: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
     """Return whether the gradebook holds this result, and what lateness costs now."""
-    if one["student"] not in submissions:
+    if result["student"] not in submissions:
         return False
-    submission = submissions[one["student"]]
+    submission = submissions[result["student"]]
     held = {grade.name: (grade.auto_score, grade.max_score) for grade in submission.notebooks[0].grades}
-    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in one["requests"])
+    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in result["requests"])
     charged = abs(submission.late_submission_penalty - row.points_lost_late) < 1e-9
-    return marked and charged and merged(course, row.assignment, row.student, one["hashes"]["submission"])
+    return marked and charged and merged(course, row.assignment, row.student, result["hashes"]["submission"])
 
 
 def _marks(course: Course, assignment: str, submission: Any, status: str) -> Marks:
@@ -506,7 +506,7 @@ def traces(course: Course, student: str) -> list[str]:
         found.append("a line of roster.csv")
     if course.gradebook.is_file():
         with gradebook(course) as book:
-            if any(one.id == student for one in book.students):
+            if any(known.id == student for known in book.students):
                 found.append("marks and comments in gradebook.db")
     return found
 
@@ -522,9 +522,9 @@ def erase(course: Course, student: str) -> None:
     if not course.gradebook.is_file():
         return
     with gradebook(course) as book:
-        for name in [one.name for one in book.student_submissions(student)]:
+        for name in [submission.name for submission in book.student_submissions(student)]:
             book.remove_submission(name, student)
-        if any(one.id == student for one in book.students):
+        if any(known.id == student for known in book.students):
             book.remove_student(student)
     with closing(sqlite3.connect(course.gradebook)) as database:
         database.execute("VACUUM")  # deleted rows stay in the file's free pages until it is written anew

@@ -70,7 +70,7 @@ class Asked:
         namespace, self.each = run(source(name), self.given), []
         for request in checks(name).requests:
             calls = request.calls(self.given, np.random.default_rng(1))[:2]
-            self.each.append((request, calls, [cross(answer(request, namespace, one)) for one in calls]))
+            self.each.append((request, calls, [cross(answer(request, namespace, arguments)) for arguments in calls]))
 
 
 @pytest.fixture(autouse=True)

@@ -136,9 +136,9 @@ def test_variance_catches_wrong_spreads(wrong: float, size: int) -> None:
     assert f"{np.sqrt(np.mean(x**2)) / 2:.3g} times" in verdict.message
 
 
-def distance(one: Any, other: Any) -> float:
+def distance(law: Any, other: Any) -> float:
     t = np.linspace(-5, 5, 20_001)
-    return float(np.abs(one.cdf(t) - other.cdf(t)).max())
+    return float(np.abs(law.cdf(t) - other.cdf(t)).max())
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_each_student_gets_the_own_variant(released: Course) -> None:
     texts = {}
     for student in ("student-a", "student-b"):
         cells = doctor.read(released.handout("tiny", student))["cells"]
-        (variant,) = [one for one in cells if doctor.mark(one).get("grade_id") == "variant"]
+        (variant,) = [cell for cell in cells if doctor.mark(cell).get("grade_id") == "variant"]
         assert doctor.unchanged(variant)
         space: dict[str, Any] = {}
         exec(variant["source"], space)
@@ -79,9 +79,9 @@ def test_check_sum_is_that_of_nbgrader(released: Course) -> None:
     from nbgrader.utils import compute_checksum
 
     cells = nbformat.read(released.release("tiny"), as_version=4).cells
-    marked = [one for one in cells if "nbgrader" in one.metadata]
+    marked = [cell for cell in cells if "nbgrader" in cell.metadata]
     assert len(marked) == 6
-    assert all(doctor.check_sum(one) == compute_checksum(one) == one.metadata.nbgrader.checksum for one in marked)
+    assert all(doctor.check_sum(cell) == compute_checksum(cell) == cell.metadata.nbgrader.checksum for cell in marked)
 
 
 @pytest.mark.parametrize(

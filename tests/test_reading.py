@@ -420,7 +420,7 @@ def test_fault_in_print_is_found(open_page: Callable[..., Page], address: str, s
     page = open_page(f"{address}/book/01_symmetry.html", color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     page.add_style_tag(content=style)
-    assert [one for one in page.evaluate(PRINTED) if fault in one]
+    assert [style for style in page.evaluate(PRINTED) if fault in style]
 
 
 def test_page_reads_without_a_script(open_page: Callable[..., Page], address: str) -> None:
