@@ -17,7 +17,7 @@ from ..networks import Ensemble
 from . import batches
 from .case import Case, case_of
 from .ensembles import as_module
-from .findings import findings
+from .findings import judge
 from .graph import Graph
 from .hooks import Watch
 from .mean_field import MeanField, mean_field_of
@@ -125,7 +125,7 @@ def audit(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
         records = records_of(watch.calls, run.graph, module)
         facts = case_of(module, batch, records, watch.calls, run.graph, run.entries)
     name, value = type(model).__name__, None if loss is None else run.value
-    return Report(name, findings(Case(name, loss=value, fair=run.fair, **facts)), records, value)
+    return Report(name, judge(Case(name, loss=value, fair=run.fair, **facts)), records, value)
 
 
 @contextmanager

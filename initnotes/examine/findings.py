@@ -20,7 +20,7 @@ from .case import Case, Input
 from .report import KINDS, SEVERITIES, Finding
 from .statistics import Record, Units
 
-__all__ = ["Slope", "findings", "is_drift", "slope"]
+__all__ = ["Slope", "is_drift", "judge", "slope"]
 
 # A slope is told from at least four layers: of three, two differences have the same sign half of the time by chance.
 SLOPE_LAYERS = 4
@@ -44,7 +44,7 @@ _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
 _LOUD = ("unscaled inputs", "exploding signal")
 
 
-def findings(case: Case) -> list[Finding]:
+def judge(case: Case) -> list[Finding]:
     """Return all that is found in a case, the gravest first."""
     units = [*_dead_units(case), *_saturated_units(case)]
     stopped = any(finding.severity == "error" for finding in units)

@@ -62,12 +62,11 @@ class Call:
         The parameter that the weight's gradient is of.
     z, gradient, weight_gradient : Found or None
         Sums of z, ∂loss/∂z and ∂loss/∂W.
-    signal : Tensor, shape (R,)
-        Spread of z over inputs.
     distinct : Found or None
         Units that differ.
-    inputs, weights, weight_norm : float
-        Root mean squares of inputs and weights; norm of ∂loss/∂W.
+    signal, inputs, weights, weight_norm : float
+        Spread of z over inputs, the median over replicas; root mean squares of inputs and weights; norm of ∂loss/∂W.
+        Only where sizes are asked for, like what follows.
     stays_equal : bool
         Whether equal units have equal gradients.
     applied : list of Applied
@@ -80,10 +79,10 @@ class Call:
     axis: int
     weight: Tensor | None
     z: Found
-    signal: Tensor
     distinct: Found | None
-    inputs: float
-    weights: float
+    signal: float = math.nan
+    inputs: float = math.nan
+    weights: float = math.nan
     gradient: Found | None = None
     weight_gradient: Found | None = None
     weight_norm: float = math.nan
@@ -101,7 +100,7 @@ class Watch:
     replicas : int or None
         R, if the tensors have a replica axis in front.
     full : bool
-        Whether moments and activations are asked for; else sizes and φ′ only.
+        Whether the moments of everything are asked for, as a probe does; else sizes, as an audit does.
     """
 
     def __init__(
@@ -123,9 +122,9 @@ class Watch:
         for name, module in self.modules:
             role = anatomy.role(module)
             if role == "layer":
-                before, after = partial(anatomy.check_fits, name), partial(self._after_layer, name)
-                self.module_handles.append(module.register_forward_pre_hook(before))
-                self.module_handles.append(module.register_forward_hook(after))
+                if not self.replicas:
+                    self.module_handles.append(module.register_forward_pre_hook(partial(anatomy.check_fits, name)))
+                self.module_handles.append(module.register_forward_hook(partial(self._after_layer, name)))
             elif role == "activation":
                 self.module_handles.append(module.register_forward_hook(self._after_activation))
         return self
@@ -158,11 +157,12 @@ class Watch:
             axis=axis,
             weight=weight,
             z=measured(self.summary, self._rows(z), may_change=True),
-            signal=moments.spread(self._by_unit(z.detach(), axis)),
             distinct=None if units is None else moments.distinct(*units),
-            inputs=math.nan if x is None else moments.rms(x),
-            weights=math.nan if weight is None else moments.rms(weight),
         )
+        if not self.full:
+            call.signal = float(moments.spread(self._by_unit(z.detach(), axis)).median())
+            call.inputs = math.nan if x is None else moments.rms(x)
+            call.weights = math.nan if weight is None else moments.rms(weight)
         self.calls.append(call)
         if z.requires_grad:
             self.tensor_handles.append(z.register_hook(partial(self._measure_gradient, call)))
@@ -231,18 +231,22 @@ class Watch:
 
     def backward(self, value: Tensor) -> None:
         """Send the gradient of `value` back, and measure those of the weights; those of z and h come through hooks."""
-        found = torch.autograd.grad(value, self.parameters, allow_unused=True)
+        own = {id(call.weight) for call in self.calls}
+        if any(call.weight is None for call in self.calls):  # it is computed from some of them
+            own = {id(parameter) for parameter in self.parameters}
+        targets = [parameter for parameter in self.parameters if id(parameter) in own]
+        found = torch.autograd.grad(value, targets, allow_unused=True) if targets else ()
         if all(gradient is None for gradient in found):
             raise ValueError(DETACHED)
-        by_weight = {id(parameter): gradient for parameter, gradient in zip(self.parameters, found, strict=True)}
+        by_weight = {id(parameter): gradient for parameter, gradient in zip(targets, found, strict=True)}
         for call in self.calls:
             gradient = by_weight.get(id(call.weight))
             if gradient is None:
                 continue
             gradient = gradient.to_dense()
-            call.weight_norm = moments.norm(gradient)
             if self.full:
                 call.weight_gradient = measured(moments.sums, self._rows(gradient))
                 continue
+            call.weight_norm = moments.norm(gradient)
             distinct, units = anatomy.count_distinct(call.module, call.distinct)
             call.stays_equal = 2 * distinct <= units and anatomy.stay_equal(call.module, gradient)

@@ -79,9 +79,8 @@ def sums(x: Tensor) -> Tensor:
 def lengths(x: Tensor) -> Tensor:
     """Return what `sums` does where only sizes are asked for: the shift is 0, and Σx is not known."""
     if len(x) == 1:  # without a copy in float64
-        norms = torch.tensor([norm(x)], dtype=torch.float64, device=x.device)
-    else:
-        norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+        return torch.tensor([[0.0, math.nan, norm(x), x.numel()]], dtype=torch.float64, device=x.device)
+    norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
     count = torch.full_like(norms, x[0].numel())
     return torch.stack([torch.zeros_like(norms), torch.full_like(norms, math.nan), norms, count], dim=1)
 

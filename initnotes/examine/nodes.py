@@ -48,6 +48,7 @@ NORMS = (
     "RmsNorm",
     "_Normalize",  # of networks.normalize
 )
+_RISING = ("Relu", "Tanh", "Sigmoid", "Erf", "Softplus", "Hardtanh", "Clamp", "ClampMin", "Threshold")  # φ′ ≥ 0
 _SELU = 1.05
 
 _VALUES: dict[str, Callable[[Any, Tensor], Tensor]] = {  # of nodes that keep their argument and not their result
@@ -114,7 +115,9 @@ def slopes(node: Any) -> Tensor | None:
     except RuntimeError:  # what it saved was overwritten or freed
         return None
     made = made[0] if isinstance(made, tuple) else made
-    return made.abs_() if isinstance(made, Tensor) else None
+    if not isinstance(made, Tensor):
+        return None
+    return made if kind(node) in _RISING else made.abs_()
 
 
 def values(node: Any) -> Tensor | None:

@@ -120,13 +120,12 @@ class Record:
 def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module) -> tuple[Record, ...]:
     """Return the facts of each call."""
     lacking = torch.full((1, 4), math.nan, dtype=torch.float64)
-    signals = [call.signal.median().item() for call in calls]
     found = joined([_known(own, lacking) for call in calls for own in (call.z, call.gradient)])
     sizes = np.median(np.sqrt(moments(found)[2][:, ::2]), axis=0)
     gradients = np.median(found[:, 2, 1::2], axis=0)
     return tuple(
-        _record(call, graph, model, float(size), signal, float(gradient))
-        for call, size, signal, gradient in zip(calls, sizes, signals, gradients, strict=True)
+        _record(call, graph, model, float(size), float(gradient))
+        for call, size, gradient in zip(calls, sizes, gradients, strict=True)
     )
 
 
@@ -134,7 +133,7 @@ def _known(found: Found | None, lacking: Tensor) -> Found:
     return lacking if found is None else found
 
 
-def _record(call: Call, graph: Graph, model: nn.Module, size: float, signal: float, gradient: float) -> Record:
+def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: float) -> Record:
     module = call.module
     activation, normalized, last = graph.follows(call.node)
     distinct, units = anatomy.count_distinct(module, call.distinct)
@@ -148,7 +147,7 @@ def _record(call: Call, graph: Graph, model: nn.Module, size: float, signal: flo
         width=call.width,
         sigma_w=call.weights * math.sqrt(anatomy.fan_in(module)),
         size=size,
-        signal=signal,
+        signal=call.signal,
         gradient=gradient,
         inputs=call.inputs,
         weights=call.weights,
@@ -183,7 +182,7 @@ _OF_SUMS = {
 def arrays_of(calls: Sequence[Call], replicas: int) -> dict[str, Any]:
     """Return the fields of a `Probe`, but for what theory starts from; what a layer lacks is NaN."""
     first = [call.applied[0] if call.applied else Applied("") for call in calls]
-    device = calls[0].signal.device
+    device = (calls[0].z if isinstance(calls[0].z, Tensor) else calls[0].z[1]).device
     lacking = torch.full((replicas, 4), math.nan, dtype=torch.float64, device=device)
     of_calls = zip(calls, first, strict=True)
     rows = [(c.z, a.h, c.gradient, a.gradient, c.weight_gradient) for c, a in of_calls]

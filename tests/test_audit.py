@@ -101,7 +101,7 @@ def test_a_slope_needs_four_layers_and_a_steady_change() -> None:
 
 def test_slopes_are_not_judged_from_three_layers() -> None:
     found = slope([1e6, 1e3, 1e0])
-    assert found.count < findings.SLOPE_LAYERS
+    assert found.layers < findings.SLOPE_LAYERS
     assert not findings.is_drift(found)
 
 
