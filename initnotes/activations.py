@@ -231,10 +231,11 @@ def get(activation: Any) -> Activation:
         - a module of torch without parameters: ``nn.Tanh()``, ``nn.LeakyReLU(0.2)``, ``nn.GELU(approximate="tanh")``.
           One that has no closed form here is evaluated by torch and differentiated by autograd;
         - a function of torch or NumPy that has a name here, such as ``torch.relu`` or ``np.tanh``;
-        - any other elementwise function of an array, computed in float64, with kinks and jumps wherever they are. Its
-          φ′ is autograd's for tensors, and for a function that takes only tensors; for arrays it is a central
-          difference with relative error about 1e-10, a few 1e-6 of the argument away from kinks. ``theory`` uses
-          neither: it finds the kinks and differentiates between them.
+        - any other elementwise function of an array, computed in float64, with kinks and jumps wherever they are, and
+          a bounded slope beside them (not √|x|). Its φ′ is autograd's for tensors, and for a function that takes only
+          tensors; for arrays it is a central difference with relative error about 1e-10, a few 1e-6 of the argument
+          away from kinks. ``theory`` uses neither: it finds the kinks and differentiates between them. Only what
+          happens within a fiftieth of the distance from 0, and nowhere else, may escape it.
 
     Returns
     -------

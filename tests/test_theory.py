@@ -243,10 +243,10 @@ def test_erf_fixed_point_solves_its_closed_form():
 
 
 def test_superlinear_maps():
-    zero, one = theory.fixed_points(lambda x: x**2, sigma_w=1.0)  # q' = 3q²
-    assert (zero.q, zero.stable, one.stable) == (0.0, True, False)
+    zero, other = theory.fixed_points(lambda x: x**2, sigma_w=1.0)  # q' = 3q²
+    assert (zero.q, zero.stable, other.stable) == (0.0, True, False)
     assert zero.slope == pytest.approx(0.0, abs=1e-9)
-    assert (one.q, one.slope) == (pytest.approx(1 / 3), pytest.approx(2.0))
+    assert (other.q, other.slope) == (pytest.approx(1 / 3), pytest.approx(2.0))
     assert theory.fixed_point(lambda x: x**2, sigma_w=1.0) == theory.chi(lambda x: x**2, sigma_w=1.0) == math.inf
     assert theory.fixed_point(lambda x: x**2, sigma_w=0.5) == 0.0
     assert theory.fixed_points(lambda x: np.exp(np.minimum(x, 300)), sigma_w=9.0) == []
@@ -254,9 +254,9 @@ def test_superlinear_maps():
 
 
 def test_a_jump_at_zero_leaves_zero_at_once():
-    zero, one = theory.fixed_points(np.sign, sigma_w=1.5)
+    zero, other = theory.fixed_points(np.sign, sigma_w=1.5)
     assert zero == (0.0, math.inf, False, False)
-    assert (one.q, one.stable) == (pytest.approx(2.25), True)
+    assert (other.q, other.stable) == (pytest.approx(2.25), True)
 
 
 def test_a_falling_map_is_followed_not_guessed():

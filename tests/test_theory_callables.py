@@ -223,10 +223,10 @@ def covariance(ramps, q, c):
     half = np.diff(edges)[:, None] / 2
     x = (edges[1:] + edges[:-1])[:, None] / 2 + half * nodes
     density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi) * half * weights
-    one, other = (
+    first, second = (
         sum(slope * smoothed_ramp(side * shared * x, own, kink) for slope, kink in ramps) for side in (1, np.sign(c))
     )
-    return float((one * other * density).sum())
+    return float((first * second * density).sum())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Mean-field theory of wide random networks: what variance, correlation and gradient do from layer to layer.
 
-What lives here predicts; it draws no weights and runs no network.
+What lives here predicts; it draws no weights and runs no network. Expectations under a Gaussian are in ``gaussian``,
+the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
+by layer in ``profile``, normalization and residual streams in ``stream``; ``pieces`` finds the kinks and the slope of a
+function of which only values are known.
 """
 
 from .correlation import correlation_map, depth_scale

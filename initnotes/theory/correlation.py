@@ -13,6 +13,7 @@ from .. import _checks
 from . import arguments, gaussian, maps
 from .gaussian import EDGES, Means
 from .panels import FINE_NODES, FINE_WEIGHTS
+from .roots import SAME
 
 __all__ = ["correlation_map", "depth_scale"]
 
@@ -183,7 +184,7 @@ def depth_scale(activation: Any, *, sigma_w: float, sigma_b: float = 0.0) -> flo
     sigma_w, sigma_b = arguments.sigmas(sigma_w, sigma_b)
     q = maps.fixed_point(means, sigma_w=sigma_w, sigma_b=sigma_b)
     rate = maps.chi(means, sigma_w=sigma_w, sigma_b=sigma_b)
-    if math.isinf(q) or abs(rate - 1) < maps.SAME or (q == 0 and rate > 1):
+    if math.isinf(q) or abs(rate - 1) < SAME or (q == 0 and rate > 1):
         return math.inf
     if rate > 1 and q > 0:
         rate = _stable_slope(_kernel(means, q), sigma_b**2 / q, rate)

@@ -5,7 +5,6 @@ of a pre-activation, ξ ~ N(0, 1), Var(W) = σ_w²/fan_in, Var(b) = σ_b².
 """
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from . import arguments, gaussian
 from .gaussian import HUGE, TINY, Means
+from .roots import SAME, zeros
 
 __all__ = [
     "FixedPoint",
@@ -23,8 +23,6 @@ __all__ = [
     "gain",
     "variance_map",
 ]
-
-SAME = 1e-9  # the map's ratio q'/q counts as 1 within this
 
 
 class FixedPoint(NamedTuple):
@@ -105,59 +103,6 @@ def _at_zero(means: Means, sigma_w: float, sigma_b: float) -> float:
     return value if value > 1e-30 else 0.0
 
 
-def _dips(at: Callable[[float], float], x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the extrema, and the values there, where a sampled function turns back shortly before it reaches 0."""
-    from scipy.optimize import minimize_scalar
-
-    size, side = np.abs(values), np.sign(values)
-    left, here, right = size[:-2], size[1:-1], size[2:]
-    bend = left + right - 2 * here
-    reaches = bend > 2 * here + 4 * SAME  # a parabola through three samples falls at most bend/8 below the middle one
-    turns = (here <= left) & (here <= right) & (side[:-2] == side[2:]) & (side[1:-1] * side[2:] >= 0)
-    found = []
-    for i in np.flatnonzero(turns & reaches):
-        best = minimize_scalar(
-            lambda u, up=side[i]: up * at(u), bounds=(x[i], x[i + 2]), method="bounded", options={"xatol": 1e-9}
-        )
-        found.append((best.x, side[i] * best.fun))
-    extrema = np.array(found).reshape(-1, 2)
-    return extrema[:, 0], extrema[:, 1]
-
-
-def _roots(function: Callable[[float], float], q: np.ndarray, values: np.ndarray) -> tuple[list[float], list[int]]:
-    """Return the zeros of a function sampled at `q`, and its signs before, between and after them.
-
-    A sample within `SAME` of 0 has no sign of its own; where it is an extremum it is a double zero.
-    """
-
-    def at(log_q: float) -> float:
-        return function(math.exp(log_q))
-
-    values = np.minimum(values, 1e9)
-    dips, depths = _dips(at, np.log(q), values)
-    x, values = np.append(np.log(q), dips), np.append(values, depths)
-    order = np.argsort(x)
-    x, values = x[order], values[order]
-    signed = np.abs(values) > SAME
-    touching = [float(u) for u, depth in zip(dips, depths, strict=True) if abs(depth) <= SAME]
-    x, signs = x[signed], np.sign(values[signed]).astype(int)
-    zeros = [(u, int(signs[min(np.searchsorted(x, u), len(x) - 1)])) for u in touching]
-    for i in np.flatnonzero(np.diff(signs)):
-        zeros.append((_between(at, float(x[i]), float(x[i + 1])), int(signs[i + 1])))
-    zeros.sort()
-    return [math.exp(u) for u, _ in zeros], [*signs[:1].tolist(), *(after for _, after in zeros)] or [0]
-
-
-def _between(at: Callable[[float], float], low: float, high: float) -> float:
-    """Return the zero between two samples, or the nearer of them if φ is too fine to be sampled the same again."""
-    from scipy.optimize import brentq
-
-    ends = at(low), at(high)
-    if ends[0] * ends[1] > 0:
-        return low if abs(ends[0]) < abs(ends[1]) else high
-    return float(brentq(at, low, high, xtol=1e-14, rtol=1e-14))
-
-
 def _excess(q: Any, means: Means, sigma_w: float, sigma_b: float) -> Any:
     """Return q'/q − 1: positive where the map raises q."""
     with np.errstate(over="ignore"):
@@ -172,7 +117,7 @@ def _scan(means: Means, sigma_w: float, sigma_b: float) -> tuple[list[float], li
     low, far = min(_at_zero(means, sigma_w, sigma_b) or TINY, TINY) / 10, HUGE * max(1.0, sigma_b**2)
     ends = _excess(np.array([low, far]), means, sigma_w, sigma_b)
     q, values = np.array([low, *q, far]), np.array([ends[0], *values, ends[1]])
-    return _roots(lambda at: float(_excess(at, means, sigma_w, sigma_b)), q, values)
+    return zeros(lambda at: float(_excess(at, means, sigma_w, sigma_b)), q, values)
 
 
 def _slope(q: float, means: Means, sigma_w: float) -> float:
@@ -393,7 +338,7 @@ def _critical_candidates(means: Means, sigma_b: float) -> list[float]:
         return (q - sigma_b**2) * float(means.slope_square(q)) / mean - 1 if mean > 0 else -1.0
 
     low = sigma_b**2 * (1 + 1e-9) if sigma_b > 0 else TINY / 10
-    roots, _ = _roots(unbalance, np.append(low, q[valid]), np.append(unbalance(low), values[valid]))
+    roots, _ = zeros(unbalance, np.append(low, q[valid]), np.append(unbalance(low), values[valid]))
     moments = [(root, float(means.square(root))) for root in roots]
     return [ratio**-0.5 for ratio in ratios] + [math.sqrt((q - sigma_b**2) / mean) for q, mean in moments if mean > 0]
 

@@ -5,7 +5,7 @@ reaches over a kink.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -51,8 +51,8 @@ class Pieces:
         self.reach = reach
         with np.errstate(all="ignore"):
             first = np.unique(np.concatenate([_first_edges(phi, reach), np.clip(also, -reach, reach)]))
-            low, high, *_ = _cut(phi, first, 16 * _EPS)
-            found = _located(phi, _clusters(low, high, first))
+            rough = _cut(phi, first, 16 * _EPS)
+            found = _located(phi, _clusters(rough.low, rough.high, first))
             low, high, values, sizes, smooth = _cut(phi, np.unique(np.append(first, found)), 256 * _EPS)
             coefficients = _COEFFICIENTS @ values.T  # (degree, piece)
             self.kinks, self.jumps = _breaks(low, high, coefficients, np.where(smooth, sizes, np.inf), found)
@@ -95,40 +95,67 @@ def _first_edges(phi: Callable[[Any], Any], reach: float) -> np.ndarray:
     return np.concatenate([-half[::-1], [0.0], half])
 
 
-def _cut(phi: Callable[[Any], Any], edges: np.ndarray, grain: float) -> tuple[np.ndarray, ...]:
-    """Halve pieces until a polynomial fits; return low, high, values at 16 nodes, size, and whether it fits, of each.
+class _Level(NamedTuple):
+    """Pieces of one cut: their ends, the values at 16 nodes, the largest |φ| from 0 out to there, and the fit."""
 
-    It fits if it misses φ by no more than `grain` of the size, the largest |φ| from 0 out to there, that is by
-    rounding, or by 1e-13 of how φ varies within the piece.
+    low: np.ndarray
+    high: np.ndarray
+    values: np.ndarray
+    sizes: np.ndarray
+    fits: np.ndarray
+
+    def kept(self, which: np.ndarray) -> "_Level":
+        """Return the pieces at these places."""
+        return _Level(*(part[which] for part in self))
+
+
+def _cut(phi: Callable[[Any], Any], edges: np.ndarray, grain: float) -> _Level:
+    """Halve pieces until a polynomial fits each, and return them in order.
+
+    One that is as narrow as numbers are, or one of too many, is kept though none fits.
     """
-    low, high = edges[:-1], edges[1:]
-    radii, sizes = np.zeros(0), np.zeros(0)
-    done: list[tuple[np.ndarray, ...]] = []
-    for level in range(_LEVELS + 1):
-        middle, half = (low + high) / 2, (high - low) / 2
-        values = _values(phi, middle[:, None] + half[:, None] * FINE_NODES)
-        checks = _values(phi, middle[:, None] + half[:, None] * COARSE_NODES)
-        together = np.concatenate([values, checks], axis=1)
-        outer, size = np.maximum(np.abs(low), np.abs(high)), np.abs(together).max(axis=1)
-        if level == 0:
-            order = np.argsort(outer)
-            radii, sizes = outer[order], np.fmax.accumulate(size[order])
-        size = np.fmax(size, sizes[np.clip(np.searchsorted(radii, outer, side="right") - 1, 0, None)])
-        spread = together.max(axis=1) - together.min(axis=1)
-        missed = np.abs(values @ _CHECK.T - checks).max(axis=1)
-        fits = missed <= np.maximum(grain * size, 1e-13 * spread)
-        fits |= ~np.isfinite(together).any(axis=1)
-        end = fits | (high - low <= 4 * _EPS * outer) | (level == _LEVELS)
+    level = _fitted(phi, edges[:-1], edges[1:], grain, None)
+    order = np.argsort(np.maximum(np.abs(level.low), np.abs(level.high)))
+    inner = np.maximum(np.abs(level.low), np.abs(level.high))[order], np.fmax.accumulate(level.sizes[order])
+    level, done = _fitted(phi, edges[:-1], edges[1:], grain, inner), []
+    for halvings in range(_LEVELS + 1):
+        outer = np.maximum(np.abs(level.low), np.abs(level.high))
+        end = level.fits | (level.high - level.low <= 4 * _EPS * outer) | (halvings == _LEVELS)
         if np.count_nonzero(~end) > _MOST:
             end |= outer > np.sort(outer[~end])[_MOST]
-        done.append((low[end], high[end], values[end], size[end], fits[end]))
+        done.append(level.kept(end))
         if end.all():
             break
-        low, middle, high = low[~end], middle[~end], high[~end]
-        low, high = np.append(low, middle), np.append(middle, high)
-    ends = [np.concatenate(parts) for parts in zip(*done, strict=True)]
-    order = np.argsort(ends[0], kind="stable")
-    return tuple(part[order] for part in ends)
+        low, high = level.low[~end], level.high[~end]
+        middle = (low + high) / 2
+        level = _fitted(phi, np.append(low, middle), np.append(middle, high), grain, inner)
+    whole = _Level(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
+    return whole.kept(np.argsort(whole.low, kind="stable"))
+
+
+def _fitted(
+    phi: Callable[[Any], Any],
+    low: np.ndarray,
+    high: np.ndarray,
+    grain: float,
+    inner: tuple[np.ndarray, np.ndarray] | None,
+) -> _Level:
+    """Return pieces with their polynomials' values, `inner` being radii and the largest |φ| within them.
+
+    A polynomial fits if it misses φ by no more than `grain` of that size, that is by rounding, or by 1e-13 of how φ
+    varies within the piece; there is nothing to fit where φ is not finite.
+    """
+    middle, half = (low + high)[:, None] / 2, (high - low)[:, None] / 2
+    values, checks = _values(phi, middle + half * FINE_NODES), _values(phi, middle + half * COARSE_NODES)
+    together = np.concatenate([values, checks], axis=1)
+    sizes = np.abs(together).max(axis=1)
+    if inner is not None:
+        radii = np.maximum(np.abs(low), np.abs(high))
+        sizes = np.fmax(sizes, inner[1][np.clip(np.searchsorted(inner[0], radii, side="right") - 1, 0, None)])
+    spread = together.max(axis=1) - together.min(axis=1)
+    missed = np.abs(values @ _CHECK.T - checks).max(axis=1)
+    fits = (missed <= np.maximum(grain * sizes, 1e-13 * spread)) | ~np.isfinite(together).any(axis=1)
+    return _Level(low, high, values, sizes, fits)
 
 
 def _clusters(low: np.ndarray, high: np.ndarray, first: np.ndarray) -> np.ndarray:
