@@ -532,7 +532,7 @@ def test_every_gate_and_every_projection_is_orthogonal_on_its_own(name):
     assert all(is_orthogonal(block, 1.5) for stack in drawn for block in stack)
     if name in SEVERAL:
         whole = blocks(name, by_whole_stacks(ini.orthogonal(1.5)))
-        assert not any(is_orthogonal(block, 1.5) for one in whole for block in one)
+        assert not any(is_orthogonal(block, 1.5) for stack in whole for block in stack)
 
 
 def test_the_draw_does_not_depend_on_how_it_is_stored():

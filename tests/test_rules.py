@@ -313,6 +313,27 @@ def test_a_bare_matrix_is_drawn_by_the_fans_of_its_shape():
     assert p_normal(drawn, 2 / 40) < ALPHA
 
 
+def logits(draw):
+    """Return the logits of draws of a tied matrix for a last hidden vector of ±1."""
+    generator, h = rng(1), torch.from_numpy(rng(2).choice([-1.0, 1.0], size=(1, 16)))
+    values = []
+    for _ in range(100):
+        net = nn.ModuleDict({"embed": nn.Embedding(30, 16, **F64), "head": nn.Linear(16, 30, bias=False, **F64)})
+        net["head"].weight = net["embed"].weight
+        draw(net, generator)
+        values.append(net["head"](h).detach().numpy().ravel())
+    return np.concatenate(values)
+
+
+def test_logits_of_a_tied_matrix_have_the_promised_variance():
+    """False-failure rate ALPHA; drawing the matrix for its job as embedding is caught."""
+    tied = logits(lambda net, generator: ini.initialize_(net, "he_normal", rng=generator))
+    looked_up = logits(lambda net, generator: ini.initialize_(net["embed"], "he_normal", rng=generator))
+    assert p_normal(tied, 2.0) > ALPHA
+    assert p_normal(looked_up, 2.0) < ALPHA
+    assert p_normal(looked_up, 2.0 * 16) > ALPHA
+
+
 def test_rules_do_not_change_what_others_draw_before_them():
     first, second = Model().double(), Model().double()
     ini.initialize_(first, "he_normal", rng=rng(), rules=REST)

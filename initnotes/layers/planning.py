@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +95,7 @@ class Plan:
     """
 
     parameters: tuple[ParameterPlan, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[Task, ...] = field(compare=False)
 
     @property
     def set(self) -> list[str]:
@@ -247,6 +248,17 @@ def _held(decisions: Iterable[_Decision]) -> dict[int, _Decision]:
     return held
 
 
+def _known(module: Any) -> list[Place]:
+    """Return the parameters of a module; raise if it is none or has none."""
+    kind = type(module).__name__
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {kind}")
+    known = places(module)
+    if not known:
+        raise ValueError(f"module must have parameters, got a {kind} without any: nothing to initialize")
+    return known
+
+
 def _check_values(known: Iterable[Place]) -> None:
     """Raise if parameters have no values yet."""
     for place in known:
@@ -333,13 +345,7 @@ def plan(
     bias_ih_l0    (96,)                      0       set: bias 1
     bias_hh_l0    (96,)                      0       set: 0, bias_ih_l0 has the bias
     """
-    drawn_by, start = schemes.scheme(scheme), _checks.real(bias, "bias")
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    known = places(module)
-    if not known:
-        kind = type(module).__name__
-        raise ValueError(f"module must have parameters, got a {kind} without any: nothing to initialize")
+    drawn_by, start, known = schemes.scheme(scheme), _checks.real(bias, "bias"), _known(module)
     values, keys = checked_rules(rules, known), checked_skip(skip, known)
     skipped = {id(place.parameter) for place in known if any(reach(key, place) for key in keys)}
     _check_values(place for place in known if id(place.parameter) not in skipped)
