@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test lab run reprove drift bench offline audit coursework-demo serve clean interpreter
+.PHONY: help book test mutants lab run reprove drift bench offline audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -22,6 +22,9 @@ book: .venv/.reading ## build the site from the stored outputs; every warning fa
 test: .venv/.testing ## run every check: tests, doctests, guards, notebooks' outputs, lint, types
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.check
+
+mutants: .venv/.testing ## plant faults in the packages, and demand that a test fails for each
+	$(PY) -m tools.mutants
 
 lab: .venv/.reading ## open JupyterLab on the chapters; your own copies belong in book/my
 	@mkdir -p book/my
@@ -37,8 +40,8 @@ drift: .venv/.testing ## compare the stored outputs under settings that change f
 	$(PY) -m tools.drift
 
 bench: .venv/.testing ## measure ratios and times that the book promises
-	@missed=0; for one in import_time training probe sampling lab marking audit; do \
-	echo "benchmarks.$$one"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$one || missed=1; done; exit $$missed
+	@missed=0; for bench in import_time training probe sampling lab marking audit; do \
+	echo "benchmarks.$$bench"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$bench || missed=1; done; exit $$missed
 
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network
 	$(PY) -m tools.offline

@@ -131,10 +131,10 @@ def compare(kind: str, rounds: int = 3) -> float:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             theirs.append(autograded(folder, kind, FEWER))
-            one = folder / "submitted" / "student-000" / kind / f"{kind}.ipynb"
+            submission = folder / "submitted" / "student-000" / kind / f"{kind}.ipynb"
             begun = time.perf_counter()
             for _ in range(FEWER):
-                marking.one(one, checks(folder, kind), student="student-000", key=KEY)
+                marking.one(submission, checks(folder, kind), student="student-000", key=KEY)
             ours.append((time.perf_counter() - begun) / FEWER)
     print(f"  {kind}: nbgrader autograde {statistics.median(theirs):.2f} s, one() {statistics.median(ours):.2f} s")
     return statistics.median(theirs) / statistics.median(ours)

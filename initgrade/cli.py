@@ -61,9 +61,9 @@ def limits(course: Course) -> "Limits":
 
 
 def _release(options: argparse.Namespace) -> int:
-    from . import paperwork
+    from . import handing_out
 
-    released, *handouts = paperwork.release(_course(options), options.assignment)
+    released, *handouts = handing_out.release(_course(options), options.assignment)
     print(f"Students' version, with an example's parameters: {released}")
     for path in handouts:
         print(f"  {path}")
@@ -96,12 +96,12 @@ def _run(options: argparse.Namespace) -> int:
     checks, results = _checks(course, options.assignment), course.root / "results"
     settings = _marker(options, course)
     found = marking.run(course.root / "submitted", checks, results, jobs=options.jobs, dask=options.dask, **settings)
-    failed = {one["student"]: one["message"] for one in found if one["status"] == "infrastructure_error"}
+    failed = {result["student"]: result["message"] for result in found if result["status"] == "infrastructure_error"}
     if not found:
         print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
         return FAILED
     print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
-    again = [one["student"] for one in found if one.get("attempts", 1) > 1 and one["student"] not in failed]
+    again = [result["student"] for result in found if result.get("attempts", 1) > 1 and result["student"] not in failed]
     if again:
         print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
     if failed:
@@ -193,10 +193,10 @@ def _regrade(options: argparse.Namespace) -> int:
 
 
 def _erase(options: argparse.Namespace) -> int:
-    from . import paperwork
+    from . import books
 
     course = _course(options)
-    found = paperwork.traces(course, options.student)
+    found = books.traces(course, options.student)
     if not found:
         print(f"Nothing in {course.root} is about {options.student!r}.")
         return FAILED
@@ -204,7 +204,7 @@ def _erase(options: argparse.Namespace) -> int:
     if not options.yes and input(f"Type {options.student} to delete it: ").strip() != options.student:
         print("Nothing was deleted.")
         return FAILED
-    paperwork.erase(course, options.student)
+    books.erase(course, options.student)
     print(f"Deleted. Not known here: backups, exported tables, nbgrader's exchange, the history of git. {_GIT}")
     return DONE
 
@@ -226,17 +226,17 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     _assignment(verb("release", _release, "make the students' version, and each student's copy", _MORE["release"]))
-    one = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
-    one.add_argument("submission", type=Path, help="the notebook")
+    read = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
+    read.add_argument("submission", type=Path, help="the notebook")
     run = verb("run", _run, "mark all submissions of an assignment", f"{_MORE['run']} {_defaults()}")
     _assignment(run)
     run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
     run.add_argument("--dask", metavar="ADDRESS", help="send the same work to this Dask scheduler, tcp://host:8786")
-    one = verb("one", _one, "mark one submission and write its result", _MORE["one"])
-    one.add_argument("submission", type=Path, help="the notebook")
-    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the result goes, as JSON")
-    one.add_argument("--student", help="whose it is (default: by its folder, STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb)")
-    one.add_argument("--assignment", help="what it answers (default: by its file's name)")
+    single = verb("one", _one, "mark one submission and write its result", _MORE["one"])
+    single.add_argument("submission", type=Path, help="the notebook")
+    single.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the result goes, as JSON")
+    single.add_argument("--student", help="whose it is (default: by its folder, STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb)")
+    single.add_argument("--assignment", help="what it answers (default: by its file's name)")
     _assignment(verb("merge", _merge, "write the results into nbgrader's gradebook", _MORE["merge"]))
     _assignment(verb("feedback", _feedback, "write a page for each student", _MORE["feedback"]))
     export = verb("export", _export, "write the marks as a table", _MORE["export"])

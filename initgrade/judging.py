@@ -72,7 +72,7 @@ def as_array(
     if not found.size:
         raise UnusableError(f"{what} is empty, with the shape {found.shape}.")
     if shape is not None and not _fits(found.shape, shape):
-        wanted = ", ".join("any" if one is None else str(one) for one in shape)
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise UnusableError(f"{what} has the shape {found.shape}; it should be ({wanted}).")
     if found.dtype.kind == "f":
         bad = int(np.count_nonzero(~np.isfinite(found)))
@@ -133,10 +133,10 @@ def number(value: Any, *, what: str = "the result", low: float = -np.inf, high: 
     found = as_array(value, what=what)
     if found.size != 1:
         raise UnusableError(f"{what} has the shape {found.shape}; return one number.")
-    one = float(found.reshape(()))
-    if not low <= one <= high:
-        raise UnusableError(f"{what} is {one:.4g}; it can only lie between {low:g} and {high:g}.")
-    return one
+    real = float(found.reshape(()))
+    if not low <= real <= high:
+        raise UnusableError(f"{what} is {real:.4g}; it can only lie between {low:g} and {high:g}.")
+    return real
 
 
 def entry(value: Any, key: str, *, what: str = "the result") -> Any:
@@ -222,7 +222,7 @@ def _same(value: Any, wanted: Any) -> bool:
         return (
             isinstance(value, list | tuple)
             and len(value) == len(wanted)
-            and all(_same(one, other) for one, other in zip(value, wanted, strict=True))
+            and all(_same(part, other) for part, other in zip(value, wanted, strict=True))
         )
     value = value.item() if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1 else value
     if isinstance(value, bool) != isinstance(wanted, bool) or isinstance(value, np.ndarray | list | tuple | Mapping):
@@ -267,8 +267,8 @@ def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *,
     what : str
     """
     marks = {
-        f"{name} (no. {i})": equal(value, one, name).share == 1
-        for i, (value, one, name) in enumerate(zip(values, wanted, names, strict=True), start=1)
+        f"{name} (no. {i})": equal(value, right, name).share == 1
+        for i, (value, right, name) in enumerate(zip(values, wanted, names, strict=True), start=1)
     }
     found = fraction(marks, what=what)
     return found if found.share == 1 else Verdict(found.share / 2, found.message)
@@ -280,13 +280,13 @@ def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     The p-value is Bonferroni's: the smallest, times how many there are. The message says what was not right, a line
     each, or that all was.
     """
-    shares = [one.share for one in verdicts]
-    p_values = [one.p_value for one in verdicts if one.p_value is not None]
-    lacking = [one.message for one in verdicts if one.share < 1]
-    plots = [one.plot for one in sorted(verdicts, key=lambda one: one.share) if one.plot]
+    shares = [verdict.share for verdict in verdicts]
+    p_values = [verdict.p_value for verdict in verdicts if verdict.p_value is not None]
+    lacking = [verdict.message for verdict in verdicts if verdict.share < 1]
+    plots = [verdict.plot for verdict in sorted(verdicts, key=lambda verdict: verdict.share) if verdict.plot]
     return Verdict(
         min(shares) if every else sum(shares) / len(shares),
-        "\n".join(dict.fromkeys(lacking or [one.message for one in verdicts])),
+        "\n".join(dict.fromkeys(lacking or [verdict.message for verdict in verdicts])),
         min(1.0, len(p_values) * min(p_values)) if p_values else None,
         plots[0] if plots else None,
     )

@@ -1,6 +1,6 @@
 """Marks submissions: asks the sandbox for values, lets the judges decide, and keeps one JSON file per submission.
 
-Nothing here knows of gradebooks; `paperwork` carries results there.
+What lives here runs one submission or all; it knows of no gradebook, where `paperwork` carries results.
 """
 
 import contextlib
@@ -17,51 +17,25 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from . import assignment as assignments
-from . import sandbox, values, walls
-from .assignment import Assignment, Request, Variant, Verdict
+from . import questions, sandbox, values, walls
+from .assignment import Assignment, Variant
 from .sandbox import Limits, Outcome
-from .submission import Malformed, Submission, handed_in, linked, read
+from .submission import Malformed, handed_in, linked, read
 from .walls import NoSandbox
 
 FORMAT = 1
 STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
-VARIANT_CELL = "variant"
 _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
-_ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
-_MESSAGE = 1000  # characters
 _ATTEMPTS = 2  # to start a sandbox
-_NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
-
-
-class JudgeFailed(RuntimeError):  # noqa: N818
-    """A judge raised: a fault of the checks, whatever the submission returned."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back for one request: a status of `_ANSWERS`, a message, and values."""
-
-    status: str
-    message: str = ""
-    found: Sequence[Any] = ()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One request with the arguments of all of its calls."""
-
-    request: Request
-    arguments: list[dict[str, Any]] = field(default_factory=list)
 
 
 @lru_cache(maxsize=8)
@@ -82,133 +56,6 @@ def packages() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-def draw(assignment: Assignment, variant: Variant, seed: int) -> list[_Asked]:
-    """Return the requests with arguments that `seed` decides; another request's do not depend on its neighbors."""
-    asked = []
-    for request in assignment.requests:
-        name = int.from_bytes(hashlib.sha256(request.name.encode()).digest()[:8], "big")
-        rng = np.random.default_rng([seed, name])
-        asked.append(_Asked(request, request.calls(variant, rng)))
-    return asked
-
-
-def _packed(asked: Sequence[_Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """Return the requests as the worker reads them, and the bytes of their arrays."""
-    requests: list[dict[str, Any]] = []
-    blobs: list[bytes] = []
-    for one_asked in asked:
-        trees = []
-        for arguments in one_asked.arguments:
-            tree, arrays = values.pack(arguments)
-            trees.append(values.shifted(tree, len(blobs)))
-            blobs += arrays
-        request = one_asked.request
-        about = {"target": request.target, "call": request.call, "seconds": request.seconds}
-        requests.append({**about, "arguments": trees})
-    return requests, blobs
-
-
-def _cells(submission: Submission, assignment: Assignment) -> list[dict[str, str]]:
-    """Return the cells that run: not the visible checks, which decide nothing, and not the example's parameters."""
-    checks = {request.name for request in assignment.requests}
-    left_out = checks | {VARIANT_CELL}
-    return [
-        {"id": cell.id, "source": cell.source}
-        for cell in submission.cells
-        if VARIANT_CELL not in cell.tags and (cell.solution or cell.grade_id not in left_out)
-    ]
-
-
-def answers(outcome: Outcome, asked: Sequence[_Asked]) -> list[Answer]:
-    """Return what came back for each request. The messages may be forged: that only chooses other values."""
-    found: dict[int, Answer] = {}
-    current = None
-    for header, blobs in outcome.messages:
-        if header.get("kind") == "asked":
-            number = header.get("request")
-            current = number if type(number) is int and 0 <= number < len(asked) else None
-        elif header.get("kind") == "answer" and current is not None and current not in found:
-            found[current] = _answer(header, blobs, len(asked[current].arguments))
-    if current is not None and current not in found and outcome.ended in ("timed_out", "out_of_memory"):
-        found[current] = Answer(outcome.ended, f"stopped: {outcome.reason}")
-    missing = Answer("not_run", f"not asked: {outcome.reason or 'the submission ended before'}")
-    return [found.get(number, missing) for number in range(len(asked))]
-
-
-def _answer(header: Mapping[str, Any], blobs: Sequence[bytes], calls: int) -> Answer:
-    status, message, trees = header.get("status"), header.get("message"), header.get("values")
-    if status not in _ANSWERS or not isinstance(message, str):
-        return Answer("malformed", "what came back cannot be read")
-    if status != "returned":
-        return Answer(status, values.printable(message, _MESSAGE))
-    if not isinstance(trees, list) or len(trees) != calls:
-        return Answer("malformed", "what came back cannot be read")
-    try:
-        return Answer(status, "", [values.unpack(tree, blobs) for tree in trees])
-    except values.Refused as error:
-        return Answer("malformed", str(error))
-
-
-def judged(asked: _Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
-    """Return one request's part of the result.
-
-    Raises
-    ------
-    JudgeFailed
-        If the judge raises: it has a verdict for every value that can cross, so this is never the student's fault.
-    """
-    request = asked.request
-    base = {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
-    if answer.status != "returned":
-        return {**base, "status": answer.status, "message": answer.message}
-    if any(value is None for value in answer.found):
-        return {**base, "status": "failed", "message": _NOTHING_RETURNED.format(target=request.target)}
-    several = request.repeats > 1 and request.call
-    value, arguments = (list(answer.found), asked.arguments) if several else (answer.found[0], asked.arguments[0])
-    try:
-        with np.errstate(all="ignore"):
-            return {**base, **_decided(request, request.judge(value, arguments, variant))}
-    except Exception as error:
-        raise JudgeFailed(f"the judge of {request.name!r} raised {type(error).__name__}: {error}") from error
-
-
-def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
-    status = "passed" if verdict.share == 1.0 else "partly" if verdict.share > 0.0 else "failed"
-    return {
-        "points": round(request.points * float(verdict.share), 6),
-        "status": status,
-        "message": values.printable(verdict.message, _MESSAGE),
-        "p_value": values.plain_json(verdict.p_value),
-        "plot": values.plain_json(verdict.plot),
-    }
-
-
-def _status(outcome: Outcome, got: Sequence[Answer], problems: Sequence[Mapping[str, str]]) -> tuple[str, str]:
-    """Return the status of the whole and why. What was not defined because a cell went wrong counts as that."""
-    if outcome.ended in ("timed_out", "out_of_memory"):
-        return outcome.ended, outcome.reason
-    if outcome.ended != "finished":
-        return "crashed", outcome.reason
-    if got and all(answer.status in ("missing", "not_run") for answer in got):
-        kinds = [problem["problem"] for problem in problems]
-        for kind in ("timed_out", "out_of_memory"):
-            if kind in kinds:
-                return kind, "nothing could be asked: " + _first(problems, kind)
-        return "crashed", "nothing could be asked" + (": " + _first(problems, "raised") if kinds else "")
-    return "graded", ""
-
-
-def _first(problems: Sequence[Mapping[str, str]], kind: str) -> str:
-    return next((f"cell {one['cell']}: {one['message']}" for one in problems if one["problem"] == kind), "")
-
-
-def _problems(outcome: Outcome) -> list[dict[str, str]]:
-    """Return what went wrong in cells, as printable text."""
-    headers = [header for header, _ in outcome.messages if header.get("kind") == "cell"][:50]
-    keys = ("cell", "problem", "message")
-    return [{key: values.printable(str(header.get(key)), _MESSAGE) for key in keys} for header in headers]
 
 
 def _empty(assignment: Assignment, student: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,10 +157,10 @@ def _mark(
     submission = read(path, limits=limits)
     variant = assignments.variant(assignment, key, result["student"])
     seed = secrets.randbits(128) if seed is None else seed
-    asked = draw(assignment, variant, seed)
-    requests, blobs = _packed(asked)
+    asked = questions.draw(assignment, variant, seed)
+    requests, blobs = questions.packed(asked)
     settings: dict[str, Any] = {"variant": assignments.shown(variant), "needs": assignment.needs, "limits": limits}
-    execute = partial(sandbox.execute, _cells(submission, assignment), requests, blobs, **settings)
+    execute = partial(sandbox.execute, questions.cells(submission, assignment), requests, blobs, **settings)
     outcome, attempts = _started(partial(execute, trust_container=trust_container))
     about: dict[str, Any] = {
         "hashes": {**result["hashes"], "submission": submission.sha256},
@@ -323,9 +170,13 @@ def _mark(
     if not outcome.started:
         return {**about, "message": outcome.reason}
     try:
-        return {**about, **_marks(outcome, asked, variant)}
-    except JudgeFailed as error:
-        return {**about, "message": values.printable(str(error), _MESSAGE), "traceback": traceback.format_exc()}
+        return {**about, **questions.marks(outcome, asked, variant)}
+    except questions.JudgeFailed as error:
+        return {
+            **about,
+            "message": values.printable(str(error), questions.MESSAGE),
+            "traceback": traceback.format_exc(),
+        }
 
 
 def _started(execute: Callable[[], Outcome]) -> tuple[Outcome, int]:
@@ -334,14 +185,6 @@ def _started(execute: Callable[[], Outcome]) -> tuple[Outcome, int]:
     while not outcome.started and attempts < _ATTEMPTS:
         outcome, attempts = execute(), attempts + 1
     return outcome, attempts
-
-
-def _marks(outcome: Outcome, asked: Sequence[_Asked], variant: Variant) -> dict[str, Any]:
-    got, problems = answers(outcome, asked), _problems(outcome)
-    rows = [judged(one_asked, answer, variant) for one_asked, answer in zip(asked, got, strict=True)]
-    status, message = _status(outcome, got, problems)
-    score = round(sum(row["points"] for row in rows), 6)
-    return {"status": status, "message": message, "score": score, "requests": rows, "cells": problems}
 
 
 def _refuse_exposed(paths: Sequence[Path], trust_container: bool) -> None:

@@ -1,213 +1,21 @@
-"""What nbgrader keeps: the students' version, the gradebook, the marks given by hand; and what is made from them.
+"""Marks in nbgrader's gradebook, those given by hand and lateness included; and the pages and tables made of them.
 
-``merge`` is the only writer of marks. Nothing here runs a submission, and ``nbgrader autograde`` is never run.
+What lives here writes marks, and ``merge`` alone does. It runs no submission, nor ``nbgrader autograde``.
 """
 
-import ast
 import csv
 import io
-import logging
-import os
-import pprint
-import shutil
-import sqlite3
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from . import doctor, feedback, lateness
-from .assignment import Assignment, load, shown, variant
-from .course import Course, CourseError, Student, key, roster
+from . import feedback, lateness
+from .books import gradebook
+from .course import Course, CourseError, Student, roster
 from .records import STATUSES, Result, results, unmarked, write
-from .to_mark import Answer, copy, dumps, merged
-
-_LEFT_OVER = ("BEGIN SOLUTION", "END SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
-
-
-class _Complaints(logging.Handler):
-    """Keeps what nbgrader says about an error, which its exception leaves out."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage().strip())
-
-
-@contextmanager
-def gradebook(course: Course) -> Iterator[Any]:
-    """Open nbgrader's gradebook, and make it if there is none."""
-    from nbgrader.api import Gradebook
-
-    path = os.environ.get("PATH", "")
-    # A new gradebook asks the program alembic for its version: it is beside Python, which need not be on the path.
-    os.environ["PATH"] = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), path]))
-    try:
-        opened = Gradebook(f"sqlite:///{course.gradebook}", course.name)
-    finally:
-        os.environ["PATH"] = path
-    with opened as book:
-        yield book
-
-
-# ---- release
-
-
-def release(course: Course, assignment: str) -> list[Path]:
-    """Make the students' version of an assignment, and each student's copy of it.
-
-    Parameters
-    ----------
-    course : Course
-        With the source notebook, the checks and the roster.
-    assignment : str
-        Its name.
-
-    Returns
-    -------
-    list of Path
-        The students' version, then one copy for each student of the roster, with the student's own ``VARIANT``.
-
-    Raises
-    ------
-    CourseError
-        If nbgrader refuses the notebook, a solution would be left in it, or it does not fit the checks. What was
-        released before stays as it was.
-    """
-    course.entry(assignment)
-    for path in (course.source(assignment), course.checks(assignment)):
-        if not path.is_file():
-            raise CourseError(f"{path} is missing; an assignment needs its notebook and its checks")
-    checks, students, secret = load(course.checks(assignment)), roster(course), key(course)
-    if checks.name != assignment:
-        raise CourseError(
-            f"{course.checks(assignment)} is about {checks.name!r}; its ASSIGNMENT is to be {assignment!r}"
-        )
-    with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as draft:
-        _generate(course, checks, Path(draft).name)
-        made = replace(course, root=Path(draft))  # all of it is made there, and put in place when nothing can fail
-        notebook = _finished(doctor.read(made.release(assignment)), checks)
-        write(made.release(assignment), dumps(notebook))
-        for student in students:
-            _hand_out(made, notebook, checks, secret, student.name)
-        files = [course.release(assignment), *(course.handout(assignment, student.name) for student in students)]
-        for file in files:
-            _put(Path(draft) / file.parent.relative_to(course.root), file.parent)
-    return files
-
-
-def _put(made: Path, place: Path) -> None:
-    """Put a folder in the place of another: data files that are there no more go with it."""
-    before = made.with_name(f"{made.name}.before")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        place.rename(before)
-    try:
-        made.rename(place)
-    except OSError:
-        if before.exists():
-            before.rename(place)
-        raise
-
-
-def _generate(course: Course, checks: Assignment, folder: str) -> None:
-    """Let nbgrader make the students' version below `folder`, and note its cells in the gradebook if it is sound."""
-    from nbgrader.converters import GenerateAssignment
-    from nbgrader.coursedir import CourseDirectory
-    from nbgrader.preprocessors import ClearSolutions, SaveCells
-    from traitlets.config import Config
-
-    config = Config()
-    config.CourseDirectory.update({"root": str(course.root), "course_id": course.name, "assignment_id": checks.name})
-    config.CourseDirectory.release_directory = f"{folder}/release"
-    with gradebook(course):
-        pass  # there is one now, so nbgrader does not look for alembic
-    log, complaints = logging.Logger("nbgrader", logging.ERROR), _Complaints()
-    log.addHandler(complaints)
-    place = CourseDirectory(config=config, log=log)
-    generate = GenerateAssignment(coursedir=place, config=config, log=log, force=True)
-    refused: list[CourseError] = []
-
-    def check(notebook: Any, resources: Any) -> tuple[Any, Any]:
-        try:
-            _finished(notebook, checks)
-        except CourseError as error:
-            refused.append(error)
-            raise
-        return notebook, resources
-
-    steps = [step for step in generate.preprocessors if step is not SaveCells]
-    steps.insert(steps.index(ClearSolutions), _keep_question)
-    generate.preprocessors = [*steps, check, SaveCells]  # the gradebook learns of no notebook that is not released
-    try:
-        generate.start()
-    except Exception as error:
-        said = "\n".join(complaints.lines) or str(error)
-        raise (refused or [CourseError(f"nbgrader did not release {checks.name}:\n{said}")])[0] from None
-
-
-def _keep_question(notebook: Any, resources: Any) -> tuple[Any, Any]:
-    """Let nbgrader replace the rubric of a question by the place for the answer, and keep the question.
-
-    It would clear the whole cell, or refuse a rubric in a cell that is to be answered.
-    """
-    for cell in notebook.cells:
-        if doctor.mark(cell).get("solution") and cell.cell_type == "markdown" and "BEGIN SOLUTION" not in cell.source:
-            cell.source = cell.source.replace("BEGIN MARK SCHEME", "BEGIN SOLUTION")
-            cell.source = cell.source.replace("END MARK SCHEME", "END SOLUTION")
-    return notebook, resources
-
-
-def _finished(notebook: Any, checks: Assignment) -> Any:
-    """Return the released notebook with what ``doctor`` needs, if nothing is left in it that must not leave."""
-    for cell in notebook["cells"]:
-        for words in _LEFT_OVER:
-            if words in cell["source"].upper():
-                raise CourseError(f"{checks.name}.ipynb still says {words!r} in: {cell['source'][:200]}")
-    marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
-    graded = {mark["grade_id"]: float(mark["points"]) for mark in marks if mark["grade"] and not mark["solution"]}
-    asked = {request.name: float(request.points) for request in checks.requests}
-    if graded != asked:
-        odd = sorted(set(graded.items()) ^ set(asked.items()))
-        raise CourseError(f"{checks.name}.ipynb and its checks differ in: {', '.join(f'{n} ({p:g})' for n, p in odd)}")
-    for cell in notebook["cells"]:
-        if doctor.mark(cell).get("grade_id") == "variant":
-            _filled(cell, {})
-    names = list(dict.fromkeys(request.target for request in checks.requests))
-    cells = [mark["grade_id"] for mark in marks]
-    notebook["metadata"]["initgrade"] = {"assignment": checks.name, "cells": cells, "names": names}
-    return notebook
-
-
-def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secret: bytes, student: str) -> Path:
-    values = shown(variant(checks, secret, student))
-    cells = [
-        _filled(cell, values) if doctor.mark(cell).get("grade_id") == "variant" else cell for cell in notebook["cells"]
-    ]
-    path = course.handout(checks.name, student)
-    shutil.copytree(course.release(checks.name).parent, path.parent)  # data files come along
-    write(path, dumps({**notebook, "cells": cells}))
-    return path
-
-
-def _filled(cell: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the cell in which ``VARIANT`` has these values, with nbgrader's check sum of the new text."""
-    lines = cell["source"].split("\n")
-    for node in ast.parse(cell["source"]).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANT":
-            text = "VARIANT = " + pprint.pformat(values, width=110, sort_dicts=False)
-            lines[node.lineno - 1 : node.end_lineno] = [text]
-            return doctor.sealed({**cell, "source": "\n".join(lines)})
-    raise CourseError("the cell 'variant' has no line VARIANT = {...}; it is where a student's parameters go")
-
-
-# ---- merge
+from .to_mark import Answer, copy, merged
 
 
 @dataclass
@@ -239,9 +47,9 @@ def merge(course: Course, assignment: str) -> Merged:
         _refuse_misfits(assignment, _asked(book, assignment), found)
         due = entry.due.astimezone(UTC).replace(tzinfo=None) if entry.due else None
         book.update_or_create_assignment(assignment, duedate=due)
-        for student, one in found.items():
+        for student, result in found.items():
             if student not in done.unmarked:
-                _merge_one(course, book, one, done)
+                _merge_one(course, book, result, done)
                 done.written.append(student)
     return done
 
@@ -260,8 +68,8 @@ def _asked(book: Any, assignment: str) -> dict[str, float]:
 
 def _refuse_misfits(assignment: str, released: Mapping[str, float], found: Mapping[str, Result]) -> None:
     """Refuse results of other requests, or of other points, than were released: the marks would be wrong."""
-    for student, one in found.items():
-        marked = {request["name"]: request["max_points"] for request in one["requests"]}
+    for student, result in found.items():
+        marked = {request["name"]: request["max_points"] for request in result["requests"]}
         odd = sorted(dict([*(marked.items() ^ released.items())]))
         if odd:
             each = (f"{n} ({_points(marked, n)} in the result, {_points(released, n)} in the release)" for n in odd)
@@ -276,8 +84,8 @@ def _points(points: Mapping[str, float], name: str) -> str:
     return f"{points[name]:g}" if name in points else "none"
 
 
-def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
-    assignment, student = one["assignment"], one["student"]
+def _merge_one(course: Course, book: Any, result: Result, done: Merged) -> None:
+    assignment, student = result["assignment"], result["student"]
     person, stamp = _person(course, student), lateness.handed_in(course.submitted(assignment, student))
     book.update_or_create_student(student)
     with book.db.no_autoflush:  # SQLAlchemy warns of how nbgrader puts a submission together
@@ -285,9 +93,9 @@ def _merge_one(course: Course, book: Any, one: Result, done: Merged) -> None:
     book.grant_extension(assignment, student, days=person.extension(assignment))
     notebook = book.find_submission_notebook(assignment, assignment, student)
     text, answers = copy(
-        course, assignment, student, readable=one["status"] != "malformed", marked=one["hashes"]["submission"]
+        course, assignment, student, readable=result["status"] != "malformed", marked=result["hashes"]["submission"]
     )
-    _score(notebook, {request["name"]: request["points"] for request in one["requests"]}, answers)
+    _score(notebook, {request["name"]: request["points"] for request in result["requests"]}, answers)
     notebook.late_submission_penalty = notebook.late_submission_penalty or 0.0
     book.db.flush()
     _charge(course, book, person)
@@ -339,8 +147,6 @@ def _score(notebook: Any, points: Mapping[str, float], answers: Mapping[str, Ans
         comment.auto_comment = None if answer is not None and answer.given else "No response."
 
 
-# ---- marks out of the gradebook
-
 NOT_MERGED = "not merged yet"
 
 
@@ -381,7 +187,7 @@ def marks(course: Course, assignment: str) -> list[Marks]:
     names = sorted({line.name for line in roster(course)} | set(found) | set(waiting))
     with gradebook(course) as book:
         _asked(book, assignment)
-        submissions = {one.student.id: one for one in book.assignment_submissions(assignment)}
+        submissions = {submission.student.id: submission for submission in book.assignment_submissions(assignment)}
         most = book.find_assignment(assignment).max_score
         rows = []
         for name in names:
@@ -397,15 +203,15 @@ def marks(course: Course, assignment: str) -> list[Marks]:
         return rows
 
 
-def _is_merged(course: Course, one: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
+def _is_merged(course: Course, result: Result, submissions: Mapping[str, Any], row: Marks) -> bool:
     """Return whether the gradebook holds this result, and what lateness costs now."""
-    if one["student"] not in submissions:
+    if result["student"] not in submissions:
         return False
-    submission = submissions[one["student"]]
+    submission = submissions[result["student"]]
     held = {grade.name: (grade.auto_score, grade.max_score) for grade in submission.notebooks[0].grades}
-    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in one["requests"])
+    marked = all(held.get(part["name"]) == (part["points"], part["max_points"]) for part in result["requests"])
     charged = abs(submission.late_submission_penalty - row.points_lost_late) < 1e-9
-    return marked and charged and merged(course, row.assignment, row.student, one["hashes"]["submission"])
+    return marked and charged and merged(course, row.assignment, row.student, result["hashes"]["submission"])
 
 
 def _marks(course: Course, assignment: str, submission: Any, status: str) -> Marks:
@@ -494,45 +300,3 @@ def export(course: Course, assignments: list[str]) -> str:
             start = (row.student, row.assignment, row.status, *late)
             table.writerow([*start, *(f"{number:g}" for number in numbers), complete])
     return text.getvalue()
-
-
-# ---- erase
-
-
-def traces(course: Course, student: str) -> list[str]:
-    """Return what the course's folder holds about a student."""
-    found = [str(path.relative_to(course.root)) for path in course.per_student(student) if os.path.lexists(path)]
-    if any(line.name == student for line in roster(course)):
-        found.append("a line of roster.csv")
-    if course.gradebook.is_file():
-        with gradebook(course) as book:
-            if any(one.id == student for one in book.students):
-                found.append("marks and comments in gradebook.db")
-    return found
-
-
-def erase(course: Course, student: str) -> None:
-    """Delete all that `traces` names: files, the line of the roster, and the rows of the gradebook."""
-    for path in course.per_student(student):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    _strike(course.root / "roster.csv", student)
-    if not course.gradebook.is_file():
-        return
-    with gradebook(course) as book:
-        for name in [one.name for one in book.student_submissions(student)]:
-            book.remove_submission(name, student)
-        if any(one.id == student for one in book.students):
-            book.remove_student(student)
-    with closing(sqlite3.connect(course.gradebook)) as database:
-        database.execute("VACUUM")  # deleted rows stay in the file's free pages until it is written anew
-
-
-def _strike(path: Path, student: str) -> None:
-    lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    column = next(csv.reader(lines[:1])).index("student")
-    kept = [line for line in lines[1:] if not line.strip() or next(csv.reader([line]))[column].strip() != student]
-    if len(kept) < len(lines) - 1:
-        write(path, "".join([lines[0], *kept]))

@@ -38,13 +38,13 @@ def look(pid: str) -> Process | None:
 
 def descendants(root: int) -> list[Process]:
     """Return a process and all that came from it, as they are now."""
-    seen = [one for name in os.listdir("/proc") if name.isdigit() and (one := look(name))]
+    seen = [process for name in os.listdir("/proc") if name.isdigit() and (process := look(name))]
     children: dict[int, list[Process]] = {}
-    for one in seen:
-        children.setdefault(one.parent, []).append(one)
-    found = [one for one in seen if one.pid == root]
-    for one in found:
-        found.extend(children.get(one.pid, []))
+    for process in seen:
+        children.setdefault(process.parent, []).append(process)
+    found = [process for process in seen if process.pid == root]
+    for process in found:
+        found.extend(children.get(process.pid, []))
     return found
 
 

@@ -51,21 +51,21 @@ def unmarked(course: Course, assignment: str, found: Mapping[str, Result]) -> di
     """Return why a student who handed in, or has a result, has no result that may become marks."""
     reasons = {name: "not marked yet" for name in course.students_of(assignment) if name not in found}
     reasons |= {name: "that is no student's name" for name in reasons if not is_name(name)}
-    for student, one in found.items():
-        if one["status"] == "infrastructure_error":
-            reasons[student] = f"the marker failed, not the student: {_why(one)}"
-        elif handed_in(course.submitted(assignment, student)) != one["hashes"]["submission"]:
+    for student, marked in found.items():
+        if marked["status"] == "infrastructure_error":
+            reasons[student] = f"the marker failed, not the student: {_why(marked)}"
+        elif handed_in(course.submitted(assignment, student)) != marked["hashes"]["submission"]:
             reasons[student] = "what was handed in is not what was marked"
     return dict(sorted(reasons.items()))
 
 
-def _why(one: Result) -> str:
-    return str(one.get("message") or one.get("output") or "no reason given").strip()[:300]
+def _why(marked: Result) -> str:
+    return str(marked.get("message") or marked.get("output") or "no reason given").strip()[:300]
 
 
-def seed(one: Result) -> int | None:
+def seed(marked: Result) -> int | None:
     """Return the number from which all random numbers of a marking follow."""
-    stored = one.get("seeds")
+    stored = marked.get("seeds")
     found = stored.get("entropy") if isinstance(stored, dict) else None
     return found if isinstance(found, int) else None
 
@@ -76,13 +76,13 @@ def difference(old: Result, new: Result) -> list[str]:
     Messages count: a student who reads another sentence was told something else. Times do not.
     """
     lines = [_change(name, old.get(name), new.get(name)) for name in ("status", "score", "max_score")]
-    before, after = ({request["name"]: request for request in one["requests"]} for one in (old, new))
+    before, after = ({request["name"]: request for request in marking["requests"]} for marking in (old, new))
     for name in dict.fromkeys([*before, *after]):
         for part in ("points", "max_points", "status", "message"):
             pair = [requests.get(name, {}).get(part) for requests in (before, after)]
             lines.append(_change(f"{name}: {part}", *pair))
     for name in ("submission", "checks", "packages"):
-        lines.append(_change(f"hash of {name}", *(one.get("hashes", {}).get(name) for one in (old, new))))
+        lines.append(_change(f"hash of {name}", *(marking.get("hashes", {}).get(name) for marking in (old, new))))
     return [line for line in lines if line]
 
 

@@ -224,8 +224,8 @@ def fresh(values: Sequence[Any], *, what: str) -> Verdict:
 
     Exact for continuous laws: equal draws have probability 0.
     """
-    arrays = [as_array(one, what=what) for one in values]
-    repeated = any(np.array_equal(one, other) for i, one in enumerate(arrays) for other in arrays[:i])
+    arrays = [as_array(call, what=what) for call in values]
+    repeated = any(np.array_equal(call, other) for i, call in enumerate(arrays) for other in arrays[:i])
     if repeated:
         return invalid(
             f"{what}: two generators with different seeds gave the same draw; draw from the rng that you get."

@@ -121,3 +121,13 @@ def one_of(value: Any, name: str, allowed: Iterable[str], also: Mapping[str, str
     nearest = difflib.get_close_matches(value.lower(), meant, n=1)
     hint = f"; did you mean {meant[nearest[0]]!r}?" if nearest else "."
     raise ValueError(f"unknown {name} {value!r}{hint} One of: {', '.join(allowed)}")
+
+
+def floating(value: Any, name: str) -> Any:
+    """Return `value` as a floating-point tensor; whole numbers are a TypeError that says what to do."""
+    made = tensor(value, name)
+    if not made.is_floating_point():
+        raise TypeError(
+            f"{name} must be floating-point numbers, got {made.dtype}; pass np.asarray({name}, dtype=float)"
+        )
+    return made

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import initgrade
-from initgrade import cli, paperwork
+from initgrade import books, cli
 from initgrade.course import Course, CourseError
 from tests.tiny_course import hand_in, make, result, store
 
@@ -262,7 +262,7 @@ def test_the_rest_of_a_course(
         assert "initgrade release other" in capsys.readouterr().err
     monkeypatch.setattr("builtins.input", lambda _: "no")
     assert call(course, "erase", "student-a") == 1
-    assert paperwork.traces(course, "student-a")
+    assert books.traces(course, "student-a")
     monkeypatch.setattr("builtins.input", lambda _: "student-a")
     assert call(course, "erase", "student-a") == 0
     assert call(course, "erase", "student-a") == 1

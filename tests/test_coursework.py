@@ -50,7 +50,9 @@ def about(cell: NotebookNode) -> dict[str, Any]:
 
 def visible_checks(notebook: NotebookNode) -> dict[str, NotebookNode]:
     return {
-        about(one)["grade_id"]: one for one in notebook.cells if one.cell_type == "code" and about(one).get("grade")
+        about(cell)["grade_id"]: cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and about(cell).get("grade")
     }
 
 
@@ -76,7 +78,7 @@ def run(notebook: NotebookNode, given: Variant | None = None, *, upto: str | Non
 @cache
 def example(name: str) -> dict[str, Any]:
     """The variant that the notebook shows to who has none yet."""
-    [cell] = [one for one in source(name).cells if "variant" in one.metadata.get("tags", [])]
+    [cell] = [candidate for candidate in source(name).cells if "variant" in candidate.metadata.get("tags", [])]
     namespace: dict[str, Any] = {}
     execute(cell, namespace)
     return namespace["VARIANT"]
@@ -89,9 +91,9 @@ def execute(cell: NotebookNode, namespace: dict[str, Any]) -> None:
 def cross(value: Any) -> Any:
     """What is left of a value on its way to the judge: plain containers, numbers and arrays."""
     if isinstance(value, dict):
-        return {key: cross(one) for key, one in value.items()}
+        return {key: cross(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [cross(one) for one in value]
+        return [cross(part) for part in value]
     if hasattr(value, "detach"):
         value = value.detach().numpy()
     return np.array(value, copy=True, subok=False) if isinstance(value, np.ndarray) else value
@@ -102,7 +104,7 @@ def evaluate(assignment: Assignment, namespace: dict[str, Any], given: Variant, 
     verdicts = {}
     for position, request in enumerate(assignment.requests):
         asked = request.calls(given, np.random.default_rng([seed, position]))
-        values = [cross(answer(request, namespace, one)) for one in asked]
+        values = [cross(answer(request, namespace, arguments)) for arguments in asked]
         many = request.repeats > 1
         verdicts[request.name] = request.judge(values if many else values[0], asked if many else asked[0], given)
     return verdicts
@@ -112,7 +114,9 @@ def answer(request: Request, namespace: dict[str, Any], arguments: dict[str, Any
     if not request.call:
         return namespace[request.target]
     named = {
-        key: np.array(one) if isinstance(one, np.ndarray) else one for key, one in arguments.items() if key != "seed"
+        key: np.array(given) if isinstance(given, np.ndarray) else given
+        for key, given in arguments.items()
+        if key != "seed"
     }
     if "seed" in arguments:
         named["rng"] = np.random.default_rng(arguments["seed"])
@@ -185,7 +189,7 @@ def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
     given = json.loads(json.dumps(own(name, student)))
     assert shown(given).keys() == example(name).keys()
     verdicts = evaluate(checks(name), run(source(name), given), given, seed=STUDENTS.index(student))
-    assert {key: one.share for key, one in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
+    assert {key: verdict.share for key, verdict in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
 
 
 @pytest.mark.filterwarnings("ignore")  # wrong solutions may overflow
@@ -196,8 +200,8 @@ def test_wrong_solutions_lose_the_right_points(path: Path) -> None:
         namespace = run(source(path.parent.name), given)
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
         verdicts = evaluate(checks(path.parent.name), namespace, given, seed=7)
-        lost = {key for key, one in verdicts.items() if one.share < 1}
-        assert lost == namespace["LOSES"], {key: one.message for key, one in verdicts.items()}
+        lost = {key for key, verdict in verdicts.items() if verdict.share < 1}
+        assert lost == namespace["LOSES"], {key: verdict.message for key, verdict in verdicts.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -208,7 +212,7 @@ def test_release_holds_no_solution_and_fails_every_check(name: str) -> None:
     assert "MARK SCHEME" not in text
     for cell in source(name).cells:
         for block in SOLUTION.findall(cell.source):
-            for line in (one.strip() for one in block.splitlines()):
+            for line in map(str.strip, block.splitlines()):
                 assert len(line) < 25 or line not in text, f"{name}: {line!r} stands in the student version"
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in notebook.cells:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from initgrade import marking, values
+from initgrade import questions, values
 from initgrade.assignment import Request, Variant, Verdict
 from tests.test_coursework import NAMES, answer, checks, cross, own, run, source
 
@@ -56,7 +56,7 @@ def spoiled(value: Any) -> Iterator[Any]:
 def verdict(request: Request, found: Sequence[Any], asked: Sequence[dict[str, Any]], given: Variant) -> dict[str, Any]:
     """Judge as the marker does, what is left of the values after they crossed."""
     crossed = [values.unpack(*values.pack(value)) for value in found]
-    row = marking.judged(marking._Asked(request, list(asked)), marking.Answer("returned", "", crossed), given)
+    row = questions.judged(questions.Asked(request, list(asked)), questions.Answer("returned", "", crossed), given)
     assert row["message"]
     json.dumps(row, allow_nan=False)
     return row
@@ -70,7 +70,7 @@ class Asked:
         namespace, self.each = run(source(name), self.given), []
         for request in checks(name).requests:
             calls = request.calls(self.given, np.random.default_rng(1))[:2]
-            self.each.append((request, calls, [cross(answer(request, namespace, one)) for one in calls]))
+            self.each.append((request, calls, [cross(answer(request, namespace, arguments)) for arguments in calls]))
 
 
 @pytest.fixture(autouse=True)
@@ -113,5 +113,5 @@ def test_a_judge_that_trusts_its_value_is_found(careless: Any) -> None:
         for value in [*STRANGE, *spoiled(np.ones(3))]:
             verdict(request, [value], [{}], {})
 
-    with pytest.raises(marking.JudgeFailed):
+    with pytest.raises(questions.JudgeFailed):
         judged()

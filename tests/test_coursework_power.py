@@ -11,7 +11,7 @@ from scipy import special, stats
 
 import initnotes as ini
 from initgrade import sampling
-from initgrade.assignment import load, shown, variant
+from initgrade.assignment import Request, Verdict, load, shown, variant
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
 EACH = sampling.ALPHA / 6  # two draws, three tests each
@@ -27,65 +27,117 @@ def room(name: str) -> dict[str, Any]:
 
 def asked(name: str, request: str, count: int = 200) -> list[dict[str, Any]]:
     """Return what students of many variants are asked."""
-    assignment, rng = load(CHECKS / f"{name}.py"), np.random.default_rng(1)
-    [one] = [one for one in assignment.requests if one.name == request]
-    return [one.arguments(assignment.make_variant(rng), rng) for _ in range(count)]
+    rng, make_variant = np.random.default_rng(1), load(CHECKS / f"{name}.py").make_variant
+    arguments = request_of(name, request).arguments
+    return [arguments(make_variant(rng), rng) for _ in range(count)]
 
 
-def missed(ratio: float, size: int, kurtosis: float) -> float:
-    """Return how often `sampling.variance` passes a draw whose std is `ratio` times the right one's."""
-    freedom = 2 * size / (kurtosis - 1)
-    low, high = stats.chi2.ppf([EACH / 2, 1 - EACH / 2], freedom)
-    return float(stats.chi2.cdf(high / ratio**2, freedom) - stats.chi2.cdf(low / ratio**2, freedom))
-
-
-def glorot_ratios(one: dict[str, Any]) -> list[float]:
-    fan_in, fan_out = one["fan_in"], one["fan_out"]
+def glorot_ratios(given: dict[str, Any]) -> list[float]:
+    fan_in, fan_out = given["fan_in"], given["fan_out"]
     right = 2 / (fan_in + fan_out)
     wrong = [1 / (3 * fan_in), 1 / fan_in, 1 / fan_out, right / 2, 2 * right, right / 3]
-    return [math.sqrt(one / right) for one in wrong]
+    return [math.sqrt(variance / right) for variance in wrong]
 
 
-def he_ratios(one: dict[str, Any]) -> list[float]:
-    a, shape = one["slope"], one["shape"]
+def he_ratios(given: dict[str, Any]) -> list[float]:
+    a, shape = given["slope"], given["shape"]
     backward = math.prod(shape[1:]) / (shape[0] * math.prod(shape[2:]))
     wrong = [1 + a**2, (1 + a**2) / (1 + a), (1 + a**2) / (1 - a**2), backward, 0.5]
-    return [math.sqrt(one) for one in wrong]
+    return [math.sqrt(variance) for variance in wrong]
 
 
-def truncated_ratios(one: dict[str, Any]) -> list[float]:
-    kept = room("ps7")["_kept"](one["cut"])
+def truncated_ratios(given: dict[str, Any]) -> list[float]:
+    kept = room("ps7")["_kept"](given["cut"])
     return [kept, 1 / kept]  # not corrected; variance taken for std
 
 
-@pytest.mark.parametrize(
-    ("name", "request_name", "ratios", "kurtosis"),
-    [
-        ("ps5", "glorot_normal", glorot_ratios, 3.0),
-        ("ps5", "glorot_uniform", glorot_ratios, 1.8),
-        ("ps6", "he_leaky", he_ratios, 3.0),
-        ("ps7", "truncated_normal", truncated_ratios, 3.0),
-    ],
-)
-def test_wrong_spreads_are_caught(name: str, request_name: str, ratios: Any, kurtosis: float) -> None:
-    """By the chi-squared law: a draw of every variant asked, and each named wrong variance."""
-    for one in asked(name, request_name):
-        size = math.prod(one["shape"])
-        assert size >= 12_000
-        for ratio in ratios(one):
-            assert missed(ratio, size, kurtosis) < MISSED, (one, ratio)
-    assert missed(1.01, size, kurtosis) > 0.5  # the formula does not call everything caught
+def glorot_std(given: dict[str, Any]) -> float:
+    return math.sqrt(2 / (given["fan_in"] + given["fan_out"]))
+
+
+def normal_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(0, glorot_std(given), given["shape"])
+
+
+def uniform_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(-1, 1, given["shape"]) * math.sqrt(3) * glorot_std(given)
+
+
+def he_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(0, math.sqrt(2 / (1 + given["slope"] ** 2) / math.prod(given["shape"][1:])), given["shape"])
+
+
+def truncated_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    cut = stats.truncnorm(-given["cut"], given["cut"])
+    return cut.rvs(given["shape"], random_state=rng) * given["std"] / cut.std()
+
+
+def plain_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(0, given["std"], given["shape"])
+
+
+def clipped_draw(given: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    z = np.clip(rng.standard_normal(given["shape"]), -given["cut"], given["cut"])
+    return z / z.std() * given["std"]
+
+
+def request_of(name: str, request_name: str) -> Request:
+    [found] = [request for request in load(CHECKS / f"{name}.py").requests if request.name == request_name]
+    return found
+
+
+def shares(name: str, request_name: str, draw: Any, ratios: Any) -> tuple[list[float], list[float]]:
+    """Return what the judge gives for right draws, and for those of which one is spread as a named wrong answer's."""
+    judge, rng, right, wrong = request_of(name, request_name).judge, np.random.default_rng(8), [], []
+    for given in asked(name, request_name, 3):
+        first, second = draw(given, rng), draw(given, rng)
+        right.append(judge([first, second], [given] * 2, {}).share)
+        wrong += [judge([first, second * ratio], [given] * 2, {}).share for ratio in ratios(given)]
+    return right, wrong
+
+
+DRAWS = [
+    ("ps5", "glorot_normal", normal_draw, glorot_ratios),
+    ("ps5", "glorot_uniform", uniform_draw, glorot_ratios),
+    ("ps6", "he_leaky", he_draw, he_ratios),
+    ("ps7", "truncated_normal", truncated_draw, truncated_ratios),
+]
+
+
+@pytest.mark.parametrize(("name", "request_name", "draw", "ratios"), DRAWS)
+def test_wrong_spreads_are_caught(name: str, request_name: str, draw: Any, ratios: Any) -> None:
+    right, wrong = shares(name, request_name, draw, ratios)
+    assert set(right) == {1.0}
+    assert set(wrong) == {0.0}
+    assert all(math.prod(given["shape"]) >= 12_000 for given in asked(name, request_name))
+
+
+def test_a_judge_that_is_blind_to_spreads_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "variance", lambda *_, **__: Verdict(1.0, "the spread is right"))
+    right, wrong = shares(*DRAWS[0])
+    assert set(right) == {1.0}
+    assert set(wrong) != {0.0}
 
 
 def test_wrong_laws_are_caught() -> None:
-    """By Massart's inequality for the distance of laws, or since a draw shows what cannot be."""
+    """By Massart's inequality for the distance of laws, or since a draw shows what cannot be; and by the judges."""
     t = np.linspace(-6, 6, 24_001)
     uniform, normal = stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)), stats.norm()
     assert np.abs(uniform.cdf(t) - normal.cdf(t)).max() > (CRITICAL + MASSART) / math.sqrt(12_000)
-    for one in asked("ps7", "truncated_normal"):
-        beyond = 2 * normal.sf(one["cut"] / room("ps7")["_kept"](one["cut"]))
-        assert (1 - beyond) ** math.prod(one["shape"]) < MISSED  # a plain normal of the right spread
-        assert 2 * normal.sf(one["cut"]) > 0.02  # clipped, it has twice the share of repeated values that is allowed
+    for given in asked("ps7", "truncated_normal"):
+        beyond = 2 * normal.sf(given["cut"] / room("ps7")["_kept"](given["cut"]))
+        assert (1 - beyond) ** math.prod(given["shape"]) < MISSED  # a plain normal of the right spread
+        assert 2 * normal.sf(given["cut"]) > 0.02  # clipped, it has twice the share of repeated values that is allowed
+    rng = np.random.default_rng(9)
+    for name, request_name, right, other in (
+        ("ps5", "glorot_normal", normal_draw, uniform_draw),
+        ("ps5", "glorot_uniform", uniform_draw, normal_draw),
+        ("ps7", "truncated_normal", truncated_draw, plain_draw),
+        ("ps7", "truncated_normal", truncated_draw, clipped_draw),
+    ):
+        [given] = asked(name, request_name, 1)
+        draws = [right(given, rng), other(given, rng)]
+        assert request_of(name, request_name).judge(draws, [given] * 2, {}).share == 0.5
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -134,7 +186,7 @@ def test_drawn_decides_by_these_tests(law: str) -> None:
     u = rng.random((40, 2, 40, 30))
     x = inverse(u)
     wanted = ~failing(x, u, law, 0.5 / 6).any(axis=1)
-    found = [sampling.drawn(one, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for one in x]
+    found = [sampling.drawn(draws, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for draws in x]
     assert found == wanted.tolist()
     assert 0 < sum(found) < 40
 
@@ -147,7 +199,7 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     monkeypatch.setattr(sampling, "ALPHA", 0.5)
     rng, assignment = np.random.default_rng(4), load(CHECKS / f"{name}.py")
     monkeypatch.setitem(assignment.make_variant.__globals__, "START", (20, 30))
-    [request] = [one for one in assignment.requests if one.name == request_name]
+    [request] = [known for known in assignment.requests if known.name == request_name]
     given = {**assignment.make_variant(rng), "value": 1.0, "epsilon": 1.0}
     counts = [0, 0]
     for _ in range(40):
@@ -160,14 +212,18 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     assert min(counts) > 0
 
 
-def noise_ratios(one: dict[str, Any]) -> list[float]:
+def noise_ratios(given: dict[str, Any]) -> list[float]:
     """Noise that is added, ε² and √ε in place of ε, and a uniform law on ±1."""
-    return [1 / abs(one["value"]), one["epsilon"], one["epsilon"] ** -0.5, 3**-0.5]
+    return [1 / abs(given["value"]), given["epsilon"], given["epsilon"] ** -0.5, 3**-0.5]
 
 
-def layer_ratios(one: dict[str, Any]) -> list[float]:
+def layer_ratios(given: dict[str, Any]) -> list[float]:
     """Fan_out, a variance taken for a standard deviation, and a factor taken for its square."""
-    return [math.sqrt(one["fan_in"] / one["fan_out"]), one["factor"] / math.sqrt(one["fan_in"]), one["factor"] ** 0.5]
+    return [
+        math.sqrt(given["fan_in"] / given["fan_out"]),
+        given["factor"] / math.sqrt(given["fan_in"]),
+        given["factor"] ** 0.5,
+    ]
 
 
 SPREADS = [
@@ -198,7 +254,7 @@ def test_wrong_spreads_are_caught_in_10000_submissions_each() -> None:
 
 def nearest(ratios: Sequence[float]) -> list[float]:
     """Return those of many ratios that are nearest to 1, from below and from above."""
-    below, above = [one for one in ratios if one < 1], [one for one in ratios if one >= 1]
+    below, above = [ratio for ratio in ratios if ratio < 1], [ratio for ratio in ratios if ratio >= 1]
     return [*([max(below)] if below else []), *([min(above)] if above else [])]
 
 
@@ -218,10 +274,10 @@ def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:
     assert passing(uniform, normal, rng) < RUNS * MISSED / 2
     assert passing(normal, uniform, rng) < RUNS * MISSED / 2
     assert passing(normal, normal, rng) == RUNS  # not everything is called wrong
-    for one in asked("ps7", "truncated_normal"):
-        size, kept = math.prod(one["shape"]), room("ps7")["_kept"](one["cut"])
-        beyond = rng.binomial(size, 2 * special.ndtr(-one["cut"] / kept), RUNS)  # a plain normal of the right spread
-        clipped = rng.binomial(size, 2 * special.ndtr(-one["cut"]), RUNS)  # values that repeat the two ends
+    for given in asked("ps7", "truncated_normal"):
+        size, kept = math.prod(given["shape"]), room("ps7")["_kept"](given["cut"])
+        beyond = rng.binomial(size, 2 * special.ndtr(-given["cut"] / kept), RUNS)  # a plain normal of the right spread
+        clipped = rng.binomial(size, 2 * special.ndtr(-given["cut"]), RUNS)  # values that repeat the two ends
         assert np.count_nonzero(beyond == 0) < RUNS * MISSED / 2
         assert np.count_nonzero(clipped - 2 <= 0.01 * size) < RUNS * MISSED / 2
 
@@ -286,7 +342,7 @@ def test_capstone_asks_in_an_order_that_is_the_students_and_that_no_submission_s
 
     def asked(student: str, seed: int) -> tuple[list[str], list[dict[str, Any]]]:
         calls = diagnose.calls(variant(assignment, b"key", student), np.random.default_rng(seed))
-        return [capstone["fault_of"](one) for one in calls], calls
+        return [capstone["fault_of"](sent) for sent in calls], calls
 
     (order, calls), (again, others) = asked("student-a", 1), asked("student-a", 2)
     assert order == again
@@ -315,9 +371,12 @@ def start(widths: list[int], scale: float, rng: np.random.Generator, *, uniform:
     """Draw weights of variance scale/fan_in; uniform ones come with the biases of nn.Linear."""
     pairs = list(zip(widths[1:], widths[:-1], strict=True))
     if uniform:
-        draws = [(rng.uniform(-1, 1, one) / one[1] ** 0.5, rng.uniform(-1, 1, one[0]) / one[1] ** 0.5) for one in pairs]
+        draws = [
+            (rng.uniform(-1, 1, shape) / shape[1] ** 0.5, rng.uniform(-1, 1, shape[0]) / shape[1] ** 0.5)
+            for shape in pairs
+        ]
     else:
-        draws = [(rng.normal(0, (scale / one[1]) ** 0.5, one), np.zeros(one[0])) for one in pairs]
+        draws = [(rng.normal(0, (scale / shape[1]) ** 0.5, shape), np.zeros(shape[0])) for shape in pairs]
     return [weights for weights, _ in draws], [biases for _, biases in draws]
 
 

@@ -16,10 +16,10 @@ Notebook = dict[str, Any]
 def sound() -> Notebook:
     """Return an answered notebook, as released and filled in."""
     notebook = source()
-    notebook["cells"] = [doctor.sealed(one) if doctor.mark(one) else one for one in notebook["cells"]]
+    notebook["cells"] = [doctor.sealed(cell) if doctor.mark(cell) else cell for cell in notebook["cells"]]
     for number, text in ((2, "def times(x):\n    return x"), (4, "answer = 1"), (6, "Because.")):
         notebook["cells"][number]["source"] = text
-    names = [doctor.mark(one)["grade_id"] for one in notebook["cells"] if doctor.mark(one)]
+    names = [doctor.mark(cell)["grade_id"] for cell in notebook["cells"] if doctor.mark(cell)]
     notebook["metadata"]["initgrade"] = {"assignment": "tiny", "cells": names, "names": ["times", "answer"]}
     return notebook
 
@@ -44,8 +44,8 @@ def _copy(notebook: Notebook) -> None:
 
 
 def _strip(notebook: Notebook) -> None:
-    for one in _cells(notebook):
-        one["metadata"] = {}
+    for part in _cells(notebook):
+        part["metadata"] = {}
 
 
 def _set(number: int, text: str) -> Callable[[Notebook], None]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from initgrade import feedback, paperwork
+from initgrade import feedback, handing_out, paperwork
 from tests.tiny_course import hand_in, make, request, result, store
 
 EVIL = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1"></pre>{{ 7*7 }}\x1b[2J\u202egnp'
@@ -145,7 +145,7 @@ def test_a_failure_of_the_marker_gets_no_page() -> None:
 
 def test_pages_hold_no_hidden_check(tmp_path: Path) -> None:
     course = make(tmp_path)
-    paperwork.release(course, "tiny")
+    handing_out.release(course, "tiny")
     for student in ("student-a", "student-b"):
         hand_in(course, student, {})
         status = "graded" if student == "student-a" else "infrastructure_error"

@@ -136,9 +136,9 @@ def test_variance_catches_wrong_spreads(wrong: float, size: int) -> None:
     assert f"{np.sqrt(np.mean(x**2)) / 2:.3g} times" in verdict.message
 
 
-def distance(one: Any, other: Any) -> float:
+def distance(law: Any, other: Any) -> float:
     t = np.linspace(-5, 5, 20_001)
-    return float(np.abs(one.cdf(t) - other.cdf(t)).max())
+    return float(np.abs(law.cdf(t) - other.cdf(t)).max())
 
 
 @pytest.mark.parametrize(
@@ -261,6 +261,9 @@ def test_what_cannot_be_judged_is_refused_in_words(value: Any, said: str) -> Non
 
 def test_close_names_the_first_number_that_is_off() -> None:
     assert judging.close([1.0, 2.0], [1.0, 2.0 + 1e-9], rtol=1e-6, what="q").share == 1
+    assert judging.close([1e6, 1e-6], [1e6 + 0.5, 1e-6], rtol=1e-6, what="q").share == 1
+    assert judging.close(1e-6, 1.1e-6, rtol=1e-6, what="q").share == 0  # relative: a small number gets no slack
+    assert judging.close(1e-6, 1.1e-6, rtol=1e-6, atol=1e-6, what="q").share == 1
     assert "[1]: 2.1" in judging.close([1.0, 2.1], [1.0, 2.0], rtol=1e-6, what="q").message
     assert "too large" in judging.close(2.1, 2.0, rtol=1e-6, what="q").message
     assert "too small" in judging.close(1.9, 2.0, rtol=1e-6, what="q").message

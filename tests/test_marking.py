@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from initgrade import marking, submission, walls
+from initgrade import marking, questions, submission, walls
 from initgrade import sandbox as ours
 from initgrade.assignment import Assignment, Request, Verdict
 from initgrade.sandbox import Limits, Outcome
@@ -112,8 +112,8 @@ def test_arguments_do_not_depend_on_other_requests() -> None:
         requests = tuple(Request(name, name, 1.0, lambda *_: Verdict(1.0, ""), draws) for name in names)
         return Assignment("ps0", "", requests, lambda rng: {})
 
-    alone = marking.draw(assignment("b"), {}, 7)[0].arguments
-    first, second = (asked.arguments for asked in marking.draw(assignment("a", "b"), {}, 7))
+    alone = questions.draw(assignment("b"), {}, 7)[0].arguments
+    first, second = (asked.arguments for asked in questions.draw(assignment("a", "b"), {}, 7))
     assert alone == second != first
 
 
@@ -302,9 +302,9 @@ def test_a_judge_that_raises_is_nobodys_mark(sandbox: list[str], tmp_path: Path)
 
 
 def test_a_judges_message_is_cut() -> None:
-    asked = marking._Asked(Request("a", "f", 1.0, lambda *_: Verdict(0.0, "long \x1b[2J" * 10_000)), [{}])
-    message = marking.judged(asked, marking.Answer("returned", "", [1]), {})["message"]
-    assert len(message) < 2 * marking._MESSAGE
+    asked = questions.Asked(Request("a", "f", 1.0, lambda *_: Verdict(0.0, "long \x1b[2J" * 10_000)), [{}])
+    message = questions.judged(asked, questions.Answer("returned", "", [1]), {})["message"]
+    assert len(message) < 2 * questions.MESSAGE
     assert "\x1b" not in message
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from initgrade import books, doctor, handing_out, lateness, paperwork, records
 from initgrade import course as courses
-from initgrade import doctor, lateness, paperwork, records
 from initgrade.course import Course, CourseError, Late, Student
 from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, source, store
 
@@ -22,7 +22,7 @@ GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer
 def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """Return a course whose assignment was released; not to be changed."""
     course = make(tmp_path_factory.mktemp("released"))
-    paperwork.release(course, "tiny")
+    handing_out.release(course, "tiny")
     return course
 
 
@@ -34,13 +34,13 @@ def course(released: Course, tmp_path: Path) -> Course:
 
 
 def grades(course: Course, student: str) -> dict[str, Any]:
-    with paperwork.gradebook(course) as book:
+    with books.gradebook(course) as book:
         notebook = book.find_submission_notebook("tiny", "tiny", student)
         return {g.name: (g.auto_score, g.manual_score, g.needs_manual_grade) for g in notebook.grades}
 
 
 def mark_by_hand(course: Course, student: str, points: float, comment: str = "") -> None:
-    with paperwork.gradebook(course) as book:
+    with books.gradebook(course) as book:
         grade = book.find_grade("explain", "tiny", "tiny", student)
         grade.manual_score, grade.needs_manual_grade = points, False
         book.find_comment("explain", "tiny", "tiny", student).manual_comment = comment
@@ -63,7 +63,7 @@ def test_each_student_gets_the_own_variant(released: Course) -> None:
     texts = {}
     for student in ("student-a", "student-b"):
         cells = doctor.read(released.handout("tiny", student))["cells"]
-        (variant,) = [one for one in cells if doctor.mark(one).get("grade_id") == "variant"]
+        (variant,) = [cell for cell in cells if doctor.mark(cell).get("grade_id") == "variant"]
         assert doctor.unchanged(variant)
         space: dict[str, Any] = {}
         exec(variant["source"], space)
@@ -79,9 +79,9 @@ def test_check_sum_is_that_of_nbgrader(released: Course) -> None:
     from nbgrader.utils import compute_checksum
 
     cells = nbformat.read(released.release("tiny"), as_version=4).cells
-    marked = [one for one in cells if "nbgrader" in one.metadata]
+    marked = [cell for cell in cells if "nbgrader" in cell.metadata]
     assert len(marked) == 6
-    assert all(doctor.check_sum(one) == compute_checksum(one) == one.metadata.nbgrader.checksum for one in marked)
+    assert all(doctor.check_sum(cell) == compute_checksum(cell) == cell.metadata.nbgrader.checksum for cell in marked)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_release_that_would_be_wrong_is_refused(course: Course, position: int,
     course.source("tiny").write_text(json.dumps(notebook))
     before = files(course)
     with pytest.raises(CourseError, match=said):
-        paperwork.release(course, "tiny")
+        handing_out.release(course, "tiny")
     assert files(course) == before
 
 
@@ -124,7 +124,7 @@ def test_a_release_that_is_refused_loses_nothing(course: Course, by: str) -> Non
     course.checks("tiny").write_text(checks)
     before = files(course)
     with pytest.raises(CourseError, match="times_check" if by == "checks" else "Cannot add or remove cells"):
-        paperwork.release(course, "tiny")
+        handing_out.release(course, "tiny")
     assert files(course) == before
     assert paperwork.merge(course, "tiny").written == ["student-a"]
     assert paperwork.marks(course, "tiny")[0].max_score == 9.0
@@ -133,14 +133,14 @@ def test_a_release_that_is_refused_loses_nothing(course: Course, by: str) -> Non
 def test_checks_of_another_assignment_are_refused(course: Course) -> None:
     course.checks("tiny").write_text(course.checks("tiny").read_text().replace('"tiny"', '"other"'))
     with pytest.raises(CourseError, match="is about 'other'"):
-        paperwork.release(course, "tiny")
+        handing_out.release(course, "tiny")
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
     (tmp_path / "release/tiny").mkdir(parents=True)
     for place in ("tiny", "other"):
         with pytest.raises(FileNotFoundError, match="missing"):
-            paperwork._put(tmp_path / "missing", tmp_path / "release" / place)
+            handing_out._put(tmp_path / "missing", tmp_path / "release" / place)
     assert (tmp_path / "release/tiny").is_dir()
 
 
@@ -152,7 +152,7 @@ def test_a_second_release_replaces_the_data_files_of_every_copy(course: Course) 
     for name in ("data.csv", "added.csv"):
         (course.source("tiny").parent / name).write_text("new")
     kept = course.handout("tiny", "student-a").read_text()
-    paperwork.release(course, "tiny")
+    handing_out.release(course, "tiny")
     for folder in folders:
         assert sorted(path.name for path in folder.iterdir()) == ["added.csv", "data.csv", "tiny.ipynb"]
         assert (folder / "data.csv").read_text() == "new"
@@ -325,7 +325,7 @@ def test_a_result_that_does_not_fit_the_release_is_refused(course: Course, reque
     store(course, result("student-b", requests=changed))
     with pytest.raises(CourseError, match=said):
         paperwork.merge(course, "tiny")
-    with paperwork.gradebook(course) as book:
+    with books.gradebook(course) as book:
         assert not book.assignment_submissions("tiny")
 
 
@@ -380,7 +380,7 @@ def test_late_days_extensions_and_free_days(released: Course, tmp_path: Path) ->
     assert (a.late.days, a.late.free, a.total) == (2, 1, 4.0)
     assert (b.late.days, b.total, c.total) == (0, 5.0, 5.0)
     assert "student-c,tiny,graded,,,5,0,5,9," in paperwork.export(course, ["tiny"])
-    with paperwork.gradebook(course) as book:
+    with books.gradebook(course) as book:
         assert book.find_submission("tiny", "student-a").late_submission_penalty == 1.0
         assert book.find_submission("tiny", "student-b").extension.days == 1
     assert "student-a,tiny,graded,2,1,5,1,4,9," in paperwork.export(course, ["tiny"])
@@ -401,7 +401,7 @@ def test_a_free_day_that_is_gone_is_charged_wherever_it_was(course: Course) -> N
     path.parent.mkdir(parents=True)
     (path.parent / "timestamp.txt").write_text("2030-02-02 10:00:00 UTC")
     assert exported(course, "student-a") == (paperwork.NOT_MERGED, "3", "no")
-    with paperwork.gradebook(course) as book:  # as a merge of the earlier one does
+    with books.gradebook(course) as book:  # as a merge of the earlier one does
         paperwork._charge(course, book, Student("student-a"))
         book.db.commit()
         assert book.find_submission("tiny", "student-a").late_submission_penalty == 3.0
@@ -434,9 +434,9 @@ def test_erase_leaves_nothing_behind(course: Course) -> None:
     paperwork.merge(course, "tiny")
     mark_by_hand(course, "student-a", 1.0, "remark on student-a")
     paperwork.feedback_pages(course, "tiny")
-    assert len(paperwork.traces(course, "student-a")) == 7
-    paperwork.erase(course, "student-a")
-    assert paperwork.traces(course, "student-a") == []
+    assert len(books.traces(course, "student-a")) == 7
+    books.erase(course, "student-a")
+    assert books.traces(course, "student-a") == []
     files = [path for path in course.root.rglob("*") if path.is_file()]
     assert not [path for path in files if b"student-a" in path.read_bytes() or "student-a" in str(path)]
     assert grades(course, "student-b")["times_check"][0] == 3.0
@@ -446,7 +446,7 @@ def test_erase_leaves_nothing_behind(course: Course) -> None:
 @pytest.mark.parametrize("name", ["../source", "", ".", "a/b", "=1+1", "-x"])
 def test_erase_takes_names_only(course: Course, name: str) -> None:
     with pytest.raises(CourseError, match="cannot name a student"):
-        paperwork.traces(course, name)
+        books.traces(course, name)
     assert course.source("tiny").is_file()
 
 

@@ -75,9 +75,9 @@ def hand_in(course: Course, student: str, answers: dict[str, str], stamp: str = 
     """Hand in a student's copy, with answers in it."""
     given = course.handout("tiny", student)
     notebook = json.loads((given if given.is_file() else course.release("tiny")).read_text())
-    for one in notebook["cells"]:
-        name = one["metadata"].get("nbgrader", {}).get("grade_id")
-        one["source"] = answers.get(name, one["source"])
+    for cell in notebook["cells"]:
+        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        cell["source"] = answers.get(name, cell["source"])
     path = course.submitted("tiny", student)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(notebook))
@@ -102,14 +102,14 @@ def result(student: str, points: tuple[float, float] = (3.0, 2.0), **more: Any) 
     return {**base, "seeds": {"entropy": 5}, "variant": {"n": 7}, "seconds": 0.1, "output": "", **more}
 
 
-def store(course: Course, one: dict[str, Any]) -> Path:
+def store(course: Course, result: dict[str, Any]) -> Path:
     """Store a result, with the hash of what was handed in."""
-    path = course.submitted("tiny", one["student"])
-    if one["hashes"]["submission"] is None:
-        one["hashes"] = {**one["hashes"], "submission": handed_in(path)}
-    path = course.results("tiny") / f"{one['student']}.json"
+    path = course.submitted("tiny", result["student"])
+    if result["hashes"]["submission"] is None:
+        result["hashes"] = {**result["hashes"], "submission": handed_in(path)}
+    path = course.results("tiny") / f"{result['student']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(one))
+    path.write_text(json.dumps(result))
     return path
 
 

@@ -81,9 +81,9 @@ def used(sheet: str, known: set[str]) -> str:
 def _used(rules: Iterable[Any], known: set[str]) -> Iterator[str]:
     for rule in rules:
         if rule.type == "qualified-rule":
-            alive = [one for one in _selectors(rule.prelude) if _may_match(one, known)]
+            alive = [selector for selector in _selectors(rule.prelude) if _may_match(selector, known)]
             if alive:
-                names = ",".join(tinycss2.serialize(one).strip() for one in alive)
+                names = ",".join(tinycss2.serialize(selector).strip() for selector in alive)
                 yield f"{names}{{{tinycss2.serialize(rule.content).strip()}}}"
         elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
             inner = list(_used(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True), known))

@@ -76,7 +76,9 @@ def heaviest(folder: Path) -> str:
 
     def size(name: str) -> int:
         page = folder / f"{name}.html"
-        pictures = {page.parent / one for one in re.findall(r'src="([^"]*_images/[^"]+)"', page.read_text("utf-8"))}
+        pictures = {
+            page.parent / source for source in re.findall(r'src="([^"]*_images/[^"]+)"', page.read_text("utf-8"))
+        }
         return sum(path.stat().st_size for path in [page, *pictures])
 
     return max((path.relative_to(ROOT).with_suffix("").as_posix() for path in chapters()), key=size)
@@ -112,12 +114,12 @@ def run(url: str, device: str) -> tuple[list[int], list[str]]:
         raise SystemExit(f"Lighthouse failed on {url}:\n{done.stderr[-2000:]}")
     report = json.loads(done.stdout)
     parts = [report["categories"][name] for name in CATEGORIES]
-    audits = {one["id"] for part in parts for one in part["auditRefs"] if one["weight"]}
+    audits = {reference["id"] for part in parts for reference in part["auditRefs"] if reference["weight"]}
     lost = [report["audits"][name] for name in sorted(audits)]
     faults = [
-        f"{one['title']} {one.get('displayValue', '')}"
-        for one in lost
-        if one["score"] is not None and one["score"] < 0.9
+        f"{found['title']} {found.get('displayValue', '')}"
+        for found in lost
+        if found["score"] is not None and found["score"] < 0.9
     ]
     return [round(100 * part["score"]) for part in parts], faults
 

@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
+    "mutants": ("-m", "tools.mutants"),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
 BESIDE = ("nbval", "mypy")  # one after the other
@@ -69,8 +70,8 @@ def run_all(names: list[str], rows: list[Row]) -> None:
         for name in names:
             if name not in BESIDE:
                 rows.append(run(name))
-        for one in beside:
-            row, said = one.result()
+        for job in beside:
+            row, said = job.result()
             print(f"\n=== {row.name}, beside the others\n{said}", flush=True)
             rows.append(row)
 

@@ -52,7 +52,7 @@ def needed(scripts: Iterable[Any], body: str) -> list[Any]:
     notes = [
         script for script in scripts if str(script.attributes.get("body", "")).startswith("DOCUMENTATION_OPTIONS.")
     ]
-    return [one for one in scripts if one not in notes and ONLY_WITH.get(_name(one), "") in body]
+    return [script for script in scripts if script not in notes and ONLY_WITH.get(_name(script), "") in body]
 
 
 def one_sheet(folder: Path, names: Iterable[str]) -> str:
@@ -78,7 +78,9 @@ def description(doctree: nodes.document) -> str:
         for formula in paragraph.findall(nodes.math):
             words = words.replace(formula.astext(), _FORMULA)
         sentences = re.split(r"(?<=[.?!])\s+", " ".join(words.split()))
-        text = " ".join([text, *(one for one in sentences if _FORMULA not in one and one.endswith("."))]).strip()
+        text = " ".join(
+            [text, *(sentence for sentence in sentences if _FORMULA not in sentence and sentence.endswith("."))]
+        ).strip()
         if len(text) > DESCRIPTION:
             return text[:DESCRIPTION].rsplit(" ", 1)[0] + " …"
     return text
@@ -115,7 +117,7 @@ def policy(page: str) -> str:
     """Return the policy of a page: its own files, and those scripts in it that are there now."""
     digests = (hashlib.sha256(body.encode("utf-8")).digest() for body in _SCRIPT.findall(page))
     hashes = {base64.b64encode(digest).decode() for digest in digests}
-    return POLICY.format(hashes="".join(f" 'sha256-{one}'" for one in sorted(hashes)))
+    return POLICY.format(hashes="".join(f" 'sha256-{digest}'" for digest in sorted(hashes)))
 
 
 def _sized(page: str, folder: Path) -> str:

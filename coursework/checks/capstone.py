@@ -140,7 +140,7 @@ def judge_diagnose(values: list[Any], arguments: list[dict[str, Any]], variant: 
     for value, asked in zip(values, arguments, strict=True):
         fault = fault_of(asked)
         named.setdefault(fault, []).append(isinstance(value, str) and value == fault)
-    mean = sum(sum(one) / len(one) for one in named.values()) / len(named)
+    mean = sum(sum(shares) / len(shares) for shares in named.values()) / len(named)
     guess = 1 / len(FAULTS)
     counts = ", ".join(f"{fault} {sum(named[fault])} of {len(named[fault])}" for fault in FAULTS if fault in named)
     return Verdict(max(0.0, (mean - guess) / (1 - guess)), f"networks whose fault you named: {counts}.")
@@ -158,10 +158,13 @@ def _parameters(value: Any, widths: list[int]) -> tuple[list[np.ndarray], list[n
     weights = judging.parts(weights, depth, what="the list of weights")
     biases = judging.parts(biases, depth, what="the list of biases")
     return (
-        [judging.as_array(one, shape, what="a matrix of weights") for one, shape in zip(weights, shapes, strict=True)],
         [
-            judging.as_array(one, shape[:1], what="a vector of biases")
-            for one, shape in zip(biases, shapes, strict=True)
+            judging.as_array(matrix, shape, what="a matrix of weights")
+            for matrix, shape in zip(weights, shapes, strict=True)
+        ],
+        [
+            judging.as_array(vector, shape[:1], what="a vector of biases")
+            for vector, shape in zip(biases, shapes, strict=True)
         ],
     )
 

@@ -50,8 +50,8 @@ def judge_gradients(value: Any, arguments: dict[str, np.ndarray], variant: Varia
     wanted = {"dW": delta.T @ x, "db": delta.sum(axis=0), "dV": g.T @ h, "dc": g.sum(axis=0)}
     found = judging.parts(value, 4)
     verdicts = [
-        judging.close(one, target, rtol=1e-6, atol=1e-9, what=name)
-        for one, (name, target) in zip(found, wanted.items(), strict=True)
+        judging.close(value, target, rtol=1e-6, atol=1e-9, what=name)
+        for value, (name, target) in zip(found, wanted.items(), strict=True)
     ]
     return judging.combine(*verdicts)
 
@@ -71,8 +71,8 @@ def a_layer(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 @judging.judge
 def judge_groups(values: list[Any], arguments: list[dict[str, np.ndarray]], variant: Variant) -> Verdict:
     """Compare the number of groups in each layer."""
-    wanted = [_groups(**one) for one in arguments]
-    names = [f"{len(one['b'])} units" for one in arguments]
+    wanted = [_groups(**asked) for asked in arguments]
+    names = [f"{len(asked['b'])} units" for asked in arguments]
     return judging.cases(values, wanted, names, what="groups of exchangeable units")
 
 
@@ -95,8 +95,8 @@ def an_architecture(variant: Variant, rng: np.random.Generator) -> dict[str, Any
 @judging.judge
 def judge_distinct_after(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare the counts of each architecture."""
-    wanted = [distinct_after(**one) for one in arguments]
-    names = [f"{'-'.join(map(str, one['widths']))}, random {one['random']}" for one in arguments]
+    wanted = [distinct_after(**asked) for asked in arguments]
+    names = [f"{'-'.join(map(str, asked['widths']))}, random {asked['random']}" for asked in arguments]
     return judging.cases(values, wanted, names, what="architectures")
 
 
@@ -134,7 +134,8 @@ def judge_almost_equal(values: list[Any], arguments: list[dict[str, Any]], varia
     place of ε, and a uniform law, of the range ±1 or of the right variance.
     """
     xi = [
-        (judging.as_array(one, START, what="the start") / variant["value"] - 1) / variant["epsilon"] for one in values
+        (judging.as_array(value, START, what="the start") / variant["value"] - 1) / variant["epsilon"]
+        for value in values
     ]
     alpha = sampling.ALPHA / 3
     spread = judging.combine(
@@ -161,9 +162,9 @@ def two_measurements(variant: Variant, rng: np.random.Generator) -> dict[str, An
 def judge_steps(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with the line through both points."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
-        line = np.polynomial.Polynomial.fit(np.log(one["epsilons"]), one["steps"], 1)
-        verdicts.append(judging.close(value, line(np.log(one["epsilon"])), rtol=1e-6, atol=1e-6, what="T"))
+    for value, asked in zip(values, arguments, strict=True):
+        line = np.polynomial.Polynomial.fit(np.log(asked["epsilons"]), asked["steps"], 1)
+        verdicts.append(judging.close(value, line(np.log(asked["epsilon"])), rtol=1e-6, atol=1e-6, what="T"))
     return judging.combine(*verdicts, every=True)
 
 

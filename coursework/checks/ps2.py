@@ -77,12 +77,12 @@ def a_network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_gradients(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare every gradient of every network: two thirds of the points for weights, one third for biases."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
+    for value, asked in zip(values, arguments, strict=True):
         found = judging.parts(value, 2)
-        for weight, name, wanted in zip((2, 1), "Wb", backward(**one), strict=True):
+        for weight, name, wanted in zip((2, 1), "Wb", backward(**asked), strict=True):
             gradients = judging.parts(found[name == "b"], len(wanted), what=f"the list of d{name}")
             each = [
-                judging.close(gradient, target, rtol=1e-6, atol=1e-9, what=f"d{name}{layer} ({one['activation']})")
+                judging.close(gradient, target, rtol=1e-6, atol=1e-9, what=f"d{name}{layer} ({asked['activation']})")
                 for layer, (gradient, target) in enumerate(zip(gradients, wanted, strict=True), start=1)
             ]
             verdicts += [judging.combine(*each)] * weight
@@ -102,8 +102,10 @@ def an_activation(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 @judging.judge
 def judge_first_moves(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare the steps of each network of zeros."""
-    wanted = [first_moves(**one) for one in arguments]
-    names = [f"depth {one['depth']}, φ(0) = {one['phi_zero']:g}, φ′(0) = {one['slope_zero']:g}" for one in arguments]
+    wanted = [first_moves(**asked) for asked in arguments]
+    names = [
+        f"depth {asked['depth']}, φ(0) = {asked['phi_zero']:g}, φ′(0) = {asked['slope_zero']:g}" for asked in arguments
+    ]
     return judging.cases(values, wanted, names, what="networks of zeros")
 
 
@@ -155,8 +157,8 @@ def class_counts(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_stuck_loss(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with the entropy of the frequencies."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
-        p = one["counts"][one["counts"] > 0] / one["counts"].sum()
+    for value, asked in zip(values, arguments, strict=True):
+        p = asked["counts"][asked["counts"] > 0] / asked["counts"].sum()
         verdicts.append(judging.close(value, -np.sum(p * np.log(p)), rtol=1e-6, atol=1e-9, what="the loss"))
     return judging.combine(*verdicts, every=True)
 
@@ -169,8 +171,8 @@ def a_depth(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 @judging.judge
 def judge_safe_zeros(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare the layers of each network with one zero matrix."""
-    wanted = [list(range(1 if one["slope_zero"] else one["depth"], one["depth"] + 1)) for one in arguments]
-    names = [f"depth {one['depth']}, φ′(0) = {one['slope_zero']:g}" for one in arguments]
+    wanted = [list(range(1 if asked["slope_zero"] else asked["depth"], asked["depth"] + 1)) for asked in arguments]
+    names = [f"depth {asked['depth']}, φ′(0) = {asked['slope_zero']:g}" for asked in arguments]
     return judging.cases(values, wanted, names, what="networks with one zero matrix")
 
 

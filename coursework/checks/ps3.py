@@ -45,8 +45,8 @@ def judge_draw_layer(values: list[Any], arguments: list[dict[str, Any]], variant
     its square, a uniform law of the right variance, and units that are alike.
     """
     spread, laws, units = [], [], []
-    for value, one in zip(values, arguments, strict=True):
-        shape, sigma = (one["fan_out"], one["fan_in"]), one["factor"] / np.sqrt(one["fan_in"])
+    for value, asked in zip(values, arguments, strict=True):
+        shape, sigma = (asked["fan_out"], asked["fan_in"]), asked["factor"] / np.sqrt(asked["fan_in"])
         what, alpha = f"the weights of shape {shape}", sampling.ALPHA / 6
         spread.append(sampling.variance(value, sigma, shape, what=what, alpha=alpha))
         laws.append(sampling.law(value, stats.norm(scale=sigma), shape, what=what, alpha=alpha))
@@ -73,9 +73,9 @@ def linear_layers(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_predicted_rms(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with σ√n, multiplied up; a relative error of 1e-6 is allowed."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
-        fan_in = np.array(one["widths"][:-1], dtype=float)
-        wanted = one["input_rms"] * one["sigma"] ** np.arange(1, fan_in.size + 1) * np.sqrt(np.cumprod(fan_in))
+    for value, asked in zip(values, arguments, strict=True):
+        fan_in = np.array(asked["widths"][:-1], dtype=float)
+        wanted = asked["input_rms"] * asked["sigma"] ** np.arange(1, fan_in.size + 1) * np.sqrt(np.cumprod(fan_in))
         verdicts.append(judging.close(value, wanted, rtol=1e-6, what="the rms of z"))
     return judging.combine(*verdicts)
 
@@ -91,9 +91,9 @@ def measured_rms(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_slope(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with Σ(l − mean)·log10 rms / Σ(l − mean)²."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
-        at = np.arange(one["rms"].shape[1]) - (one["rms"].shape[1] - 1) / 2
-        wanted = np.log10(one["rms"]) @ at / (at @ at)
+    for value, asked in zip(values, arguments, strict=True):
+        at = np.arange(asked["rms"].shape[1]) - (asked["rms"].shape[1] - 1) / 2
+        wanted = np.log10(asked["rms"]) @ at / (at @ at)
         verdicts.append(judging.close(value, wanted, rtol=1e-6, atol=1e-9, what="the slopes"))
     return judging.combine(*verdicts, every=True)
 
@@ -124,8 +124,8 @@ def a_map(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_last_q(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with the map, each to half a per cent."""
     verdicts = [
-        judging.close(value, last_q(**one), rtol=5e-3, what=f"q of layer {one['depth']} ({one['activation']})")
-        for value, one in zip(values, arguments, strict=True)
+        judging.close(value, last_q(**asked), rtol=5e-3, what=f"q of layer {asked['depth']} ({asked['activation']})")
+        for value, asked in zip(values, arguments, strict=True)
     ]
     return judging.combine(*verdicts)
 
@@ -141,11 +141,11 @@ def a_target(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_choose_sigma(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Put each σ into the map: the last layer's rms must be the target, to 2 per cent."""
     verdicts = []
-    for value, one in zip(values, arguments, strict=True):
-        sigma_w = judging.number(value, what="σ", low=1e-9, high=1e3) * np.sqrt(one["width"])
-        reached = np.sqrt(last_q(sigma_w, one["depth"], one["activation"]))
-        what = f"with your σ, the rms of layer {one['depth']} of {one['width']} {one['activation']} units"
-        verdicts.append(judging.close(reached, one["target"], rtol=0.02, what=what))
+    for value, asked in zip(values, arguments, strict=True):
+        sigma_w = judging.number(value, what="σ", low=1e-9, high=1e3) * np.sqrt(asked["width"])
+        reached = np.sqrt(last_q(sigma_w, asked["depth"], asked["activation"]))
+        what = f"with your σ, the rms of layer {asked['depth']} of {asked['width']} {asked['activation']} units"
+        verdicts.append(judging.close(reached, asked["target"], rtol=0.02, what=what))
     return judging.combine(*verdicts)
 
 

@@ -95,10 +95,10 @@ def some_widths(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_log_factor(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare mean and variance with the leading order; half of the points each."""
     means, variances = [], []
-    for value, one in zip(values, arguments, strict=True):
+    for value, asked in zip(values, arguments, strict=True):
         mean, variance = judging.parts(value, 2)
-        inverse = sum(1 / n for n in one["widths"][1:])
-        wanted = (len(one["widths"]) - 1) * np.log(one["sigma_w"] ** 2 / 2) - 2.5 * inverse
+        inverse = sum(1 / n for n in asked["widths"][1:])
+        wanted = (len(asked["widths"]) - 1) * np.log(asked["sigma_w"] ** 2 / 2) - 2.5 * inverse
         means.append(judging.close(mean, wanted, rtol=1e-6, atol=1e-6, what="the mean of ln F"))
         variances.append(judging.close(variance, 5 * inverse, rtol=1e-6, what="the variance of ln F"))
     return judging.combine(judging.combine(*means, every=True), judging.combine(*variances, every=True))
@@ -113,8 +113,8 @@ def a_scale(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 def judge_chi(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with quadrature at the fixed point, each to half a per cent."""
     verdicts = [
-        judging.close(value, chi(one["sigma_w"]), rtol=5e-3, what=f"χ at σ_w = {one['sigma_w']:g}")
-        for value, one in zip(values, arguments, strict=True)
+        judging.close(value, chi(asked["sigma_w"]), rtol=5e-3, what=f"χ at σ_w = {asked['sigma_w']:g}")
+        for value, asked in zip(values, arguments, strict=True)
     ]
     return judging.combine(*verdicts)
 

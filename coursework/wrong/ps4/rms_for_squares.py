@@ -11,7 +11,7 @@ def forward_factors(x, widths, sigma_w, replicas, rng):
 
 
 def log_factor(widths, sigma_w):
-    return tuple(one / 2 for one in RIGHT[1](widths, sigma_w))
+    return tuple(square / 2 for square in RIGHT[1](widths, sigma_w))
 
 
 def chi(sigma_w):
