@@ -83,11 +83,6 @@ class Initializer(ABC):
         """The book's name of the family, without parameters: the key of its color, and what `scheme` accepts."""
         return type(self).__name__
 
-    @property
-    def needs_a_matrix(self) -> bool:
-        """Whether fans or axes decide what is drawn, so that a vector cannot be."""
-        return True
-
     def std(self, shape: Sequence[int], *, true_fans: Fans | None = None) -> float:
         """Return the standard deviation of one entry over draws, in theory.
 

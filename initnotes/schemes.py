@@ -199,11 +199,6 @@ class constant(Initializer):  # noqa: N801 - called like a function, printed as 
         """``"zeros"`` if the value is 0, else ``"constant"``."""
         return "constant" if self.value else "zeros"
 
-    @property
-    def needs_a_matrix(self) -> bool:
-        """False: entries do not look at the shape."""
-        return False
-
     def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
         return 0.0
 
@@ -240,11 +235,6 @@ class small_random(Initializer):  # noqa: N801
     def __post_init__(self) -> None:
         """Refuse bad parameters; keep numbers as floats."""
         object.__setattr__(self, "sigma", _checks.real(self.sigma, "sigma", low=0))
-
-    @property
-    def needs_a_matrix(self) -> bool:
-        """False: entries do not look at the shape."""
-        return False
 
     def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
         return self.sigma

@@ -161,6 +161,7 @@ def test_an_input_of_a_bilinear_layer_is_in_as_many_products_as_the_mean_says():
     assert true_fans(layer) == (out[0, 0], gradients.mean())
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("mode", "factor"), [("sum", 5.0), ("mean", 1 / 5)])
 def test_a_bag_has_the_mean_square_that_is_documented(mode, factor):
     """False-failure rate ALPHA over the 2 cases; taking the bag for the fan is caught."""
@@ -374,6 +375,7 @@ def strided_values(name, fill):
     return (values / np.sqrt(np.where(own, own, np.inf) / own.mean()))[:, own > 0].ravel()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", STRIDED)
 def test_strided_signals_have_the_promised_variance(name):
     """He's 2 arrives on average. False-failure rate ALPHA over the 10 cases."""
@@ -382,6 +384,7 @@ def test_strided_signals_have_the_promised_variance(name):
     assert p_variance(strided_values(name, fill), 2.0) > ALPHA / len(STRIDED)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", STRIDED)
 def test_fans_without_the_stride_are_caught(name):
     generator, made = rng(), STRIDED[name]()

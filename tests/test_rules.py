@@ -325,6 +325,7 @@ def logits(draw):
     return np.concatenate(values)
 
 
+@pytest.mark.untraced
 def test_logits_of_a_tied_matrix_have_the_promised_variance():
     """False-failure rate ALPHA; drawing the matrix for its job as embedding is caught."""
     tied = logits(lambda net, generator: ini.initialize_(net, "he_normal", rng=generator))
@@ -350,7 +351,8 @@ BAD_RULES = [
     ({"rules": {"qqq": 0.0}}, ValueError, "names are those of named_parameters and named_modules"),
     ({"rules": {"head": "he_norml"}}, ValueError, "did you mean 'he_normal'?"),
     ({"rules": {"head": math.nan}}, ValueError, "rules['head'] must be finite"),
-    ({"rules": {"head": None}}, TypeError, "rules['head'] must be a real number, got None"),
+    ({"rules": {"head": None}}, TypeError, "rules['head'] must be a scheme or a number, got None"),
+    ({"rules": {nn.Linear: ini.orthogonal}}, TypeError, "rules[Linear] must be a scheme or a number, got <class"),
     ({"rules": {3: "zeros"}}, TypeError, "a key of rules must be a name pattern, a type of torch.nn, got 3"),
     ({"rules": {int: "zeros"}}, TypeError, "a key of rules must be a name pattern, a type of torch.nn, got <class"),
     ({"rules": ["head"]}, TypeError, "rules must be a dict of name patterns or module types"),

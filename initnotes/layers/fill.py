@@ -59,8 +59,9 @@ def initialize_(
         From a pattern such as ``"decoder.*.weight"``, for names of parameters or modules as in ``fnmatch``, or a type
         of module, to a scheme or a number. The first that can set a parameter does. A scheme draws weights and bare
         parameters of two or more axes, a bare one by the fans of its shape, and passes over vectors; a number sets what
-        it is given for. A key that covers a module is for all weights and bare parameters in it. Biases, scales of
-        normalization and the sources of computed weights are set by a number for their own name, or a scale's module.
+        it is given for. A key that covers a module is for all weights and bare parameters in it. Biases and the sources
+        of computed weights answer to their own names only, scales of normalization to their own modules too, and LoRA's
+        B to a name with "lora" in it.
     skip : str, type of module, module, or several
         What is left, with all in it: patterns as in `rules`, types, or the modules themselves.
     strict : bool

@@ -130,7 +130,11 @@ def _key(key: Any, what: str, *, modules: bool) -> Key:
 def _value(value: Any, key: Any) -> Value:
     if isinstance(value, (str, Initializer)):
         return schemes.scheme(value)
-    return _checks.real(value, f"rules[{key!r}]")
+    name = f"rules[{key!r}]" if isinstance(key, str) else f"rules[{key.__name__}]"
+    try:
+        return _checks.real(value, name)
+    except TypeError:
+        raise TypeError(f"{name} must be a scheme or a number, got {value!r}") from None
 
 
 def _must_cover(key: Key, known: list[Place], where: str) -> None:
