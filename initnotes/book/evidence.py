@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import cached_property
 from typing import Any
 
 __all__ = ["EVERY", "Evidence", "Tuning", "WrongAnswer"]
@@ -92,7 +93,7 @@ class Evidence:
         Chance that a repetition with fresh draws falls outside the demanded range. For "every value" it is what was
         stated; for the others an estimate from these same draws: rough, mostly too large where it is small, no bound.
     digits : int
-        Significant digits that are shown; 0 for what depends on the machine, of which one digit is shown.
+        Significant digits that are shown; 0 for what depends on the machine: as few as show that the demand is met.
     excludes : tuple of WrongAnswer
         Each lies outside the demanded range.
     tuning : Tuning or None
@@ -139,12 +140,26 @@ class Evidence:
 
     def measured(self) -> str:
         """Return the estimate and its interval as text; the interval is rounded outward."""
-        rough = not self.digits and self.supports
-        digits = self.digits or (1 if rough else 2)
-        low, high = _outward(self.interval, digits)
-        value = _round(self.estimate, digits, ROUND_HALF_EVEN)
-        mark = f"{ROUGHLY} " if rough else ""
-        return mark + (value if low == high == value else f"{value} [{low}, {high}]")
+        low, high = _outward(self.interval, self._shown_digits)
+        value = _round(self.estimate, self._shown_digits, ROUND_HALF_EVEN)
+        return self._mark + (value if low == high == value else f"{value} [{low}, {high}]")
+
+    @property
+    def _mark(self) -> str:
+        return "" if self.digits or not self.supports else f"{ROUGHLY} "
+
+    @cached_property
+    def _shown_digits(self) -> int:
+        """The digits asked for; of what depends on the machine as few as show that the demand is met."""
+        if self.digits or not self.supports:
+            return self.digits or 2
+        return next((digits for digits in (1, 2, 3) if self._is_seen(digits)), 4)
+
+    def _is_seen(self, digits: int) -> bool:
+        low, high = self.demanded
+        inside = all(low <= _read_back(end) <= high for end in _outward(self.interval, digits))
+        others = (_read_back(_round(wrong.value, digits, ROUND_HALF_EVEN)) for wrong in self.excludes if wrong.samples)
+        return inside and not any(low <= other <= high for other in others)
 
     def shown(self) -> str:
         """Return what was measured as text, with the statistic and the number of draws."""
@@ -179,8 +194,7 @@ class Evidence:
     def _value(self, wrong: WrongAnswer) -> str:
         if not wrong.samples:
             return _round(wrong.value, 3, ROUND_HALF_EVEN)
-        mark = "" if self.digits else f"{ROUGHLY} "
-        return mark + _round(wrong.value, self.digits or 1, ROUND_HALF_EVEN)
+        return self._mark + _round(wrong.value, self._shown_digits, ROUND_HALF_EVEN)
 
     def chance(self) -> str:
         """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
@@ -200,14 +214,14 @@ class Evidence:
     def as_json(self) -> dict[str, Any]:
         """Return all attributes as what JSON can hold, numbers unrounded.
 
-        An end that a demand does not have is None; what diverged, for which JSON has no number, is "inf".
+        An end that a demand does not have is None; what diverged, for which JSON has no number, is "infinite".
 
         Examples
         --------
         >>> evidence = Evidence("x", "median", 3.0, (2.5, math.inf), (2.0, math.inf), None, 32, 1e-9)
         >>> stored = evidence.as_json()
         >>> stored["interval"], stored["demanded"], Evidence.from_json(stored) == evidence
-        ([2.5, 'inf'], [2.0, None], True)
+        ([2.5, 'infinite'], [2.0, None], True)
         """
         low, high = self.demanded
         ends = (None if low == -math.inf else low, None if high == math.inf else high)
@@ -216,18 +230,19 @@ class Evidence:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Evidence:
         """Return the evidence that `as_json` stored."""
-        low, high = stored["interval"]
         at_least, at_most = stored["demanded"]
-        tuning = stored["tuning"] and Tuning(**{name: _read(value) for name, value in stored["tuning"].items()})
+        tuning = stored["tuning"] and Tuning(**{name: _frozen(value) for name, value in stored["tuning"].items()})
         read = {
-            "estimate": float(stored["estimate"]),
-            "interval": (float(low), float(high)),
+            "estimate": _read_back(stored["estimate"]),
+            "interval": tuple(map(_read_back, stored["interval"])),
             "demanded": (
-                -math.inf if at_least is None else float(at_least),
-                math.inf if at_most is None else float(at_most),
+                -math.inf if at_least is None else _read_back(at_least),
+                math.inf if at_most is None else _read_back(at_most),
             ),
-            "theory": None if stored["theory"] is None else float(stored["theory"]),
-            "excludes": tuple(WrongAnswer(**wrong | {"value": float(wrong["value"])}) for wrong in stored["excludes"]),
+            "theory": None if stored["theory"] is None else _read_back(stored["theory"]),
+            "excludes": tuple(
+                WrongAnswer(**wrong | {"value": _read_back(wrong["value"])}) for wrong in stored["excludes"]
+            ),
             "tuning": tuning,
         }
         return cls(**stored | read)
@@ -238,15 +253,26 @@ def _storable(value: Any) -> Any:
         return {name: _storable(part) for name, part in value.items()}
     if isinstance(value, (tuple, list)):
         return [_storable(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return _infinite(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read(value: Any) -> Any:
+def _infinite(value: float) -> str:
+    return "infinite" if value > 0 else "-infinite"
+
+
+def _read_back(value: float | str) -> float:
+    """Return the number that was stored or shown."""
+    return float(value.replace("infinite", "inf") if isinstance(value, str) else value)
+
+
+def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 def in_full(value: float) -> str:
     """Return a number with all its digits, or with an ellipsis after the first 6 if there are more than 8."""
+    if math.isinf(value):
+        return _infinite(value)
     for digits in range(1, 9):
         text = f"{value:.{digits}g}"
         if float(text) == value or math.isclose(float(text), value, rel_tol=1e-14):  # 1.1 * 2 is 2.2
@@ -267,8 +293,10 @@ def _outward(interval: tuple[float, float], digits: int) -> tuple[str, str]:
 
 
 def _round(value: float, digits: int, rounding: str) -> str:
-    if value == 0 or not math.isfinite(value):
-        return f"{value + 0.0:g}"
+    if math.isinf(value):
+        return _infinite(value)
+    if value == 0:
+        return "0"
     number = Decimal(f"{value:.{min(digits + 8, 14)}e}")  # as in 0.1 + 0.2, what is beyond is rounding
     shown = number.quantize(Decimal(1).scaleb(number.adjusted() - digits + 1), rounding)
     return f"{float(shown):.{max(digits, 6)}g}"

@@ -85,7 +85,7 @@ def median(
     values : array_like
         One number per independent draw; inf is allowed.
     digits : int
-        Significant digits to show; 0 for what depends on the machine, of which one digit is shown, marked with ≈.
+        Significant digits to show; 0 for what depends on the machine: as few as show that the demand is met, behind ≈.
     excludes : mapping of str to number or array_like
         Each wrong answer in words, and what it gives: a known number, or the draws of a wrong arm or a control.
     **demand
