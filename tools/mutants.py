@@ -61,7 +61,7 @@ class StaleError(Exception):
     """A mutant whose text no longer stands in exactly one place."""
 
 
-_THEORY, _NETWORKS, _CLAIMS, _EXAMINE = "initnotes/theory", "initnotes/networks", "initnotes/book", "initnotes/examine"
+_THEORY, _NETWORKS, _EXAMINE = "initnotes/theory", "initnotes/networks", "initnotes/examine"
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "initnotes/schemes.py",
