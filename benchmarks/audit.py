@@ -18,7 +18,7 @@ from torch.nn import functional
 import initnotes as ini
 from initnotes import clinic
 from initnotes.book.clinic import Patient
-from initnotes.examine.diagnosis import audit
+from initnotes.examine import audit
 
 from ._timing import seconds
 
@@ -90,7 +90,7 @@ def draw(rng: np.random.Generator) -> Drawn:
 
 
 def _weights(model: nn.Module) -> list[Any]:
-    return [one for one in model.modules() if isinstance(one, (nn.Linear, nn.Conv2d))]
+    return [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
 
 
 def faults(drawn: Drawn) -> Iterator[tuple[str, str]]:
@@ -136,8 +136,8 @@ def plant(patient: Patient, fault: str) -> Patient:
             middle.weight.mul_(0.01)
         else:
             factor = {"large": 20.0, "small": 0.3, "big": 3.0}[fault]
-            for one in hidden:
-                one.weight.mul_(factor)
+            for layer in hidden:
+                layer.weight.mul_(factor)
     return patient
 
 
@@ -167,12 +167,12 @@ def rates(count: int, entropy: int) -> tuple[Counter[str], list[str], Counter[st
     false, missed = [], []
     for seed in range(count):
         drawn = draw(np.random.default_rng([entropy, seed]))
-        report = audit(drawn.patient.model, drawn.patient.batch, drawn.patient.loss)
+        report = audit(drawn.patient.model, drawn.patient.batch, loss=drawn.patient.loss)
         if not report.healthy:
             false.append(f"{seed} {drawn.patient.name}: {report.kinds()}")
         for kind, fault in faults(drawn):
             sick = plant(draw(np.random.default_rng([entropy, seed])).patient, fault)
-            kinds = audit(sick.model, sick.batch, sick.loss).kinds()
+            kinds = audit(sick.model, sick.batch, loss=sick.loss).kinds()
             planted[kind] += 1
             found[kind] += kind in kinds
             if kind not in kinds:
@@ -229,18 +229,18 @@ def plant_known(name: str, kind: str, *, seed: int) -> Patient:
         elif kind == "dead units":
             model.get_submodule(_OFF[name]).bias.fill_(-20)
         elif kind == "zero weights":
-            for one in ("blocks.1.fc", "blocks.1.proj") if name == "gpt" else (_FIRST[name],):
-                model.get_submodule(one).weight.zero_()
+            for place in ("blocks.1.fc", "blocks.1.proj") if name == "gpt" else (_FIRST[name],):
+                model.get_submodule(place).weight.zero_()
         elif kind == "saturated units":
-            for one in model.lstm.parameters():
-                one.mul_(100)
+            for parameter in model.lstm.parameters():
+                parameter.mul_(100)
         elif kind == "weight scale":
             model.get_submodule(_SCALED[name]).weight.mul_(200)
         else:
             _without_norms(model)
             nn.init.xavier_normal_(model.head.weight.flatten(1))
             for layer in (
-                one for one in model.modules() if isinstance(one, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
+                module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
             ):
                 layer.weight.mul_((30.0 if name == "gpt" else 6.0) if "exploding" in kind else 0.1)
     return patient
@@ -252,12 +252,12 @@ def known(draws: int) -> tuple[list[str], list[str], int]:
     for seed in range(draws):
         for name in clinic.ARCHITECTURES:
             patient = clinic.architecture(name, seed=seed)
-            report = audit(patient.model, patient.batch, patient.loss)
+            report = audit(patient.model, patient.batch, loss=patient.loss)
             false += [] if report.healthy else [f"{name}, seed {seed}: {report.kinds()}"]
         for kind, names in KNOWN.items():
             for name in names:
                 sick = plant_known(name, kind, seed=seed)
-                kinds = audit(sick.model, sick.batch, sick.loss).kinds()
+                kinds = audit(sick.model, sick.batch, loss=sick.loss).kinds()
                 planted += 1
                 missed += [] if kind in kinds else [f"{name}, seed {seed}: {kind}, got {kinds}"]
     return false, missed, planted
@@ -279,7 +279,7 @@ def deep(batch: int) -> tuple[Callable[[], object], Callable[[], object]]:
         model.zero_grad()
         loss(model(x)).backward()
 
-    return lambda: audit(model, x, loss), plain
+    return lambda: audit(model, x, loss=loss), plain
 
 
 _PEAK = """
@@ -326,13 +326,13 @@ def main() -> int:
         share = found[kind] / times_planted
         bad += share < FOUND_AIM
         print(f"  {kind}: found {found[kind]} of {times_planted} ({share:.1%})")
-    print(*[f"  false: {one}" for one in false[:10]], *[f"  missed: {one}" for one in missed[:20]], sep="\n")
+    print(*[f"  false: {what}" for what in false[:10]], *[f"  missed: {what}" for what in missed[:20]], sep="\n")
     false, missed, count = known(8)
     bad += bool(false) + (len(missed) > (1 - FOUND_AIM) * count)
     print(
         f"known architectures, 8 draws: {len(false)} false alarms of 40, {count - len(missed)} of {count} faults found"
     )
-    print(*[f"  {one}" for one in false + missed], sep="\n")
+    print(*[f"  {what}" for what in false + missed], sep="\n")
     return 1 if bad else 0
 
 

@@ -1,4 +1,4 @@
-"""`measure.probe` against a plain forward and backward pass of the same network, and small networks in milliseconds.
+"""`ini.probe` against a plain forward and backward pass of the same network, and small networks in milliseconds.
 
 Both sides are measured in one run, warm, in turns; a figure is the median of the rounds. Exits with 1 if an aim is
 missed. The aims are for float64, in which the book computes; in float32 the passes take half the time and the

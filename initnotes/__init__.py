@@ -15,6 +15,10 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return _load(name)
+    if name.endswith("_") and name[:-1] in __all__:
+        raise AttributeError(
+            f"module 'initnotes' has no attribute {name!r}; use ini.{name[:-1]}.fill_(tensor, rng=rng)"
+        )
     nearest = difflib.get_close_matches(name, __all__, n=1)
     hint = f"did you mean {nearest[0]!r}? Its" if nearest else "its"
     raise AttributeError(f"module 'initnotes' has no attribute {name!r}; {hint} public names are {', '.join(__all__)}")

@@ -1,6 +1,6 @@
-"""Floor 5: the command line, ``python -m initnotes audit package.module:factory``.
+"""The command line, ``python -m initnotes audit package.module:factory``.
 
-What lives here reads arguments and prints; the audit itself is in ``diagnosis``.
+What lives here reads arguments and prints; the audit itself is in ``examine``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def load(name: str) -> Any:
         raise UnusableError(f"cannot import {module!r}: {type(error).__name__}: {error}") from error
     for part in factory.split("."):
         if not hasattr(found, part):
-            offered = ", ".join(one for one in dir(found) if one[0] != "_" and callable(getattr(found, one, None)))
+            offered = ", ".join(key for key in dir(found) if key[0] != "_" and callable(getattr(found, key, None)))
             raise UnusableError(f"{module!r} has no {factory!r}; it has {offered or 'nothing that can be called'}")
         found = getattr(found, part)
     return found
@@ -65,8 +65,9 @@ def report_of(name: str) -> Any:
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         given = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
         raise UnusableError(f"{name} must return (model, batch) or (model, batch, loss), got {given}")
+    model, batch, *loss = made
     try:
-        return audit(*made)
+        return audit(model, batch, loss=loss[0] if loss else None)
     except (Exception, SystemExit) as error:
         raise UnusableError(f"{type(error).__name__}: {error}") from error
 

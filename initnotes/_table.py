@@ -21,15 +21,19 @@ __all__ = ["Table", "shown", "table"]
 
 def shown(value: Any, *, digits: int = 3) -> str:
     """Return a cell's text: so many significant digits, a whole number in full, a dash for what was not measured."""
-    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"a cell must be a single value, got an array of shape {tuple(value.shape)}; reduce it first")
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, bool):
         return "yes" if value else "no"
-    if not isinstance(value, (int, float, np.integer, np.floating)):
+    if not isinstance(value, (int, float)):
         return str(value)
-    number = float(value)
-    whole = number.is_integer() and abs(number) < 1e6
-    return f"{number:.0f}" if whole else f"{number:.{digits}g}"
+    rounded = value if float(value).is_integer() else float(f"{value:.{digits}g}")
+    whole = float(rounded).is_integer() and abs(rounded) < 1e6
+    return f"{rounded + 0.0:.0f}" if whole else f"{value:.{digits}g}"
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,22 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self.head)
-        body = "".join(
-            f"<tr><th scope='row'>{_breakable(row[0])}</th>"
-            f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
-            for row in self.rows
-        )
+        head = "".join(f"<th scope='col'{self._side(at)}>{html.escape(cell)}</th>" for at, cell in enumerate(self.head))
+        body = "".join(f"<tr>{self._html_row(cells)}</tr>" for cells in self.rows)
         label = html.escape(self.caption or "Table", quote=True)
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         return (
             f"<div class='wide-table' role='region' tabindex='0' aria-label='{label}'>"
             f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+    def _html_row(self, cells: tuple[str, ...]) -> str:
+        rest = "".join(f"<td{self._side(at)}>{html.escape(cell)}</td>" for at, cell in enumerate(cells) if at)
+        return f"<th scope='row'>{_breakable(cells[0])}</th>{rest}"
+
+    def _side(self, column: int) -> str:
+        """Return the attribute that aligns a cell, wherever the table is shown."""
+        return " style='text-align: right !important'" if column in self.right else ""
 
 
 def _breakable(name: str) -> str:
@@ -110,17 +118,20 @@ def table(columns: Mapping[str, Iterable[Any]], *, caption: str = "", digits: in
 
     Raises
     ------
-    ValueError
-        If there is no column, or they differ in length.
+    TypeError, ValueError
+        If there is no column, they differ in length, one is a single text, or a cell is an array.
 
     Examples
     --------
-    >>> table({"scheme": ["he", "xavier"], "factor": [1.0, 0.49999]}, digits=2)
-    scheme  factor
-    he           1
-    xavier     0.5
+    >>> table({"scheme": ["he", "xavier"], "factor": [1.0, 0.49999], "theory": [1, None]}, digits=2)
+    scheme  factor  theory
+    he           1       1
+    xavier     0.5       –
     """
     digits = _checks.integer(digits, "digits")
+    for head, values in columns.items():
+        if isinstance(values, str):
+            raise TypeError(f"column {head!r} must be a sequence of cells, got the text {values!r}; put it in a list")
     cells = {str(head): list(values) for head, values in columns.items()}
     lengths = {head: len(values) for head, values in cells.items()}
     if len(set(lengths.values())) != 1:
@@ -131,4 +142,4 @@ def table(columns: Mapping[str, Iterable[Any]], *, caption: str = "", digits: in
 
 
 def _is_text(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, str) for value in values)
+    return any(isinstance(value, (str, bool, np.bool_)) for value in values)

@@ -1,10 +1,9 @@
-"""Floor 1: activations φ with their derivatives φ′, elementwise, on NumPy arrays and torch tensors alike.
+"""Activations φ with their derivatives φ′, elementwise, on NumPy arrays and torch tensors alike.
 
 What lives here knows φ, φ′ and where φ has kinks; expectations over Gaussians are in ``theory``.
 """
 
 import copy
-import math
 import sys
 import types
 from collections.abc import Callable
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from . import _checks
+from . import elementwise as formula
+from .elementwise import Function, autograd, central_difference, on_both, takes
 
-__all__ = ["NAMES", "SELU_ALPHA", "SELU_LAMBDA", "Activation", "elu", "get", "leaky_relu"]
+__all__ = ["ALIASES", "NAMES", "SELU_ALPHA", "SELU_LAMBDA", "Activation", "elu", "get", "leaky_relu"]
 
 SELU_ALPHA = 1.6732632423543772
 SELU_LAMBDA = 1.0507009873554805
-
-Function = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,10 @@ class Activation:
         Arguments at which φ or a low derivative of it jumps. Integration in ``theory`` splits there.
     fused : callable, optional
         (torch, delta, z, h) to delta · φ′(z) for tensors, where h = φ(z): torch's own fast form, if it has one.
+    closed : bool, default False
+        Whether φ is a closed form that never changes, with all its kinks named: ``theory`` remembers what it found.
+    sampled : bool, default False
+        Whether `derivative` is a stopgap: ``theory`` differentiates φ itself, between the kinks that it finds.
 
     Raises
     ------
@@ -61,6 +64,8 @@ class Activation:
     derivative: Function
     kinks: tuple[float, ...] = ()
     fused: Callable[[Any, Any, Any, Any], Any] | None = None
+    closed: bool = False
+    sampled: bool = False
 
     def __post_init__(self) -> None:
         """Check the parts and sort the kinks."""
@@ -79,39 +84,6 @@ class Activation:
         return delta * self.derivative(z) if self.fused is None else self.fused(sys.modules["torch"], delta, z, h)
 
 
-def _is_tensor(x: Any) -> bool:
-    torch = sys.modules.get("torch")  # whoever holds a tensor has imported torch
-    return torch is not None and isinstance(x, torch.Tensor)
-
-
-def _floating(x: Any) -> np.ndarray:
-    array = np.asarray(x)
-    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
-
-
-def _on_both(numpy_function: Function, torch_function: Callable[[Any, Any], Any]) -> Function:
-    """Join a function of an array and a function of (torch, tensor) into one of either."""
-
-    def function(x: Any) -> Any:
-        if _is_tensor(x):
-            return torch_function(sys.modules["torch"], x)
-        return numpy_function(_floating(x))
-
-    return function
-
-
-def _autograd(phi: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return (torch, tensor) -> φ′ by torch's own backward pass, detached; NaN where the tensor is NaN."""
-
-    def derivative(torch: Any, x: Any) -> Any:
-        with torch.inference_mode(False), torch.enable_grad():
-            leaf = x.detach().clone().requires_grad_()
-            (slope,) = torch.autograd.grad(phi(torch, leaf).sum(), leaf)
-        return torch.where(x.isnan(), x.detach(), slope)
-
-    return derivative
-
-
 def _closed_form(
     name: str,
     phi: Function,
@@ -120,59 +92,8 @@ def _closed_form(
     kinks: tuple[float, ...] = (),
     fused: Callable[[Any, Any, Any, Any], Any] | None = None,
 ) -> Activation:
-    return Activation(name, _on_both(phi, torch_phi), _on_both(derivative, _autograd(torch_phi)), kinks, fused)
-
-
-# NumPy's φ and φ′. No branch overflows and every NaN survives: np.maximum and np.clip carry it, comparisons do not.
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    decay = np.exp(-np.abs(x))
-    return np.where(x >= 0, x.dtype.type(1), decay) / (1 + decay)
-
-
-def _sigmoid_slope(x: np.ndarray) -> np.ndarray:
-    decay = np.exp(-np.abs(x))
-    return decay / (1 + decay) ** 2
-
-
-def _silu(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, -800) * _sigmoid(x)  # the bound keeps -inf * 0 away
-
-
-def _silu_slope(x: np.ndarray) -> np.ndarray:
-    return _sigmoid(x) * (1 + np.clip(x, -800, 800) * _sigmoid(-x))
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
-    from scipy.special import erf
-
-    return erf(x)
-
-
-def _erf_slope(x: np.ndarray) -> np.ndarray:
-    return 2 / math.sqrt(math.pi) * np.exp(-(np.clip(x, -40, 40) ** 2))  # 40: exp(-40²) is 0 already
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    from scipy.special import ndtr
-
-    return np.maximum(x, -40) * ndtr(x)
-
-
-def _gelu_slope(x: np.ndarray) -> np.ndarray:
-    from scipy.special import ndtr
-
-    near = np.clip(x, -40, 40)
-    return ndtr(x) + near * np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi)
-
-
-def _elu(x: np.ndarray, alpha: float) -> np.ndarray:
-    return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
-
-
-def _elu_slope(x: np.ndarray, alpha: float) -> np.ndarray:
-    return np.where(x > 0, x.dtype.type(1), alpha * np.exp(np.minimum(x, 0)))
+    both = on_both(phi, torch_phi), on_both(derivative, autograd(torch_phi))
+    return Activation(name, *both, kinks, fused, closed=True)
 
 
 @lru_cache(maxsize=256)
@@ -236,8 +157,8 @@ def elu(alpha: float = 1.0) -> Activation:
     alpha = _checks.real(alpha, "alpha")
     return _closed_form(
         "elu" if alpha == 1 else f"elu({alpha:g})",
-        lambda x: _elu(x, alpha),
-        lambda x: _elu_slope(x, alpha),
+        lambda x: formula.elu(x, alpha),
+        lambda x: formula.elu_slope(x, alpha),
         lambda torch, x: torch.nn.functional.elu(x, alpha),
         kinks=(0.0,),
     )
@@ -262,27 +183,41 @@ _NAMED = {
     "leaky_relu": leaky_relu(0.01),
     "sigmoid": _closed_form(
         "sigmoid",
-        _sigmoid,
-        _sigmoid_slope,
+        formula.sigmoid,
+        formula.sigmoid_slope,
         lambda torch, x: torch.sigmoid(x),
         fused=lambda torch, delta, z, h: torch.ops.aten.sigmoid_backward(delta, h),
     ),
     "selu": _closed_form(
         "selu",
-        lambda x: SELU_LAMBDA * _elu(x, SELU_ALPHA),
-        lambda x: SELU_LAMBDA * _elu_slope(x, SELU_ALPHA),
+        lambda x: SELU_LAMBDA * formula.elu(x, SELU_ALPHA),
+        lambda x: SELU_LAMBDA * formula.elu_slope(x, SELU_ALPHA),
         lambda torch, x: torch.selu(x),
         kinks=(0.0,),
     ),
     "elu": elu(1.0),
-    "gelu": _closed_form("gelu", _gelu, _gelu_slope, lambda torch, x: torch.nn.functional.gelu(x)),
-    "silu": _closed_form("silu", _silu, _silu_slope, lambda torch, x: torch.nn.functional.silu(x)),
+    "gelu": _closed_form("gelu", formula.gelu, formula.gelu_slope, lambda torch, x: torch.nn.functional.gelu(x)),
+    "silu": _closed_form("silu", formula.silu, formula.silu_slope, lambda torch, x: torch.nn.functional.silu(x)),
     "linear": _closed_form("linear", lambda x: x, lambda x: np.where(np.isnan(x), x, x.dtype.type(1)), lambda _, x: x),
-    "erf": _closed_form("erf", _erf, _erf_slope, lambda torch, x: torch.erf(x)),
+    "erf": _closed_form("erf", formula.erf, formula.erf_slope, lambda torch, x: torch.erf(x)),
 }
 
 NAMES = tuple(_NAMED)
-_ELSEWHERE = {"swish": "silu", "identity": "linear", "logistic": "sigmoid", "expit": "sigmoid"}
+"""The names of the closed forms."""
+
+ALIASES = {
+    **{name.replace("_", ""): name for name in NAMES},
+    **{"swish": "silu", "identity": "linear", "logistic": "sigmoid", "expit": "sigmoid", "lrelu": "leaky_relu"},
+}
+"""Other spellings of `NAMES`, in small letters without separators."""
+
+_OF_TORCH = {
+    name.lower(): name
+    for name in (
+        *("CELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid"),
+        *("Mish", "ReLU6", "Softplus", "Softshrink", "Softsign", "Tanhshrink"),
+    )
+}
 
 
 def get(activation: Any) -> Activation:
@@ -291,19 +226,21 @@ def get(activation: Any) -> Activation:
     Parameters
     ----------
     activation : str, Activation, torch.nn.Module (instance or class) or callable
-        - a name of `NAMES`, or an `Activation`, which passes through;
+        - a name of `NAMES` or `ALIASES` in any spelling ("Swish", "hard_tanh", "nn.ReLU()"), the name of a module of
+          ``torch.nn``, or an `Activation`, which passes through;
         - a module of torch without parameters: ``nn.Tanh()``, ``nn.LeakyReLU(0.2)``, ``nn.GELU(approximate="tanh")``.
           One that has no closed form here is evaluated by torch and differentiated by autograd;
         - a function of torch or NumPy that has a name here, such as ``torch.relu`` or ``np.tanh``;
-        - any other elementwise function of an array. Its φ′ is autograd's for tensors, and for a function that takes
-          only tensors; for arrays it is a central difference with relative error about 1e-10, a few 1e-6 of the
-          argument away from kinks, if it computes in float64. It has no `kinks`: to give them, build an `Activation`.
+        - any other elementwise function of an array, computed in float64, with kinks and jumps wherever they are, and
+          a bounded slope beside them (not √|x|). Its φ′ is autograd's for tensors, and for a function that takes only
+          tensors; for arrays it is a central difference with relative error about 1e-10, a few 1e-6 of the argument
+          away from kinks. ``theory`` uses neither: it finds the kinks and differentiates between them. Only what
+          happens within a fiftieth of the distance from 0, and nowhere else, may escape it.
 
     Returns
     -------
     Activation
-        The same one for the same name, for equal modules of ``torch.nn``, and for the same function if that uses no
-        variable from outside itself, which might change.
+        The same one for the same name, for equal modules of ``torch.nn``, and for the same compiled function.
 
     Raises
     ------
@@ -316,6 +253,8 @@ def get(activation: Any) -> Activation:
     --------
     >>> get("leaky_relu")(-1.0)
     array(-0.01)
+    >>> get("Swish").name, get("nn.Hardtanh()").kinks
+    ('silu', (-1.0, 1.0))
     >>> cube = get(lambda x: x**3)
     >>> float(round(cube.derivative(2.0), 6))
     12.0
@@ -326,7 +265,7 @@ def get(activation: Any) -> Activation:
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, str):
-        return _NAMED[_checks.one_of(activation, "activation", NAMES, _ELSEWHERE)]
+        return _of_name(activation)
     torch = sys.modules.get("torch")
     if torch is not None:
         if isinstance(activation, type) and issubclass(activation, torch.nn.Module):
@@ -339,6 +278,18 @@ def get(activation: Any) -> Activation:
         f"activation must be a name ({', '.join(NAMES)}), an Activation, a torch.nn.Module without parameters, "
         f"or an elementwise function of an array, got {activation!r}"
     )
+
+
+def _of_name(name: str) -> Activation:
+    last = name.strip().removesuffix("()").rpartition(".")[2]
+    plain = "".join(filter(str.isalnum, last)).lower()
+    if name in NAMES or plain in ALIASES:
+        return _NAMED[name if name in NAMES else ALIASES[plain]]
+    if plain in _OF_TORCH and "(" not in last:
+        import torch
+
+        return _of_module(torch, getattr(torch.nn, _OF_TORCH[plain])())
+    return _NAMED[_checks.one_of(name, "activation", NAMES, ALIASES | {other: other for other in _OF_TORCH})]
 
 
 def _instance(module_class: Any) -> Any:
@@ -361,7 +312,7 @@ def _of_module(torch: Any, module: Any) -> Activation:
     if found is not None:
         return found
     if type(module).__module__ == "torch.nn.modules.activation":  # its attributes say what it computes
-        key = type(module), tuple(sorted((name, one) for name, one in vars(module).items() if name[0] != "_"))
+        key = type(module), tuple(sorted((name, value) for name, value in vars(module).items() if name[0] != "_"))
         return _once(key, lambda: _of_torch_module(torch, module))
     return _of_torch_module(torch, module)
 
@@ -377,16 +328,6 @@ def _once(key: Any, make: Callable[[], Activation]) -> Activation:
             _FOUND.pop(next(iter(_FOUND)))
         _FOUND[key] = made
     return _FOUND[key]
-
-
-def _is_fixed(function: Any) -> bool:
-    """Whether a function surely computes the same next time: it is compiled, or uses nothing but functions."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return isinstance(function, (np.ufunc, types.BuiltinFunctionType))
-    outside = (function.__globals__.get(name, len) for name in code.co_names)
-    used = all(callable(one) or isinstance(one, types.ModuleType) for one in outside)
-    return used and not (function.__closure__ or function.__defaults__ or function.__kwdefaults__)
 
 
 @lru_cache(maxsize=1)
@@ -412,16 +353,19 @@ def _of_torch_module(torch: Any, module: Any) -> Activation:
         nn.ReLU6: lambda: (0.0, 6.0),
         nn.Hardsigmoid: lambda: (-3.0, 3.0),
         nn.Hardswish: lambda: (-3.0, 3.0),
+        nn.Hardshrink: lambda: (-module.lambd, module.lambd),
+        nn.Softshrink: lambda: (-module.lambd, module.lambd),
         nn.CELU: lambda: (0.0,),
         nn.Softsign: lambda: (0.0,),
     }.get(type(module), tuple)()
     own = copy.deepcopy(module)
     if hasattr(own, "inplace"):
         own.inplace = False  # autograd needs its input back, and so does the caller
-    return _elementwise(_through_torch(repr(module), own, kinks))
+    known = type(module).__module__ == "torch.nn.modules.activation"
+    return _elementwise(_through_torch(repr(module), own, kinks, sampled=not known))
 
 
-def _through_torch(name: str, function: Function, kinks: tuple[float, ...] = ()) -> Activation:
+def _through_torch(name: str, function: Function, kinks: tuple[float, ...] = (), *, sampled: bool = True) -> Activation:
     """Make an activation of a function that takes only tensors: arrays go to torch and back."""
 
     def to_torch_and_back(tensor_function: Callable[[Any, Any], Any]) -> Function:
@@ -429,12 +373,12 @@ def _through_torch(name: str, function: Function, kinks: tuple[float, ...] = ())
             torch = sys.modules["torch"]
             return tensor_function(torch, torch.from_numpy(np.array(x))).detach().numpy()
 
-        return _on_both(on_array, tensor_function)
+        return on_both(on_array, tensor_function)
 
     def phi(_: Any, x: Any) -> Any:
         return function(x)
 
-    return Activation(name, to_torch_and_back(phi), to_torch_and_back(_autograd(phi)), kinks)
+    return Activation(name, to_torch_and_back(phi), to_torch_and_back(autograd(phi)), kinks, sampled=sampled)
 
 
 @lru_cache(maxsize=1)
@@ -445,9 +389,8 @@ def _known_functions(torch: Any) -> dict[Any, Activation]:
         for room in (torch, torch.nn.functional, torch.special):
             spelled = {name: name for name in NAMES if name != "linear"} | {"expit": "sigmoid"}  # F.linear has weights
             known |= {getattr(room, a): _NAMED[b] for a, b in spelled.items() if hasattr(room, a)}
-        modules = {"hardtanh": "Hardtanh", "relu6": "ReLU6", "hardsigmoid": "Hardsigmoid", "hardswish": "Hardswish"}
-        for name, module in modules.items():
-            known[getattr(torch.nn.functional, name)] = _of_torch_module(torch, getattr(torch.nn, module)())
+        for name, module in _OF_TORCH.items():
+            known[getattr(torch.nn.functional, name)] = _of_module(torch, getattr(torch.nn, module)())
     return known
 
 
@@ -459,36 +402,21 @@ def _of_callable(function: Function) -> Activation:
         known = None
     if known is not None:
         return known
-    if _is_fixed(function):
+    if isinstance(function, (np.ufunc, types.BuiltinFunctionType)):
         return _once((torch, function), lambda: _of_unknown(torch, function))
     return _of_unknown(torch, function)
 
 
 def _of_unknown(torch: Any, function: Function) -> Activation:
     name = getattr(function, "__name__", repr(function))
-    if torch is not None and not _takes(function, np.array([0.5])) and _takes(function, torch.tensor([0.5])):
+    if torch is not None and not takes(function, np.array([0.5])) and takes(function, torch.tensor([0.5])):
         return _elementwise(_through_torch(name, function))
 
     def on_tensor(_: Any, x: Any) -> Any:
         return function(x)
 
-    derivative = _on_both(lambda x: _central_difference(function, x), _autograd(on_tensor))
-    return _elementwise(Activation(name, _on_both(function, on_tensor), derivative))
-
-
-def _takes(function: Function, x: Any) -> bool:
-    try:
-        return isinstance(function(x), type(x))
-    except Exception:  # whatever it raises, it does not take this type
-        return False
-
-
-def _central_difference(function: Function, x: np.ndarray) -> np.ndarray:
-    """Return φ′ of a function with a scale of order 1: the step balances truncation h² and rounding eps/h."""
-    wide = x.astype(np.float64)
-    step = np.cbrt(np.finfo(np.float64).eps) * np.maximum(1.0, np.abs(wide))
-    above, below = wide + step, wide - step
-    return ((function(above) - function(below)) / (above - below)).astype(x.dtype)  # the step as it was rounded
+    derivative = on_both(lambda x: central_difference(function, x), autograd(on_tensor))
+    return _elementwise(Activation(name, on_both(function, on_tensor), derivative, sampled=True))
 
 
 def _elementwise(activation: Activation) -> Activation:

@@ -96,7 +96,7 @@ def color(scheme: str) -> str:
     >>> color("xavier_normal") == color("xavier_uniform")
     True
     """
-    return COLORS[_checks.one_of(scheme, "scheme", COLORS, schemes._ELSEWHERE)]
+    return COLORS[_checks.one_of(scheme, "scheme", COLORS, schemes.ALIASES)]
 
 
 def shades(count: int) -> list[Any]:

@@ -1,6 +1,6 @@
-"""How weights are drawn (floor 1): one formula, Var(W) = scale / fan, and its many names.
+"""How weights are drawn: one formula, Var(W) = scale / fan, and its many names.
 
-Nothing here knows of networks, activations or torch.
+What lives here knows nothing of networks, activations or torch.
 
 A weight array has the shape ``(fan_out, fan_in, *kernel)``; a `Scheme` fills it with ``sqrt(scale / fan)`` times draws
 of mean 0 and variance 1. The classical initializations differ in nothing but the scale and the fan:
@@ -25,152 +25,42 @@ References
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from . import _checks
+from . import _checks, draws
+from .draws import CUT_STD, Array, Distribution
+from .initializer import Fans, Initializer, fans
 
-Array = npt.NDArray[np.float64]
+__all__ = [
+    "ALIASES",
+    "CUT_STD",
+    "NAMES",
+    "Array",
+    "Initializer",
+    "Scheme",
+    "constant",
+    "fans",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "scheme",
+    "small_random",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
+
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
-Distribution = Literal["normal", "uniform", "truncated_normal"]
-
-_CUT = 2.0  # in standard deviations of the normal that is truncated
-_DENSITY_AT_CUT = math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi)
-_CUT_STD = math.sqrt(1 - 2 * _CUT * _DENSITY_AT_CUT / math.erf(_CUT / math.sqrt(2)))  # what truncation leaves of std 1
-
-# The largest magnitude of a draw of variance 1.
-_LIMITS = {"normal": math.inf, "uniform": math.sqrt(3), "truncated_normal": _CUT / _CUT_STD}
-
-
-def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Count the inputs that one output sums over, and the outputs that one input feeds.
-
-    The receptive field, the product of the kernel's sizes, multiplies both. Stride, dilation, groups and transposed
-    convolutions are not visible in a shape; for those the true fans differ from these.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        ``(fan_out, fan_in)`` of a linear layer, or ``(channels_out, channels_in, *kernel)`` of a convolution: the
-        layout of ``torch.nn`` weights.
-
-    Returns
-    -------
-    fan_in, fan_out : int
-        Note the order, which is that of the signal.
-
-    Raises
-    ------
-    TypeError
-        If `shape` is not a sequence of integers.
-    ValueError
-        If it has fewer than two dimensions, or one of them is below 1.
-
-    Examples
-    --------
-    >>> fans((256, 784))
-    (784, 256)
-    >>> fans((64, 3, 7, 7))
-    (147, 3136)
-    """
-    fan_out, fan_in, *kernel = _checked(shape)
-    receptive_field = math.prod(kernel)
-    return fan_in * receptive_field, fan_out * receptive_field
-
-
-def _checked(shape: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
-        raise TypeError(f"shape must be a tuple of integers (fan_out, fan_in, *kernel), got {shape!r}")
-    if len(shape) < 2:
-        raise ValueError(
-            f"shape must be (fan_out, fan_in, *kernel), got {tuple(shape)}, which has no fans; "
-            "give a weight's shape, and fill a bias with a number"
-        )
-    return tuple(_checks.integer(dim, f"shape[{axis}]") for axis, dim in enumerate(shape))
-
-
-class Initializer(ABC):
-    """What every way of drawing weights can do: name itself, predict its spread, and draw.
-
-    Initializers are immutable, compare by value and can be dictionary keys.
-    """
-
-    @property
-    def name(self) -> str:
-        """The book's name of the family, without parameters: the key of its color, and what `scheme` accepts."""
-        return type(self).__name__
-
-    def std(self, shape: Sequence[int]) -> float:
-        """Return the standard deviation of one entry over draws, in theory.
-
-        Parameters
-        ----------
-        shape : sequence of int
-            ``(fan_out, fan_in, *kernel)``, without an axis of replicas.
-
-        Returns
-        -------
-        float
-            In the units of a weight.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `shape` is not a weight's shape; see `fans`.
-
-        Examples
-        --------
-        >>> he_normal.std((256, 512))
-        0.0625
-        """
-        return self._std(_checked(shape))
-
-    def sample(self, shape: Sequence[int], rng: np.random.Generator, replicas: int | None = None) -> Array:
-        """Draw one array of weights, or `replicas` independent ones.
-
-        Parameters
-        ----------
-        shape : sequence of int
-            ``(fan_out, fan_in, *kernel)``.
-        rng : numpy.random.Generator
-            The only source of randomness; its state moves on. Bad arguments raise before it is touched.
-        replicas : int, optional
-            How many independent arrays to draw. Never counts as a fan.
-
-        Returns
-        -------
-        ndarray of float64
-            Of shape ``shape``, or ``(replicas, *shape)``; C-contiguous.
-
-        Raises
-        ------
-        TypeError
-            If `shape` or `replicas` is not made of integers, or `rng` is not a Generator.
-        ValueError
-            If `shape` has fewer than two dimensions, or one of them, or `replicas`, is below 1.
-
-        Examples
-        --------
-        >>> rng = np.random.default_rng(0)
-        >>> he_normal.sample((256, 512), rng).shape
-        (256, 512)
-        >>> he_normal.sample((64, 3, 7, 7), rng, replicas=5).shape
-        (5, 64, 3, 7, 7)
-        """
-        shape = _checked(shape)
-        lead = () if replicas is None else (_checks.integer(replicas, "replicas"),)
-        return self._draw(shape, lead, _checks.generator(rng))
-
-    @abstractmethod
-    def _std(self, shape: tuple[int, ...]) -> float: ...
-
-    @abstractmethod
-    def _draw(self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator) -> Array: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,42 +150,17 @@ class Scheme(Initializer):
         >>> round(xavier_uniform.bound((250, 350)), 6)
         0.1
         """
-        return _LIMITS[self.distribution] * self.std(shape)
+        return draws.LIMITS[self.distribution] * self.std(shape)
 
-    def _std(self, shape: tuple[int, ...]) -> float:
-        fan_in, fan_out = fans(shape)
+    def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
+        fan_in, fan_out = fans
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         return math.sqrt(self.scale / fan)
 
-    def _draw(self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator) -> Array:
-        weights = _UNIT_DRAWS[self.distribution](rng, (*lead, *shape))
-        weights *= self._std(shape)  # in place: no second array
-        return weights
-
-
-def _unit_normal(rng: np.random.Generator, size: tuple[int, ...]) -> Array:
-    return rng.standard_normal(size)
-
-
-def _unit_uniform(rng: np.random.Generator, size: tuple[int, ...]) -> Array:
-    limit = _LIMITS["uniform"]
-    return rng.uniform(-limit, limit, size)
-
-
-def _unit_truncated_normal(rng: np.random.Generator, size: tuple[int, ...]) -> Array:
-    from scipy.special import ndtr, ndtri
-
-    draws = rng.uniform(ndtr(-_CUT), ndtr(_CUT), size)  # quantiles, which the inverse CDF turns into draws
-    ndtri(draws, out=draws)
-    draws /= _CUT_STD
-    return draws
-
-
-_UNIT_DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
-    "normal": _unit_normal,
-    "uniform": _unit_uniform,
-    "truncated_normal": _unit_truncated_normal,
-}
+    def _draw(
+        self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
+    ) -> Array:
+        return draws.draw(self.distribution, std, rng, (*lead, *shape), dtype)
 
 
 @dataclass(frozen=True)
@@ -334,11 +199,18 @@ class constant(Initializer):  # noqa: N801 - called like a function, printed as 
         """``"zeros"`` if the value is 0, else ``"constant"``."""
         return "constant" if self.value else "zeros"
 
-    def _std(self, shape: tuple[int, ...]) -> float:
+    @property
+    def needs_a_matrix(self) -> bool:
+        """False: entries do not look at the shape."""
+        return False
+
+    def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
         return 0.0
 
-    def _draw(self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return np.full((*lead, *shape), self.value)
+    def _draw(
+        self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
+    ) -> Array:
+        return np.full((*lead, *shape), self.value, dtype)
 
 
 @dataclass(frozen=True)
@@ -369,13 +241,18 @@ class small_random(Initializer):  # noqa: N801
         """Refuse bad parameters; keep numbers as floats."""
         object.__setattr__(self, "sigma", _checks.real(self.sigma, "sigma", low=0))
 
-    def _std(self, shape: tuple[int, ...]) -> float:
+    @property
+    def needs_a_matrix(self) -> bool:
+        """False: entries do not look at the shape."""
+        return False
+
+    def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
         return self.sigma
 
-    def _draw(self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator) -> Array:
-        weights = _unit_normal(rng, (*lead, *shape))
-        weights *= self.sigma
-        return weights
+    def _draw(
+        self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
+    ) -> Array:
+        return draws.draw("normal", std, rng, (*lead, *shape), dtype)
 
 
 @dataclass(frozen=True)
@@ -421,16 +298,18 @@ class orthogonal(Initializer):  # noqa: N801
         """Refuse bad parameters; keep numbers as floats."""
         object.__setattr__(self, "gain", _checks.real(self.gain, "gain", low=0, strict=True))
 
-    def _std(self, shape: tuple[int, ...]) -> float:
+    def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
         return self.gain / math.sqrt(max(_flattened(shape)))
 
-    def _draw(self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator) -> Array:
+    def _draw(
+        self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
+    ) -> Array:
         rows, columns = _flattened(shape)
-        tall = _unit_normal(rng, (*lead, max(rows, columns), min(rows, columns)))
+        tall = rng.standard_normal((*lead, max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(tall)
         q *= np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]  # a sign for each column
         weights = q if rows >= columns else q.swapaxes(-2, -1)
-        return np.ascontiguousarray(weights).reshape(*lead, *shape)
+        return np.ascontiguousarray(weights, dtype).reshape(*lead, *shape)
 
 
 def _flattened(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -445,6 +324,9 @@ xavier_normal = Scheme(scale=1, mode="fan_avg", distribution="normal")
 xavier_uniform = Scheme(scale=1, mode="fan_avg", distribution="uniform")
 he_normal = Scheme(scale=2, mode="fan_in", distribution="normal")
 he_uniform = Scheme(scale=2, mode="fan_in", distribution="uniform")
+
+glorot_normal, glorot_uniform = xavier_normal, xavier_uniform
+kaiming_normal, kaiming_uniform = he_normal, he_uniform
 
 _BY_NAME: dict[str, Initializer] = {
     "zeros": zeros,
@@ -461,11 +343,13 @@ _BY_NAME: dict[str, Initializer] = {
 NAMES = ("zeros", "constant", *list(_BY_NAME)[1:])
 """All names in the book's order. `scheme` takes each but ``"constant"``, which needs a value."""
 
-_ELSEWHERE = {
+ALIASES = {
     f"{theirs}_{law}": f"{ours}_{law}"
     for theirs, ours in (("glorot", "xavier"), ("kaiming", "he"))
     for law in ("normal", "uniform")
 }
+ALIASES |= {f"{name}_": ALIASES.get(name, name) for name in (*NAMES, *ALIASES)}
+"""What other libraries call the schemes, and how torch writes what works in place, to the book's names."""
 
 
 def scheme(name: str | Initializer) -> Initializer:
@@ -474,7 +358,8 @@ def scheme(name: str | Initializer) -> Initializer:
     Parameters
     ----------
     name : str or Initializer
-        One of `NAMES` except ``"constant"``. ``"small_random"`` and ``"orthogonal"`` have their default parameters.
+        One of `NAMES` except ``"constant"``, or of `ALIASES`: ``"glorot_uniform"``, ``"kaiming_normal_"`` and the like.
+        ``"small_random"`` and ``"orthogonal"`` have their default parameters.
 
     Returns
     -------
@@ -491,6 +376,8 @@ def scheme(name: str | Initializer) -> Initializer:
     --------
     >>> scheme("xavier_uniform")
     Scheme(scale=1.0, mode='fan_avg', distribution='uniform')
+    >>> scheme("kaiming_normal_").name
+    'he_normal'
     >>> scheme("he_norml")
     Traceback (most recent call last):
         ...
@@ -498,6 +385,7 @@ def scheme(name: str | Initializer) -> Initializer:
     """
     if isinstance(name, Initializer):
         return name
-    if _checks.one_of(name, "scheme", NAMES, _ELSEWHERE) == "constant":
+    name = ALIASES.get(name, name) if isinstance(name, str) else name
+    if _checks.one_of(name, "scheme", NAMES, ALIASES) == "constant":
         raise ValueError("scheme 'constant' needs a value, which a name cannot carry; use ini.constant(value)")
     return _BY_NAME[name]

@@ -157,6 +157,30 @@ def test_what_has_a_name_here_gets_its_closed_form(given_as, name):
     assert get(given_as) is get(name)
 
 
+@pytest.mark.parametrize(
+    ("spelling", "meant"),
+    [
+        ("swish", "silu"),
+        ("Swish", "silu"),
+        ("logistic", "sigmoid"),
+        ("identity", "linear"),
+        ("leakyrelu", "leaky_relu"),
+        ("LeakyReLU", "leaky_relu"),
+        ("leaky-relu", "leaky_relu"),
+        ("ReLU", "relu"),
+        ("nn.ReLU()", "relu"),
+        ("torch.nn.functional.gelu", "gelu"),
+        (" tanh ", "tanh"),
+        ("hard_tanh", nn.Hardtanh()),
+        ("relu6", nn.ReLU6()),
+        ("nn.Softplus()", nn.Softplus()),
+        ("Mish", nn.Mish()),
+    ],
+)
+def test_names_in_the_spelling_of_other_libraries(spelling, meant):
+    assert get(spelling) is get(meant)
+
+
 def test_modules_keep_their_options():
     assert get(nn.LeakyReLU(0.2)) is leaky_relu(0.2)
     assert get(nn.ELU(0.5)) is elu(0.5)
@@ -176,6 +200,8 @@ def test_modules_keep_their_options():
         (nn.Mish(), ()),
         (nn.Sequential(nn.Tanh(), nn.Tanh()), ()),
         (nn.functional.hardtanh, (-1.0, 1.0)),
+        (nn.Hardshrink(0.3), (-0.3, 0.3)),
+        (nn.Softshrink(), (-0.5, 0.5)),
         (nn.functional.mish, ()),
         (lambda x: torch.sin(x) + x.square(), ()),
     ],
@@ -245,8 +271,8 @@ def of_outside():
 SLOPES = [1.0]
 
 
-@pytest.mark.parametrize("function", [np.sin, torch.sin, nn.functional.softplus, lambda x: x + x**3])
-def test_the_same_function_is_the_same_activation(function):
+@pytest.mark.parametrize("function", [np.sin, torch.sin, nn.functional.softplus, nn.functional.mish])
+def test_the_same_compiled_function_is_the_same_activation(function):
     assert get(function) is get(function)
 
 
@@ -257,16 +283,26 @@ def test_equal_modules_are_the_same_activation():
     assert get(nn.Softplus(3))(1.0) == pytest.approx(np.log1p(np.exp(3)) / 3)
 
 
-def test_a_function_that_may_change_is_not_remembered():
+def test_a_python_function_may_change_and_is_not_remembered():
     slope = 2.0
-    for function in (lambda x: np.tanh(slope * x), of_outside(), lambda x, a=[1.0]: a[0] * x):
+    for function in (lambda x: x + x**3, lambda x: np.tanh(slope * x), of_outside(), lambda x, a=[1.0]: a[0] * x):
         assert get(function) is not get(function)
 
 
 def test_only_so_many_are_remembered():
     for number in range(300):
-        get(eval(f"lambda x: x + {number}"))
-    assert len(activations._FOUND) == 256
+        get(nn.Softplus(beta=1 + number))
+    assert len(activations._FOUND) <= 256
+
+
+def test_what_theory_may_remember_and_what_it_differentiates_itself():
+    assert all(get(name).closed and not get(name).sampled for name in NAMES)
+    assert all(leaky_relu(slope).closed for slope in (0.0, 0.3))
+    for own in (np.sin, lambda x: x, lambda x: torch.sin(x), nn.Sequential(nn.Tanh())):
+        assert get(own).sampled
+        assert not get(own).closed
+    assert not get(nn.Softplus()).sampled
+    assert not Activation("v", np.abs, np.sign).sampled
 
 
 def test_activation_by_hand():
@@ -281,8 +317,9 @@ def test_activation_by_hand():
     ("make", "error", "message"),
     [
         (lambda: get("rleu"), ValueError, "unknown activation 'rleu'; did you mean 'relu'"),
-        (lambda: get("swish"), ValueError, "did you mean 'silu'"),
-        (lambda: get("identity"), ValueError, "did you mean 'linear'"),
+        (lambda: get("swihs"), ValueError, "did you mean 'silu'"),
+        (lambda: get("softpluss"), ValueError, "did you mean 'softplus'"),
+        (lambda: get("leaky_relu(0.2)"), ValueError, "did you mean 'leaky_relu'"),
         (lambda: get("zzz"), ValueError, "One of: tanh"),
         (lambda: get(3), TypeError, "activation must be a name .*got 3"),
         (lambda: get(None), TypeError, "got None"),

@@ -5,8 +5,10 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
+import torch
 
 import initnotes
 from initnotes import _checks
@@ -98,16 +100,93 @@ def test_good_names_and_generators_pass_through():
 
 
 @pytest.mark.parametrize(
-    "bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=lambda one: type(one).__name__
+    ("bad", "given", "seed"),
+    [
+        (7, "int", "7"),
+        (-1, "int", "seed"),
+        (True, "bool", "seed"),
+        (None, "NoneType", "seed"),
+        (np.random, "module", "seed"),
+        (np.random.RandomState(0), "numpy.RandomState", "seed"),
+        (np.random.PCG64(0), "numpy.PCG64", "seed"),
+        (torch.Generator(), "torch.Generator", "seed"),
+        (jax.random.key(0), "jax.PRNGKeyArray", "seed"),
+        (jax.random.PRNGKey(0), "jaxlib.ArrayImpl", "seed"),
+    ],
 )
-def test_bad_generators(bad):
-    with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
+def test_bad_generators(bad, given, seed):
+    message = f"rng must be a numpy.random.Generator, got {given}; pass rng=np.random.default_rng({seed}), one for all"
+    with pytest.raises(TypeError, match=re.escape(message)):
         _checks.generator(bad)
 
 
-@pytest.mark.parametrize(("given", "meant"), [("he_norml", "he_normal"), ("symetry", "symmetry"), ("Schema", "Scheme")])
+ARRAYS = {
+    "list": [[1.0, 2.0], [3.0, 4.0]],
+    "array": np.arange(1.0, 5).reshape(2, 2),
+    "with steps back": np.arange(4.0, 0, -1)[::-1].reshape(2, 2),
+    "read-only": np.broadcast_to(np.array([[1.0, 2], [3, 4]]), (2, 2)),
+    "tensor": torch.arange(1.0, 5).reshape(2, 2),
+    "parameter": torch.nn.Parameter(torch.arange(1.0, 5).reshape(2, 2)),
+    "JAX": jax.numpy.arange(1.0, 5).reshape(2, 2),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_and_tensors_become_either(name):
+    made = _checks.array(ARRAYS[name], "x")
+    assert type(made) is np.ndarray
+    np.testing.assert_array_equal(made, [[1, 2], [3, 4]])
+    assert torch.equal(
+        _checks.tensor(ARRAYS[name], "x").double(), torch.tensor([[1.0, 2], [3, 4]], dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "12", 1j, [1.0, None], [[1.0], [1.0, 2.0]], {"a": 1}, np.array(["1"]), object()], ids=repr
+)
+def test_what_is_no_array_of_real_numbers(bad):
+    for check in (_checks.array, _checks.tensor):
+        with pytest.raises(TypeError, match="x must be an array of real numbers, got "):
+            check(bad, "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("float64", "float64"),
+        ("torch.float32", "float32"),
+        (torch.float32, "float32"),
+        (np.float64, "float64"),
+        (np.dtype("float32"), "float32"),
+        (jax.numpy.float32, "float32"),
+        (float, "float64"),
+    ],
+)
+def test_dtypes_by_any_librarys_name(given, meant):
+    assert _checks.dtype(given) is getattr(torch, meant)
+    assert _checks.dtype_name(given) == meant
+
+
+@pytest.mark.parametrize("bad", [None, 64, int, torch.float16, np.complex128, [1]], ids=repr)
+def test_bad_dtypes(bad):
+    with pytest.raises(ValueError, match=r"unknown dtype .* One of: float64, float32"):
+        _checks.dtype(bad)
+    with pytest.raises(ValueError, match="unknown kind 'flaot64'; did you mean 'float64'"):
+        _checks.dtype("flaot64", "kind", ["float64"])
+    assert _checks.dtype(torch.float16, allowed=["float16"]) is torch.float16
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("he_norml", "he_normal"), ("Schema", "Scheme"), ("glorot_unifrom", "glorot_uniform")]
+)
 def test_unknown_names_of_the_package_suggest_the_nearest(given, meant):
-    with pytest.raises(AttributeError, match=f"no attribute '{given}'; did you mean '{meant}'. Its rooms are "):
+    with pytest.raises(AttributeError, match=f"no attribute '{given}'; did you mean '{meant}'. Its public names are "):
         getattr(initnotes, given)
-    with pytest.raises(AttributeError, match="no attribute 'zzz'; its rooms are activations, "):
+    with pytest.raises(AttributeError, match="no attribute 'zzz'; its public names are "):
         initnotes.zzz  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal_", "xavier_uniform_", "glorot_normal_", "orthogonal_"])
+def test_torchs_names_in_place_say_how_it_is_done_here(name):
+    with pytest.raises(AttributeError, match=re.escape(f"'{name}'; use ini.{name[:-1]}.fill_(tensor, rng=rng)")):
+        getattr(initnotes, name)

@@ -19,8 +19,8 @@ KINDS = {
 }
 
 
-def _audit(one: clinic.Patient) -> ini.examine.Report:
-    return ini.audit(one.model, one.batch, one.loss)
+def _audit(sick: clinic.Patient) -> ini.examine.Report:
+    return ini.audit(sick.model, sick.batch, loss=sick.loss)
 
 
 @pytest.mark.parametrize("name", clinic.PATIENTS)
@@ -48,9 +48,9 @@ def test_a_patient_is_the_same_for_the_same_generator() -> None:
 
 
 def test_an_architecture_is_the_same_for_the_same_seed() -> None:
-    one, two = (clinic.architecture("lstm", seed=4) for _ in range(2))
-    assert torch.equal(one.batch, two.batch)
-    assert _audit(one).to_json() == _audit(two).to_json()
+    first, again = (clinic.architecture("lstm", seed=4) for _ in range(2))
+    assert torch.equal(first.batch, again.batch)
+    assert _audit(first).to_json() == _audit(again).to_json()
 
 
 def test_names_are_checked() -> None:
@@ -64,7 +64,7 @@ def test_names_are_checked() -> None:
 
 def test_a_course_leaves_the_patient_alone() -> None:
     sick = clinic.patient("avalanche", rng=np.random.default_rng(1))
-    before = [one.detach().clone() for one in sick.model.parameters()]
+    before = [parameter.detach().clone() for parameter in sick.model.parameters()]
     losses = clinic.course(sick, steps=20)
     assert losses.shape == (20,)
     assert np.isinf(losses[-1])

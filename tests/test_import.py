@@ -55,3 +55,9 @@ def test_public_name_resolves(name: str) -> None:
 def test_unknown_name_is_explained() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'theorie'.*theory"):
         initnotes.theorie  # noqa: B018
+
+
+def test_frameworks_load_no_library_until_one_is_used() -> None:
+    statement = "import sys; from initnotes import frameworks; frameworks.translate('he_normal', 'keras', 'torch')"
+    names = ("torch", "keras", "jax", "scipy")
+    assert fresh(f"{statement}; print([name for name in {names} if name in sys.modules])").strip() == "[]"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page
 from scipy import stats
@@ -23,6 +24,7 @@ from traitlets import TraitError
 
 import initnotes as ini
 from initnotes import networks, plots, widgets
+from initnotes.book import starts
 from tools import files, guards, notebooks, run
 
 ASSETS = notebooks.ROOT / "book" / "assets"
@@ -112,7 +114,7 @@ CALL = """async (argument) => {
 def module(page: Page, function: str, argument: object = None) -> Any:
     """Call a function of the module and of an argument in the browser."""
     text = page.evaluate(CALL.replace("FUNCTION", function), argument)
-    return json.loads(text, object_hook=lambda one: float(one["number"]) if set(one) == {"number"} else one)
+    return json.loads(text, object_hook=lambda found: float(found["number"]) if set(found) == {"number"} else found)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def passes(taken: dict[str, Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Compute h_0 … h_L and the gradients with respect to h_0, z_1 … z_L with NumPy, from the module's parameters."""
     n, depth = taken["settings"]["width"], taken["settings"]["depth"]
     phi = ini.activations.get(taken["settings"]["activation"])
-    weights = [np.reshape(one, (n, n)) for one in taken["weights"]]
+    weights = [np.reshape(weight, (n, n)) for weight in taken["weights"]]
     h, slopes = [np.reshape(taken["inputs"], (16, n))], [np.ones((16, n))]
     for layer, (weight, bias) in enumerate(zip(weights, taken["biases"], strict=True), start=1):
         z = h[-1] @ weight.T + bias
@@ -185,13 +187,13 @@ def test_passes_are_numpys(lab_module: Callable[..., Any], case: dict[str, Any])
     h, delta = passes(taken)
     errors = [error(*pair) for pair in [*zip(taken["h"], h, strict=True), *zip(taken["delta"], delta, strict=True)]]
     assert max(errors) < 1e-5
-    rms = [[np.sqrt(np.mean(one**2)) for one in many] for many in (h, delta)]
+    rms = [[np.sqrt(np.mean(layer**2)) for layer in layers] for layers in (h, delta)]
     np.testing.assert_allclose([taken["forward"], taken["backward"]], rms, rtol=1e-5)
 
 
 def test_wrong_pass_would_be_seen(lab_module: Callable[..., Any]) -> None:
     taken = lab_module(TAKEN, CASES[0])
-    taken["weights"][7] = [1.01 * one for one in taken["weights"][7]]
+    taken["weights"][7] = [1.01 * weight for weight in taken["weights"][7]]
     h, _ = passes(taken)
     assert max(error(*pair) for pair in zip(taken["h"], h, strict=True)) > 2e-3
 
@@ -203,15 +205,15 @@ def measured(taken: dict[str, Any]) -> widgets.Measured:
     names = {"activation": own["activation"], "depth": own["depth"], "width": own["width"], "sigma_b": own["sigmaB"]}
     settings = widgets.Settings(scheme=own["scheme"], sigma_w=None if fixed else own["sigmaW"], **names)
     n = own["width"]
-    product = networks.order_free_product if own["scheme"] in ("zeros", "constant") else networks.torch.matmul
+    product = networks.order_free_product if own["scheme"] in ("zeros", "constant") else torch.matmul
     options = {"rng": np.random.default_rng(0), "replicas": 1, "product": product}
     net = networks.Ensemble((n,) * (own["depth"] + 1), own["activation"], "zeros", **options)
     for mine, theirs in [
         *zip(net.weights, taken["weights"], strict=True),
         *zip(net.biases, taken["biases"], strict=True),
     ]:
-        mine.copy_(networks.torch.tensor(theirs, dtype=networks.torch.float64).view(mine.shape))
-    return widgets.Measured.of(settings, net, *(np.reshape(taken[one], (16, n)) for one in ("inputs", "gradient")))
+        mine.copy_(torch.tensor(theirs, dtype=torch.float64).view(mine.shape))
+    return widgets.Measured.of(settings, net, *(np.reshape(taken[name], (16, n)) for name in ("inputs", "gradient")))
 
 
 @pytest.mark.parametrize("preset", widgets.PRESETS)
@@ -234,16 +236,38 @@ def test_every_verdict_is_reached() -> None:
 # ------------------------------------------------------------------------------------------------- numbers: theory
 
 
+def profiled(activation: str, sigma_w: float, sigma_b: float, depth: int = 40) -> list[np.ndarray]:
+    """Return rms of h_0 … h_{L-1} and z_L, and of the gradients at h_0 and z_1 … z_L, by `initnotes.theory.profile`."""
+    own = {"forward": [sigma_w**2] * depth, "biases": sigma_b**2}
+    signal, gradient = ini.theory.profile(1.0, activation, **own)
+    hidden = [ini.theory.second_moment(q, activation) for q in signal[:-1]]
+    return [np.sqrt([1.0, *hidden, signal[-1]]), np.sqrt([sigma_w**2 * gradient[0], *gradient])]
+
+
 @pytest.mark.parametrize("activation", widgets.ACTIVATIONS)
 @pytest.mark.parametrize(("sigma_w", "sigma_b"), [(0.0, 0.5), (1.0, 0.0), (1.5, 0.3), (4.0, 2.0)])
-def test_theory_line(lab_module: Callable[..., Any], activation: str, sigma_w: float, sigma_b: float) -> None:
+def test_theory_line_is_the_profile(
+    lab_module: Callable[..., Any], activation: str, sigma_w: float, sigma_b: float
+) -> None:
+    """JavaScript and Python compute the size of signal and gradient layer by layer; they must not drift apart."""
     given = {"scheme": "free", "activation": activation, "depth": 40, "sigmaW": sigma_w, "sigmaB": sigma_b}
     line = lab_module("(m, a) => m.theory(m.sane(a))", given)
-    names = {"activation": activation, "depth": 40, "sigma_w": sigma_w, "sigma_b": sigma_b}
-    predicted = widgets.mean_field(widgets.Settings(**names))
-    assert predicted is not None
-    found = np.array([line["forward"], line["backward"]], dtype=np.float64)
-    np.testing.assert_allclose(found, predicted, rtol=1e-4)
+    found = [np.array(line[way], dtype=np.float64) for way in ("forward", "backward")]
+    wanted = profiled(activation, sigma_w, sigma_b)
+    for own, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(own, theirs, rtol=1e-4)
+    settings = widgets.Settings(activation=activation, depth=40, sigma_w=sigma_w, sigma_b=sigma_b)
+    for own, theirs in zip(widgets.mean_field(settings) or (), wanted, strict=True):
+        np.testing.assert_allclose(own, theirs, rtol=1e-9)
+
+
+def test_another_profile_would_be_seen(lab_module: Callable[..., Any]) -> None:
+    given = {"scheme": "free", "activation": "tanh", "depth": 40, "sigmaW": 1.5, "sigmaB": 0.3}
+    line = lab_module("(m, a) => m.theory(m.sane(a))", given)
+    for wrong in (("tanh", 1.5, 0.0), ("tanh", 1.501, 0.3), ("sigmoid", 1.5, 0.3)):
+        forward, backward = profiled(*wrong)
+        assert np.abs(np.array(line["forward"]) / forward - 1).max() > 2e-4
+        assert np.abs(np.array(line["backward"]) / backward - 1).max() > 2e-4
 
 
 def test_theory_line_is_the_books(lab_module: Callable[..., Any]) -> None:
@@ -252,10 +276,10 @@ def test_theory_line_is_the_books(lab_module: Callable[..., Any]) -> None:
     first = ini.theory.variance_map(1.0, "linear", sigma_w=1.5, sigma_b=0.3)
     second = ini.theory.variance_map(first, "tanh", sigma_w=1.5, sigma_b=0.3)
     slope = [ini.theory.derivative_second_moment(q, "tanh") for q in (first, second)]
-    q = [ini.theory.second_moment(one, "tanh") for one in (first, second)]
+    q = [ini.theory.second_moment(before, "tanh") for before in (first, second)]
     last = ini.theory.variance_map(second, "tanh", sigma_w=1.5, sigma_b=0.3)
     np.testing.assert_allclose(predicted[0] ** 2, [1.0, *q, last])
-    chi = [1.5**2 * one for one in slope]
+    chi = [1.5**2 * square for square in slope]
     np.testing.assert_allclose(predicted[1] ** 2, [1.5**2 * chi[0] * chi[1], chi[0] * chi[1], chi[1], 1.0])
     assert lab_module("(m) => m.theory(m.sane({scheme: 'constant'}))") is None
 
@@ -319,8 +343,8 @@ def test_weights_have_the_schemes_variance(lab_module: Callable[..., Any], schem
     weights = np.array(taken["weights"])
     std = (widgets.SCHEMES[scheme] or ini.Scheme(scale=1.3**2)).std((128, 128))
     if scheme.startswith("orthogonal"):
-        for one in weights.reshape(4, 128, 128):
-            np.testing.assert_allclose(one @ one.T, 128 * std**2 * np.eye(128), atol=1e-5)
+        for weight in weights.reshape(4, 128, 128):
+            np.testing.assert_allclose(weight @ weight.T, 128 * std**2 * np.eye(128), atol=1e-5)
         return
     law = LAWS["uniform" if "uniform" in scheme else "truncated_normal" if "truncated" in scheme else "normal"]
     assert min(fits(weights.ravel() / std, law)) > LOW_P
@@ -350,8 +374,8 @@ def test_orthogonal_matrices_are_uniform(lab_module: Callable[..., Any]) -> None
 
 def test_module_and_package_name_the_same(lab_module: Callable[..., Any]) -> None:
     names = "m => [m.SCHEMES, m.ACTIVATIONS, m.PRESETS].map(o => Object.keys(o))"
-    assert [sorted(one) for one in lab_module(names)] == [
-        sorted(one) for one in (widgets.SCHEMES, widgets.ACTIVATIONS, widgets.PRESETS)
+    assert [sorted(found) for found in lab_module(names)] == [
+        sorted(own) for own in (widgets.SCHEMES, widgets.ACTIVATIONS, widgets.PRESETS)
     ]
     colors = lab_module("m => Object.fromEntries(Object.entries(m.SCHEMES).map(([k, s]) => [k, [s.light, s.dark]]))")
     assert {name: tuple(pair) for name, pair in colors.items()} == widgets.COLORS
@@ -361,7 +385,7 @@ def test_module_and_package_name_the_same(lab_module: Callable[..., Any]) -> Non
     np.testing.assert_allclose(sigmas, own, rtol=1e-9)
     tops = lab_module("m => Object.keys(m.ACTIVATIONS).map(name => [name, m.topSigmaW(name)])")
     assert all(widgets.top_sigma_w(name) == top for name, top in tops)
-    assert lab_module("m => [m.FACTOR, m.SATURATED, m.BATCH]") == [widgets.FACTOR, widgets.SATURATED, widgets.BATCH]
+    assert lab_module("m => [m.FACTOR, m.SATURATED, m.BATCH]") == [starts.FACTOR, starts.SATURATED, starts.BATCH]
 
 
 def test_module_is_small_and_stands_alone() -> None:
@@ -636,14 +660,14 @@ def test_targets_are_large_enough(show: Callable[..., Page], width: int) -> None
 
 def luminance(color: str) -> float:
     """Return the relative luminance of an ``rgb(…)`` color, as WCAG defines it."""
-    channels = np.array([float(one) for one in re.findall(r"[\d.]+", color)[:3]]) / 255
+    channels = np.array([float(channel) for channel in re.findall(r"[\d.]+", color)[:3]]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(color: str, other: str) -> float:
     """Return the contrast of two colors."""
-    light, dark = sorted([luminance(one), luminance(other)], reverse=True)
+    light, dark = sorted([luminance(color), luminance(other)], reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -667,8 +691,8 @@ def test_contrast(show: Callable[..., Page], theme: str) -> None:
         assert word(page) == VERDICTS[preset]
         c = page.evaluate(COLORS_OF)
         assert (luminance(c["paper"]) < 0.1) == (theme == "dark")
-        for one, other in [("word", "box"), ("why", "box"), ("label", "paper"), ("soft", "paper"), ("tick", "paper")]:
-            assert contrast(c[one], c[other]) >= 4.5, (preset, one, c)
+        for line, other in [("word", "box"), ("why", "box"), ("label", "paper"), ("soft", "paper"), ("tick", "paper")]:
+            assert contrast(c[line], c[other]) >= 4.5, (preset, line, c)
         assert contrast(c["pressed"], c["button"]) >= 4.5
         assert contrast(c["line"], c["paper"]) >= 3
 

@@ -366,7 +366,8 @@ BAD_ARGUMENTS = [
     ({"replicas": 0}, ValueError, "replicas must be at least 1, got 0"),
     ({"replicas": 2.0}, TypeError, "replicas must be an integer"),
     ({"dtype": "float16"}, ValueError, "unknown dtype 'float16'"),
-    ({"dtype": torch.float64}, TypeError, "dtype must be a string"),
+    ({"dtype": torch.float16}, ValueError, "unknown dtype 'float16'"),
+    ({"dtype": int}, ValueError, "unknown dtype 'int64'"),
     ({"product": None}, TypeError, "product must be a function of two tensors, got None"),
     ({"device": "nowhere"}, ValueError, "device must be one that torch can use here, such as 'cpu', got 'nowhere': "),
     ({"device": "cuda:99"}, ValueError, "got 'cuda:99': "),
@@ -428,8 +429,13 @@ def test_bad_factors(a, b, error, message):
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
-        (np.zeros((5, 4)), TypeError, "inputs must be a floating-point tensor, got ndarray"),
-        (torch.zeros(5, 4, dtype=torch.int64), TypeError, "got torch.int64"),
+        (None, TypeError, "inputs must be an array of real numbers, got NoneType"),
+        (
+            torch.zeros(5, 4, dtype=torch.int64),
+            TypeError,
+            "inputs must be floating-point numbers, got torch.int64; pass",
+        ),
+        (np.zeros((5, 4), int), TypeError, "got torch.int64; pass np.asarray(inputs, dtype=float)"),
         (torch.zeros(5, 3), ValueError, "inputs must have shape (batch, 4) or (3, batch, 4), got (5, 3)"),
         (torch.zeros(4), ValueError, "got (4,)"),
         (torch.tensor(1.0), ValueError, "got ()"),

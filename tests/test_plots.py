@@ -12,8 +12,9 @@ import pytest
 import torch
 from matplotlib import colors
 from nbclient import NotebookClient
+from scipy import stats
 
-from initnotes import plots, schemes
+from initnotes import networks, plots, schemes
 
 SEED = 20260106
 
@@ -181,8 +182,8 @@ def luminance(color):
     return np.dot(channels, [0.2126, 0.7152, 0.0722])
 
 
-def contrast(one, other):
-    dark, light = sorted((luminance(one), luminance(other)))
+def contrast(ink, paper):
+    dark, light = sorted((luminance(ink), luminance(paper)))
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -304,3 +305,260 @@ def test_bad_unit_images(units, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         plots.unit_images(axes, units, **options)
     assert not any(ax.images for ax in axes)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Several arms against theory, in one call
+
+X = np.arange(1, 21)
+
+
+def arms(*labels):
+    return {label: replicas() + at for at, label in enumerate(labels)}
+
+
+def dashed(ax):
+    """The lines of theory: black, dashed, above the measurements."""
+    found = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert all(colors.same_color(line.get_color(), "black") for line in found)
+    assert all(line.get_zorder() > 3 for line in found)
+    return found
+
+
+def solid(ax):
+    return [line for line in ax.lines if line.get_linestyle() != "--"]
+
+
+def words(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_compare_draws_bands_and_theory():
+    measured = arms("He", "xavier_uniform", "zeros", "mine")
+    figure = plots.compare(X, measured, theory={"He": 2 / X, "zeros": X}, xlabel="layer", ylim=(1e-3, 30), log="y")
+    (ax,) = figure.axes
+    assert [line.get_color() for line in solid(ax)][:3] == [
+        plots.color(n) for n in ("he_normal", "xavier_normal", "zeros")
+    ]
+    for line, samples in zip(solid(ax), measured.values(), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), np.quantile(samples, 0.5, axis=0, method="inverted_cdf"))
+    assert len(ax.collections) == 4
+    first, second = dashed(ax)
+    np.testing.assert_array_equal(first.get_ydata(), 2 / X)
+    np.testing.assert_array_equal(second.get_ydata(), X)
+    assert words(ax) == ["He", "xavier_uniform", "zeros", "mine", "theory"]
+    assert (ax.get_xlabel(), ax.get_ylim(), ax.get_xscale(), ax.get_yscale()) == ("layer", (1e-3, 30), "linear", "log")
+    assert plt.get_fignums() == []  # a value, not an open figure
+
+
+@pytest.mark.parametrize(
+    ("label", "scheme"),
+    [
+        ("He", "he_normal"),
+        ("he_uniform", "he_normal"),
+        ("Kaiming", "he_normal"),
+        ("Xavier, 1/n", "xavier_normal"),
+        ("glorot_uniform", "xavier_normal"),
+        ("LeCun", "lecun_normal"),
+        ("orthogonal, gain 2", "orthogonal"),
+        ("small random", "small_random"),
+        ("small_random", "small_random"),
+        ("constant", "constant"),
+        ("zeros", "zeros"),
+    ],
+)
+def test_a_schemes_label_has_its_color(label, scheme):
+    ax = plots.compare(X, arms(label, "other")).axes[0]
+    assert ax.lines[0].get_color() == plots.color(scheme)
+
+
+@pytest.mark.parametrize("label", ["heuristic", "Hessian", "width 16", "hello", "small batches", 3, 0.1])
+def test_other_labels_have_shades(label):
+    ax = plots.compare(X, arms(label, "other")).axes[0]
+    assert [colors.same_color(line.get_color(), shade) for line, shade in zip(ax.lines, plots.shades(2), strict=True)]
+    assert ax.lines[0].get_label() == str(label)
+
+
+def test_colors_may_be_given():
+    given = {"BatchNorm": "xavier_normal", "none": "#123456"}
+    ax = plots.compare(X, arms("none", "BatchNorm", "rest"), colors=given).axes[0]
+    none, norm, rest = (line.get_color() for line in ax.lines)
+    assert (none, norm) == ("#123456", plots.color("xavier_normal"))
+    assert colors.same_color(rest, plots.shades(1)[0])
+
+
+def test_arms_of_one_color_differ_in_stroke_and_none_looks_like_theory():
+    ax = plots.compare(X, arms("Xavier normal", "Xavier uniform", "Xavier, small", "He")).axes[0]
+    strokes = [line.get_linestyle() for line in ax.lines]
+    assert len(set(strokes[:3])) == 3
+    assert strokes[3] == "-"
+    assert "--" not in strokes
+
+
+def test_theory_may_be_a_line_a_number_or_a_pair():
+    fine = np.linspace(1, 20, 99)
+    for given, x, y in ((1 / X, X, 1 / X), (2.5, [1, 20], [2.5, 2.5]), ((fine, fine**2), fine, fine**2)):
+        (ax,) = plots.compare(X, arms("He"), theory=given).axes
+        (line,) = dashed(ax)
+        np.testing.assert_array_equal(line.get_xdata(), x)
+        np.testing.assert_array_equal(line.get_ydata(), y)
+        assert words(ax) == ["He", "theory"]
+    (ax,) = plots.compare(X, arms("He"), theory={"He": X, "ln 10": 2.3, "limit": (fine, fine)}).axes
+    assert words(ax) == ["He", "theory", "ln 10", "limit"]
+    assert len(dashed(ax)) == 3
+
+
+def test_a_mapping_of_mappings_makes_panels():
+    measured = {"shallow": arms("He", "a"), "deep": arms("a", "b")}
+    theory = {"shallow": {"He": X}, "deep": {"a": 2 * X, "ln 10": 2.3}}
+    left, right = plots.compare(X, measured, theory=theory, ylabel="loss", xlabel="step", level=1.0).axes
+    assert [ax.get_title() for ax in (left, right)] == ["shallow", "deep"]
+    assert (left.get_ylabel(), right.get_ylabel(), right.get_xlabel()) == ("loss", "", "step")
+    assert [len(dashed(ax)) for ax in (left, right)] == [1, 2]
+    assert words(left) == ["He", "a", "theory"]
+    assert words(right) == ["a", "b", "theory", "ln 10"]  # the left one does not say b
+    same = [next(line for line in ax.lines if line.get_label() == "a") for ax in (left, right)]
+    assert colors.same_color(*(line.get_color() for line in same))
+    assert [ax.lines[0].get_ydata()[0] for ax in (left, right)] == [1.0, 1.0]
+    shared = plots.compare(X, measured, theory=1.5).axes
+    assert [len(dashed(ax)) for ax in shared] == [1, 1]
+    once = plots.compare(X, {"shallow": arms("a"), "deep": arms("a")}).axes
+    assert [ax.get_legend() is None for ax in once] == [False, True]
+
+
+def test_arms_may_have_an_x_of_their_own():
+    x = {"a": X, "b": np.arange(5)}
+    (ax,) = plots.compare(x, {"a": replicas(), "b": replicas(steps=5)}, theory={"b": np.ones(5), "ends": 2}).axes
+    assert [len(line.get_xdata()) for line in ax.lines] == [20, 5, 5, 2]
+    assert dashed(ax)[1].get_xdata().tolist() == [0, 20]
+
+
+def test_curves_share_axes_with_others(ax):
+    plots.curves(ax, X, arms("He", "b"), theory={"He": X}, colors={"b": "zeros"})
+    assert [line.get_label() for line in ax.lines] == ["He", "b", "theory"]
+    assert ax.lines[1].get_color() == plots.color("zeros")
+    assert ax.get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("measured", "options", "message"),
+    [
+        ({}, {}, "measured must be a mapping"),
+        (np.zeros((3, 20)), {}, "measured must be a mapping"),
+        ({"He": np.zeros(20)}, {}, "samples of 'He' must have shape (replicas, 20), got (20,)"),
+        ({"He": np.zeros((3, 19))}, {}, "samples of 'He' must have shape (replicas, 20), got (3, 19)"),
+        ({"He": np.zeros((0, 20))}, {}, "samples of 'He' must have shape (replicas, 20), got (0, 20)"),
+        ({"He": np.full((3, 20), np.nan)}, {}, "samples of 'He' must not hold NaN"),
+        ({"He": np.zeros((3, 20))}, {"theory": np.zeros(19)}, "theory of None must have shape (20,), got (19,)"),
+        ({"He": np.zeros((3, 20))}, {"theory": {"x": np.zeros(3)}}, "theory of 'x' must have shape (20,), got (3,)"),
+        (
+            {"He": np.zeros((3, 20))},
+            {"colors": {"Hee": "zeros"}},
+            "must be for some of the arms ['He'], got ['Hee']",
+        ),
+        ({"He": np.zeros((3, 20))}, {"log": "z"}, "unknown log 'z'"),
+    ],
+)
+def test_a_bad_comparison_draws_nothing(measured, options, message, ax):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        plots.compare(X, measured, **options)
+    assert len(plt.get_fignums()) == 1  # that of the fixture
+    if "log" not in options and len(measured):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            plots.curves(ax, X, measured, **options)
+    assert not ax.lines
+
+
+def test_a_cell_shows_a_comparison_once(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    start = "import initnotes as ini\nx, measured = [0, 1], {'He': [[0, 1], [1, 2]]}"
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in (start, "ini.plots.compare(x, measured, theory=1.0)")]
+    )
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    pictures = [output for output in notebook.cells[1].outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == len(notebook.cells[1].outputs) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Histograms, layer by layer
+
+
+def drawn(ax):
+    """The middle line of a panel's histogram and its area."""
+    line = ax.lines[0]
+    x, y = line.get_xdata(), line.get_ydata()
+    return x, y, y.sum() * (x[1] - x[0])
+
+
+@pytest.fixture(params=[("tanh", "xavier_normal"), ("relu", "he_normal")], ids=lambda case: case[0])
+def deep(request):
+    activation, scheme = request.param
+    rng = np.random.default_rng(SEED)
+    net = networks.Ensemble([40] * 9, activation, scheme, rng=rng, replicas=6)
+    return net, torch.from_numpy(rng.standard_normal((50, 40))), torch.from_numpy(rng.standard_normal((50, 40)))
+
+
+def test_histograms_of_a_network_are_its_signals_and_gradients(deep):
+    net, x, top = deep
+    figure = plots.histograms(net, x, loss=lambda z: (z * top).sum((1, 2)), color="he_normal")
+    grid = np.reshape(figure.axes, (2, -1))
+    assert [ax.get_title() for ax in grid[0]] == [f"layer {layer}" for layer in (1, 3, 4, 5, 7)]
+    assert [ax.get_ylabel() for ax in grid[:, 0]] == ["activations", "gradients"]
+    signals = net.forward(x)
+    deltas = net.backward(signals, top.expand(6, -1, -1)).pre_activations
+    for row, tensors in zip(grid, (signals.activations[1:], deltas[:-1]), strict=True):
+        limits = {ax.lines[0].get_xdata()[-1] for ax in row}
+        assert len(limits) == 1  # so that sizes can be compared
+        for ax, layer in zip(row, (1, 3, 4, 5, 7), strict=True):
+            values = tensors[layer - 1].numpy()
+            assert drawn(ax)[2] == pytest.approx(np.mean(values != 0), abs=0.1)
+            assert f"std {values.std():.2g}" in ax.texts[0].get_text()
+            assert ("are 0" in ax.texts[0].get_text()) == (net.activation.name == "relu")
+            assert ax.lines[0].get_color() == plots.color("he_normal")
+            assert len(ax.collections) == 1
+    assert plt.get_fignums() == []
+
+
+def test_without_a_loss_there_are_activations_only(deep):
+    net, x, _ = deep
+    figure = plots.histograms(net, x.numpy(), layers=[1, 7])
+    assert [(ax.get_title(), ax.get_ylabel()) for ax in figure.axes] == [("layer 1", "activations"), ("layer 7", "")]
+
+
+def test_histograms_of_arrays_with_theory():
+    rng = np.random.default_rng(SEED)
+    values = {"z": {1: rng.standard_normal((8, 100_000)), 3: 0.1 * rng.standard_normal((8, 100_000))}}
+    density = {1: stats.norm().pdf, 3: stats.norm(scale=0.1).pdf}
+    wide, narrow = plots.histograms(values, theory={"z": density}, shared=False).axes
+    for ax, layer in ((wide, 1), (narrow, 3)):
+        x, y, area = drawn(ax)
+        assert area == pytest.approx(1, abs=0.03)  # medians of bins need not add up to 1
+        np.testing.assert_allclose(y, density[layer](x), atol=0.05 * density[layer](0))
+        assert np.abs(y - density[4 - layer](x)).max() > 0.3 * y.max()  # the other layer's law would be seen
+        assert len(dashed(ax)) == 1
+    assert narrow.lines[0].get_xdata()[-1] < wide.lines[0].get_xdata()[-1] / 5
+
+
+def test_what_is_zero_is_said_and_not_drawn():
+    (ax,) = plots.histograms({"h": {1: np.zeros((3, 10))}}).axes
+    assert not ax.lines[0].get_ydata().any()
+    assert "100% are 0" in ax.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        ([np.zeros(3)], {}, TypeError, "source must be an Ensemble or map rows to layers"),
+        ({"h": [np.zeros(3)]}, {}, TypeError, "source must be an Ensemble or map rows to layers"),
+        ({"h": {1: np.zeros(3)}}, {"layers": [2]}, ValueError, "layers must be some of [1], got [2]"),
+        ({"h": {1: np.zeros(3)}}, {"layers": []}, ValueError, "layers must be some of [1], got []"),
+        ({"h": {1: [np.nan, 1]}}, {}, ValueError, "h of layer 1 must be finite"),
+        ({"h": {1: np.zeros((3, 0))}}, {}, ValueError, "h of layer 1 must be finite, one number or more"),
+        ({"h": {1: np.zeros(3)}}, {"bins": 1}, ValueError, "bins must be at least 2"),
+    ],
+)
+def test_bad_histograms_draw_nothing(source, options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        plots.histograms(source, **options)
+    assert plt.get_fignums() == []

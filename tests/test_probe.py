@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import initnotes as ini
-from initnotes.examine import measure, pictures
-from initnotes.examine.measure import Probe, probe
+from initnotes import theory
+from initnotes.examine import Probe, moments, pictures, probe, statistics
 from initnotes.networks import Ensemble, distinct_units
 
 SEED = 20260119
@@ -105,7 +105,7 @@ def test_an_ensemble_against_sequential_replica_by_replica(activation):
     seen = probe(net, x, loss=losses)
     for replica in range(net.replicas):
         one = probe(sequential(net, replica), x, loss=loss)
-        for name in measure._STATISTICS:
+        for name in statistics.STATISTICS:
             np.testing.assert_allclose(getattr(seen, name)[replica], getattr(one, name)[0], rtol=1e-10, atol=1e-14)
     assert (seen.distinct_units[:, :-1] == distinct_units(net)).all()
 
@@ -157,7 +157,7 @@ def test_large_values_keep_a_second_moment_and_infinite_ones_are_inf(dtype):
 def test_moments_are_exact_at_any_offset_and_size(dtype, rtol, inputs, mean, size):
     """Against NumPy's two passes in longdouble; equal numbers have no deviation at all."""
     x = (mean + size * data(2, inputs, 10)).to(dtype)
-    found = measure._moments(measure._joined([measure._measured(measure._sums, x)] * 2))
+    found = moments.moments(moments.joined([moments.measured(moments.sums, x)] * 2))
     exact = x.numpy().reshape(2, -1).astype(np.longdouble)
     expected = [exact.mean(1), exact.std(1), (exact**2).mean(1)]
     for at in range(2):
@@ -211,27 +211,33 @@ def test_theory_is_what_is_measured(activation, scheme):
 
 
 def test_theory_of_another_variance_would_fail(monkeypatch):
-    right = measure.MeanField.second_moments
-    monkeypatch.setattr(measure.MeanField, "second_moments", lambda self: 1.3 * right(self))
+    def wrong(inputs, activation, **options):
+        found = right(inputs, activation, **options)
+        return found._replace(signal=1.3 * found.signal)
+
+    right = theory.profile
+    monkeypatch.setattr(theory, "profile", wrong)
     assert (deviations(*CASES[0])[0] > 1).all()
 
 
-def slope_not_squared(activation, q):
+def slope_not_squared(q, activation):
     """Return E φ′ instead of E φ′²."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     return activation.derivative(np.sqrt(q)[:, None] * nodes) @ weights / weights.sum()
 
 
 def test_gradient_theory_with_the_slope_not_squared_would_fail(monkeypatch):
-    monkeypatch.setattr(measure.theory, "derivative_second_moment", slope_not_squared)
+    monkeypatch.setattr(theory.maps, "derivative_second_moment", slope_not_squared)
     assert (deviations(*CASES[0])[1, :-1] > 1).all()
 
 
 @pytest.mark.parametrize(("activation", "scheme"), CASES)
 def test_gradient_theory_with_fan_in_for_fan_out_would_fail(monkeypatch, activation, scheme):
-    right = measure.MeanField.gradient_moments
-    swapped = np.array(WIDE[1:])[:, None] / WIDE[-1]  # Π fan_in / fan_out of the layers above
-    monkeypatch.setattr(measure.MeanField, "gradient_moments", lambda self: swapped * right(self))
+    def wrong(inputs, activation, **options):
+        return right(inputs, activation, **options | {"backward": options["forward"]})
+
+    right = theory.profile
+    monkeypatch.setattr(theory, "profile", wrong)
     assert (deviations(activation, scheme)[1, :-1] > 1).all()
 
 
@@ -272,7 +278,7 @@ def test_a_convolution_followed_through_normalization_pooling_and_flattening():
     model[1].bias.data[2] = -100.0
     seen = probe(model, data(5, 3, 8, 8, dtype=torch.float32), loss=loss)
     assert seen.kinds == ("Conv2d", "Linear")
-    assert seen.activations == ("ReLU", None)
+    assert seen.activations == ("relu", None)
     assert seen.dead[0, 0] == 1 / 8
     assert seen.widths.tolist() == [8, 4]
     assert np.isfinite(seen.activation_gradient_std[0, 0])
@@ -284,7 +290,7 @@ def test_an_activation_belongs_to_the_layer_whose_output_it_gets():
         return self.tanh(a) + self.relu(b)
 
     model = Own(forward, a=nn.Linear(3, 4), b=nn.Linear(3, 4), relu=nn.ReLU(), tanh=nn.Tanh())
-    assert probe(model, data(2, 3, dtype=torch.float32)).activations == ("Tanh", "ReLU")
+    assert probe(model, data(2, 3, dtype=torch.float32)).activations == ("tanh", "relu")
 
 
 def test_a_shared_module_is_an_entry_for_each_call():
@@ -293,7 +299,7 @@ def test_a_shared_module_is_an_entry_for_each_call():
     assert seen.names == ("0", "0 (call 2)")
     assert seen.weight_gradient_std[0, 0] == seen.weight_gradient_std[0, 1] > 0
     assert seen.gradient_std[0, 0] != seen.gradient_std[0, 1]
-    assert seen.activations == ("Tanh", None)
+    assert seen.activations == ("tanh", None)
 
 
 @pytest.mark.parametrize("inplace", [nn.ReLU, nn.ELU, nn.LeakyReLU, nn.SiLU, nn.Hardtanh])
@@ -304,7 +310,7 @@ def test_in_place_activations_measure_the_same(inplace):
         for at in (1, 3):
             model[at] = inplace(inplace=flag)
         seen.append(probe(model, x, loss=loss))
-    for name in measure._STATISTICS:
+    for name in statistics.STATISTICS:
         np.testing.assert_array_equal(getattr(seen[0], name), getattr(seen[1], name))
 
 
@@ -506,9 +512,14 @@ ONES = torch.ones(5, 3)
             "weights of torch.float32, got torch.float64; pass inputs.to(torch.float32)",
         ),
         (ensemble(), torch.ones(5, 5, dtype=torch.int64), None, TypeError, "inputs must be a floating-point tensor"),
-        (LINEAR, ONES.numpy(), None, TypeError, "inputs must be a torch.Tensor, got ndarray; use torch.as_tensor(x)"),
-        (LINEAR, [[1.0]], None, TypeError, "inputs must be a torch.Tensor, got list"),
-        (LINEAR, torch.ones(0, 3), None, ValueError, "inputs must not be empty, got shape (0, 3)"),
+        (
+            LINEAR,
+            [[1.0]],
+            None,
+            TypeError,
+            "batch must hold at least one tensor or array, got list; use torch.as_tensor(x)",
+        ),
+        (LINEAR, torch.ones(0, 3), None, ValueError, "batch must not be empty, got shape (0, 3)"),
         (nn.ReLU(), ONES, None, ValueError, "ReLU has no parameters; pass a model with"),
         (nn.BatchNorm1d(3), ONES, None, ValueError, "BatchNorm1d called no layer with weights"),
         (nn.LazyLinear(3), ONES, None, ValueError, "LazyLinear has lazy parameters without a shape; call it once"),
@@ -567,8 +578,8 @@ def test_the_html_table_is_accessible_and_escaped():
     module = type("A<b>", (nn.Linear,), {})(3, 2)
     page = probe(nn.Sequential(module), ONES)._repr_html_()
     assert "<caption>1 layer</caption>" in page
-    assert page.count('<th scope="col">') == 15
-    assert '<th scope="row">0</th>' in page
+    assert page.count("<th scope='col'>") == 15
+    assert "<th scope='row'>0</th>" in page
     assert "A&lt;b&gt;" in page
 
 

@@ -320,6 +320,15 @@ def test_solutions_are_folded_and_predictions_answered(built_site: Path) -> None
         assert "exercise-content" not in page, stem
 
 
+def test_folded_cells_say_what_is_in_them(built_site: Path) -> None:
+    for path in notebooks.chapters():
+        page = (built_site / "book" / f"{path.stem}.html").read_text(encoding="utf-8")
+        folded = notebooks.code_cells(notebooks.load(path), tag="hide-input")
+        label = r'<details class="fold of-cell[^>]*><summary><span>Code, (\d+) lines?</span></summary>'
+        assert [int(count) for count in re.findall(label, page)] == [len(cell.source.splitlines()) for cell in folded]
+        assert "Toggle hidden content" not in page
+
+
 # ------------------------------------------------------------------------------------------------------- small pages
 
 WIDE = """() => {

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import initnotes as ini
-from initnotes import schemes
+from initnotes import draws, schemes
 from initnotes.schemes import NAMES, Initializer, Scheme, fans, scheme
 
 ALPHA = 1e-4  # false-failure rate of one test function
@@ -582,6 +582,25 @@ def test_scheme_finds_each_name(name):
     assert scheme(found) is found
 
 
+@pytest.mark.parametrize("end", ["", "_"])
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("glorot_normal", "xavier_normal"),
+        ("glorot_uniform", "xavier_uniform"),
+        ("kaiming_normal", "he_normal"),
+        ("kaiming_uniform", "he_uniform"),
+        ("xavier_uniform", "xavier_uniform"),
+        ("orthogonal", "orthogonal"),
+        ("zeros", "zeros"),
+    ],
+)
+def test_names_that_people_type(theirs, ours, end):
+    assert scheme(theirs + end) == scheme(ours)
+    assert scheme(theirs + end).name == ours
+    assert scheme(getattr(ini, theirs)) == scheme(ours) if theirs != "orthogonal" else True
+
+
 def test_names_of_other_parameters():
     assert ini.constant(0.5).name == "constant"
     assert ini.small_random(0.5).name == "small_random"
@@ -611,6 +630,173 @@ def test_importing_the_room_loads_neither_scipy_nor_torch():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# In float32, and in place
+
+EVERY_KIND = [
+    *(Scheme(scale=1, mode="fan_in", distribution=distribution) for distribution in DISTRIBUTIONS),
+    ini.zeros,
+    ini.small_random(),
+    ini.orthogonal(),
+]
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_float32_draws_have_the_same_laws(distribution):
+    """False-failure rate ALPHA over the 3 cases."""
+    initializer = Scheme(scale=1.7, mode="fan_in", distribution=distribution)
+    weights = initializer.sample(CONV, rng(), replicas=REPLICAS, dtype="float32")
+    assert weights.dtype == np.float32
+    assert_passes(weights / mode_std(1.7, "fan_in", CONV), UNIT_LAWS[distribution], share=1 / 3)
+    assert np.abs(weights).max() <= initializer.bound(CONV) * (1 + 2e-7)
+
+
+def p_pairs(u):
+    """Squared radius and angle of the pairs that are made together: exponential, and uniform."""
+    x, y = np.split(u.astype(np.float64), 2)
+    radius = stats.kstest(x**2 + y**2, stats.expon(scale=2).cdf).pvalue
+    angle = stats.kstest(np.arctan2(y, x), stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue
+    return 2 * min(radius, angle)
+
+
+def test_normal_float32_pairs_are_independent():
+    """False-failure rate ALPHA; a pair of one angle's cosine twice is caught, and one whose radius lacks its root."""
+    u = draws.draw("normal", 1.0, rng(), (draws._PART,), "float32")
+    assert p_pairs(u) > ALPHA
+    first, second = np.split(u, 2)
+    radius = np.hypot(first, second)
+    assert p_pairs(np.concatenate((first, first))) < ALPHA
+    assert p_pairs(np.concatenate((first * radius, second * radius))) < ALPHA
+
+
+@given(st.integers(1, 2 * draws._PART + 5), st.sampled_from(DISTRIBUTIONS), seeds)
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+def test_float32_draws_of_any_size(count, distribution, seed):
+    drawn = draws.draw(distribution, 0.5, rng(seed), (count,), "float32")
+    again = draws.draw(distribution, 0.5, rng(seed), (count,), "float32")
+    np.testing.assert_array_equal(drawn, again)
+    assert np.isfinite(drawn).all()
+    assert len(np.unique(drawn)) > 0.9 * count
+    tail = draws.draw(distribution, 1e-30, rng(seed), (count,), "float32")
+    np.testing.assert_allclose(tail, drawn * np.float32(2e-30), rtol=1e-5, atol=1e-37)
+
+
+def test_the_smallest_and_largest_bits_give_finite_numbers():
+    bits = np.array([0, 2**32 - 1, 2**31, 0], dtype=np.uint32)
+    for law in draws._SINGLE.values():
+        out = np.empty(4, np.float32)
+        law(bits, 1.0, out)
+        assert np.isfinite(out).all()
+        assert np.abs(out).max() < 7
+
+
+def targets(dtype):
+    """Return what can be filled: arrays, tensors, parameters, and views of them."""
+    import torch
+
+    kind = getattr(torch, dtype)
+    return {
+        "array": np.zeros((6, 4), dtype),
+        "array, transposed": np.zeros((4, 6), dtype).T,
+        "tensor": torch.zeros(6, 4, dtype=kind),
+        "tensor, transposed": torch.zeros(4, 6, dtype=kind).T,
+        "parameter": torch.nn.Linear(4, 6, dtype=kind).weight,
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize(
+    "initializer",
+    [ini.he_normal, ini.xavier_uniform, ini.constant(0.5), ini.small_random(), ini.orthogonal()],
+    ids=repr,
+)
+def test_fill_writes_what_sample_draws(initializer, dtype):
+    for name, target in targets(dtype).items():
+        generator, expected = rng(), rng()
+        assert initializer.fill_(target, rng=generator) is target, name
+        drawn = initializer.sample((6, 4), expected, dtype="float64" if dtype == "float64" else "float32")
+        found = target if isinstance(target, np.ndarray) else target.detach().numpy()
+        np.testing.assert_array_equal(found, drawn.astype(dtype), err_msg=name)
+        assert generator.bit_generator.state == expected.bit_generator.state
+
+
+def test_fill_in_inference_mode_and_with_true_fans():
+    import torch
+
+    with torch.inference_mode():
+        tensor = torch.zeros(64, 128, 4, 4, dtype=torch.float64)
+    ini.he_normal.fill_(tensor, rng=rng(), true_fans=(512, 1024))
+    np.testing.assert_array_equal(tensor.numpy(), ini.he_normal.sample((64, 128, 4, 4), rng(), true_fans=(512, 1024)))
+    assert ini.he_normal.std((64, 128, 4, 4), true_fans=(512, 1024)) == math.sqrt(2 / 512)
+    assert ini.orthogonal().std((6, 4), true_fans=(1, 1)) == ini.orthogonal().std((6, 4))
+
+
+def unfillable():
+    import torch
+
+    read_only = np.zeros((3, 4))
+    read_only.flags.writeable = False
+    return {
+        "list": ([[0.0]], TypeError, "tensor must be a torch.Tensor or numpy.ndarray, got list"),
+        "vector": (np.zeros(3), ValueError, "give a weight's shape, and fill a bias with a number"),
+        "bias": (torch.zeros(3), ValueError, "which has no fans"),
+        "empty": (torch.zeros(0, 3), ValueError, "shape[0] must be at least 1"),
+        "integers": (np.zeros((3, 4), int), ValueError, "tensor must be of a floating-point dtype, got int64"),
+        "complex": (torch.zeros(3, 4, dtype=torch.complex64), ValueError, "got torch.complex64"),
+        "read-only": (read_only, ValueError, "tensor is read-only"),
+        "meta": (torch.zeros(3, 4, device="meta"), ValueError, "tensor is on the meta device"),
+        "expanded": (torch.zeros(1, 4).expand(3, 4), ValueError, "tensor has entries that share memory"),
+        "strided": (np.lib.stride_tricks.as_strided(np.zeros(4), (3, 4), (0, 8)), ValueError, "share memory"),
+    }
+
+
+@pytest.mark.parametrize("name", unfillable())
+def test_what_cannot_be_filled_is_not_touched(name):
+    target, error, message = unfillable()[name]
+    generator = rng()
+    before = generator.bit_generator.state
+    for initializer in EVERY_KIND:
+        with pytest.raises(error, match=re.escape(message)):
+            initializer.fill_(target, rng=generator)
+    assert generator.bit_generator.state == before
+    if hasattr(target, "sum") and name != "meta":
+        assert not target.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_values_beyond_the_dtype_are_not_written(dtype):
+    target, generator = np.zeros((3, 4), dtype), rng()
+    before = generator.bit_generator.state
+    for initializer in (ini.constant(1e39), ini.small_random(1e39), ini.orthogonal(1e39)):
+        with pytest.raises(ValueError, match=f"tensor would get the value .* of its {dtype}"):
+            initializer.fill_(target, rng=generator)
+    assert not target.any()
+    assert generator.bit_generator.state == before
+
+
+@pytest.mark.parametrize("bad", [0, None, np.random.RandomState(0)], ids=lambda bad: type(bad).__name__)
+def test_fill_needs_a_generator(bad):
+    target = np.zeros((3, 4))
+    with pytest.raises(TypeError, match=r"pass rng=np.random.default_rng"):
+        ini.he_normal.fill_(target, rng=bad)
+    assert not target.any()
+
+
+@pytest.mark.parametrize("bad", [(0, 3), (3, -1), (math.nan, 3), ("3", 3)])
+def test_bad_true_fans(bad):
+    with pytest.raises((TypeError, ValueError), match=r"fan_(in|out) must be"):
+        ini.he_normal.std((3, 4), true_fans=bad)
+
+
+@pytest.mark.parametrize("bad", ["float16", "flaot32", None, int])
+def test_bad_dtypes_of_a_sample(bad):
+    generator = rng()
+    before = generator.bit_generator.state
+    with pytest.raises(ValueError, match="unknown dtype"):
+        ini.he_normal.sample((3, 4), generator, dtype=bad)
+    assert generator.bit_generator.state == before
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Bad input
 
 BAD_SHAPES = [
@@ -630,12 +816,6 @@ BAD_SHAPES = [
     ((0, 4), ValueError, "shape[0] must be at least 1, got 0"),
     ((3, -4), ValueError, "shape[1] must be at least 1, got -4"),
     ((3, 4, 0), ValueError, "shape[2] must be at least 1, got 0"),
-]
-EVERY_KIND = [
-    *(Scheme(scale=1, mode="fan_in", distribution=distribution) for distribution in DISTRIBUTIONS),
-    ini.zeros,
-    ini.small_random(),
-    ini.orthogonal(),
 ]
 
 
@@ -671,7 +851,7 @@ def test_bad_replicas(initializer, replicas, error, message):
 
 @pytest.mark.parametrize("initializer", EVERY_KIND, ids=repr)
 @pytest.mark.parametrize(
-    "bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=lambda one: type(one).__name__
+    "bad", [0, None, np.random, np.random.RandomState(0), np.random.PCG64(0)], ids=lambda bad: type(bad).__name__
 )
 def test_bad_rng(initializer, bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
@@ -705,10 +885,9 @@ def test_bad_parameters(name, bad, error):
         (lambda: Scheme(2.0), TypeError, "positional argument"),
         (lambda: ini.constant(), TypeError, "value"),
         (lambda: scheme("he_norml"), ValueError, "unknown scheme 'he_norml'; did you mean 'he_normal'?"),
-        (lambda: scheme("glorot_uniform"), ValueError, "did you mean 'xavier_uniform'?"),
         (lambda: scheme("Glorot_Normal"), ValueError, "did you mean 'xavier_normal'?"),
-        (lambda: scheme("kaiming_normal"), ValueError, "did you mean 'he_normal'?"),
-        (lambda: scheme("kaiming_uniform_"), ValueError, "did you mean 'he_uniform'?"),
+        (lambda: scheme("KaimingUniform"), ValueError, "did you mean 'he_uniform'?"),
+        (lambda: scheme("constant_"), ValueError, "use ini.constant(value)"),
         (lambda: scheme("HE_NORMAL"), ValueError, "did you mean 'he_normal'?"),
         (lambda: scheme("qqq"), ValueError, "One of: zeros, constant,"),
         (lambda: scheme("constant"), ValueError, "use ini.constant(value)"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from torch import nn
 
+from initnotes import theory
 from initnotes.activations import NAMES, SELU_ALPHA, SELU_LAMBDA, Activation, elu, get, leaky_relu
-from initnotes.theory import maps as theory
 
 SCALES = [0.1, 1.0, 4.0, 20.0]
 ALL_Q = np.array([1e-12, 1e-6, 0.01, 0.3, 1.0, 7.0, 400.0, 1e5, 1e9])
@@ -243,10 +243,10 @@ def test_erf_fixed_point_solves_its_closed_form():
 
 
 def test_superlinear_maps():
-    zero, one = theory.fixed_points(lambda x: x**2, sigma_w=1.0)  # q' = 3q²
-    assert (zero.q, zero.stable, one.stable) == (0.0, True, False)
+    zero, other = theory.fixed_points(lambda x: x**2, sigma_w=1.0)  # q' = 3q²
+    assert (zero.q, zero.stable, other.stable) == (0.0, True, False)
     assert zero.slope == pytest.approx(0.0, abs=1e-9)
-    assert (one.q, one.slope) == (pytest.approx(1 / 3), pytest.approx(2.0))
+    assert (other.q, other.slope) == (pytest.approx(1 / 3), pytest.approx(2.0))
     assert theory.fixed_point(lambda x: x**2, sigma_w=1.0) == theory.chi(lambda x: x**2, sigma_w=1.0) == math.inf
     assert theory.fixed_point(lambda x: x**2, sigma_w=0.5) == 0.0
     assert theory.fixed_points(lambda x: np.exp(np.minimum(x, 300)), sigma_w=9.0) == []
@@ -254,9 +254,9 @@ def test_superlinear_maps():
 
 
 def test_a_jump_at_zero_leaves_zero_at_once():
-    zero, one = theory.fixed_points(np.sign, sigma_w=1.5)
+    zero, other = theory.fixed_points(np.sign, sigma_w=1.5)
     assert zero == (0.0, math.inf, False, False)
-    assert (one.q, one.stable) == (pytest.approx(2.25), True)
+    assert (other.q, other.stable) == (pytest.approx(2.25), True)
 
 
 def test_a_falling_map_is_followed_not_guessed():

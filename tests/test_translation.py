@@ -8,59 +8,54 @@ import numpy as np
 import pytest
 
 import initnotes as ini
-from initnotes.frameworks import measured as frameworks
-from initnotes.frameworks import translation
-from initnotes.frameworks.translation import ENTRIES, LIBRARIES, Constant, Fixed, Scaled, Special, translate
+from initnotes import frameworks
+from initnotes.frameworks import LIBRARIES, REGISTRY, Constant, Fixed, Scaled, Special, translate
+from initnotes.frameworks.libraries import load
 
-NEEDED: dict[str, dict[str, Any]] = {
-    "constant_": {"val": 0.5},
-    "constant": {"value": 0.5},
-    "sparse_": {"sparsity": 0.5},
-    "variance_scaling": {"scale": 1.0, "mode": "fan_geo_avg", "distribution": "normal"},
-    "Scheme": {"scale": 3.0},
-}
+GEOMETRIC = {"scale": 1.0, "mode": "fan_geo_avg", "distribution": "normal"}
 
 
 def public(library: str) -> dict[str, Any]:
     """Return what a library offers, by its own names, without aliases and base classes."""
     module: Any = {
         "torch": lambda: __import__("torch").nn.init,
-        "keras": lambda: frameworks._load("keras").initializers,
-        "jax": lambda: frameworks._load("jax").nn.initializers,
+        "keras": lambda: load("keras").initializers,
+        "jax": lambda: load("jax").nn.initializers,
     }[library]()
-    members = {name: one for name, one in vars(module).items() if callable(one) and not name.startswith("_")}
+    members = {name: found for name, found in vars(module).items() if callable(found) and not name.startswith("_")}
     if library == "torch":
-        return {name: one for name, one in members.items() if name.endswith("_")}
+        return {name: found for name, found in members.items() if name.endswith("_")}
     if library == "keras":
-        return {one.__name__: one for one in members.values() if inspect.isclass(one) and one is not module.Initializer}
-    return {name: one for name, one in members.items() if name != "Initializer"}
+        classes = [found for found in members.values() if inspect.isclass(found) and found is not module.Initializer]
+        return {found.__name__: found for found in classes}
+    return {name: found for name, found in members.items() if name != "Initializer"}
 
 
 @pytest.mark.parametrize("library", LIBRARIES[:3])
 def test_every_name_of_a_library_is_in_the_registry(library: str) -> None:
-    known = {name for one in ENTRIES[library].values() for name in (one.name, *one.aliases)}
+    known = {name for named in REGISTRY[library].values() for name in (named.name, *named.aliases)}
     offered = public(library)
     assert set(offered) - known == set()
-    assert set(ENTRIES[library]) - set(offered) == set()
+    assert set(REGISTRY[library]) - set(offered) == set()
 
 
 @pytest.mark.parametrize("library", LIBRARIES[:3])
 def test_defaults_and_generators_are_those_of_the_signatures(library: str) -> None:
-    for name, entry in ENTRIES[library].items():
+    for name, named in REGISTRY[library].items():
         parameters = inspect.signature(public(library)[name]).parameters
-        for key, value in entry.arguments.items():
+        for key, value in named.arguments.items():
             default = parameters[key].default
             assert (default is inspect.Parameter.empty) == (value is ...), (name, key)
             assert value is ... or default == value, (name, key)
         if library in ("torch", "keras"):
-            assert (entry.source != "") == (entry.source in parameters), name
+            assert (named.source != "") == (named.source in parameters), name
 
 
 def test_the_laws_agree_with_this_books_schemes() -> None:
     shape = (48, 16, 3, 3)
     for name in ("xavier_uniform", "he_normal", "lecun_uniform", "lecun_normal"):
         scheme = ini.scheme(name)
-        says = translation.law(name, "initnotes")
+        says = frameworks.law(name, "initnotes")
         assert isinstance(says, Scaled)
         assert says.fixed(*ini.fans(shape)).moments() == pytest.approx((0.0, scheme.std(shape)))
     wide = ini.Scheme(scale=2.0, mode="fan_avg", distribution="truncated_normal")
@@ -74,7 +69,7 @@ def test_the_laws_agree_with_this_books_schemes() -> None:
     [
         (Fixed(family="uniform", low=0.0, high=1.0), 0.5, 12**-0.5),
         (Fixed(family="normal", mean=1.0, sigma=2.0), 1.0, 2.0),
-        (Fixed(family="truncated_normal", sigma=1.0, low=-2.0, high=2.0), 0.0, translation.KEPT),
+        (Fixed(family="truncated_normal", sigma=1.0, low=-2.0, high=2.0), 0.0, frameworks.KEPT),
     ],
 )
 def test_moments_and_cdf_fit(says: Fixed, mean: float, std: float) -> None:
@@ -148,25 +143,24 @@ def test_what_is_pasted(line: str) -> None:
         (("LSTM", "keras", "torch", {}), "stacks"),
         (("MultiheadAttention", "torch", "jax", {}), "stack of three"),
         (("DepthwiseConv2D", "keras", "initnotes", {}), "true ones"),
-        (("variance_scaling", "jax", "keras", NEEDED["variance_scaling"]), "geometric"),
-        (("variance_scaling", "jax", "initnotes", NEEDED["variance_scaling"]), "geometric"),
+        (("variance_scaling", "jax", "keras", GEOMETRIC), "geometric"),
+        (("variance_scaling", "jax", "initnotes", GEOMETRIC), "geometric"),
     ],
 )
 def test_what_cannot_be_said_is_declined_with_a_reason(asked: tuple[str, str, str, dict[str, Any]], why: str) -> None:
     name, source, target, more = asked
     answer = translate(name, source, target, **more)
     assert not answer
-    assert (answer.code, answer.name) == (None, None)
+    assert (answer.call, answer.code, answer.name) == (None, None, None)
     assert why in answer.notes[-1]
     assert "no call draws this" in str(answer)
     assert "because" in str(answer)
 
 
 def test_scalars_of_numpy_are_numbers() -> None:
-    assert translation.call("xavier_normal_", "torch", gain=np.float32(2)) == (
-        "torch.nn.init.xavier_normal_(w, gain=2.0)"
-    )
-    assert str(translation.law("Constant", "keras", value=np.int64(3))) == "every weight 3"
+    xavier = frameworks.call("xavier_normal_", "torch", gain=np.float32(2))
+    assert xavier.code == str(xavier) == "torch.nn.init.xavier_normal_(w, gain=2.0)"
+    assert str(frameworks.law("Constant", "keras", value=np.int64(3))) == "every weight 3"
 
 
 def test_false_friends_and_layouts_are_noted() -> None:
@@ -209,10 +203,10 @@ def test_false_friends_and_layouts_are_noted() -> None:
         (lambda: translate("uniform_", "torch", "jax", a=2, b=-2), ValueError, "in order, got 2 and -2"),
         (lambda: translate("trunc_normal_", "torch", "jax", a=2, b=-2), ValueError, "in order"),
         (lambda: translate("Constant", "keras", "torch", value=[1, 2]), TypeError, "value must be a real number"),
-        (lambda: translation.default_law("LSTM", "torch"), ValueError, "no one law"),
-        (lambda: translation.default_law("Dens", "keras"), ValueError, "did you mean 'Dense'"),
-        (lambda: translation.default_law("Dense", "jax"), ValueError, "keras"),
-        (lambda: translation.names("flax"), ValueError, "jax"),
+        (lambda: frameworks.default_law("LSTM", "torch"), ValueError, "no one law"),
+        (lambda: frameworks.default_law("Dens", "keras"), ValueError, "did you mean 'Dense'"),
+        (lambda: frameworks.default_law("Dense", "jax"), ValueError, "keras"),
+        (lambda: frameworks.names("flax"), ValueError, "jax"),
     ],
 )  # fmt: skip
 def test_errors_name_what_is_allowed(call: Any, error: type[Exception], says: str) -> None:
@@ -222,8 +216,8 @@ def test_errors_name_what_is_allowed(call: Any, error: type[Exception], says: st
 
 def test_every_name_prints_its_law() -> None:
     for library in LIBRARIES:
-        for entry in ENTRIES[library].values():
-            says = entry.says(NEEDED.get(entry.name, {}))
+        for named in REGISTRY[library].values():
+            says = named.example().law
             assert isinstance(says, Scaled | Fixed | Constant | Special)
             assert str(says)
     assert str(Fixed(family="truncated_normal", low=-1.0, high=2.0)).endswith("cut at -1 and 2 std, not rescaled")
@@ -238,8 +232,45 @@ def test_a_scheme_there_and_back_is_itself() -> None:
                     arguments = {"normal": "untruncated_normal"} if library == "keras" else {}
                     name = "VarianceScaling" if library == "keras" else "variance_scaling"
                     drawn = {"scale": scale, "mode": mode, "distribution": arguments.get(family, family)}
-                    assert translation.law(name, library, **drawn) == says
-                    code = translate(name, library, "initnotes", **drawn).code
-                    assert code is not None
-                    scheme = eval(code, {"ini": ini})
+                    assert frameworks.law(name, library, **drawn) == says
+                    back = translate(name, library, "initnotes", **drawn).call
+                    assert back is not None
+                    scheme = back.initializer()
                     assert (scheme.scale, scheme.mode, scheme.distribution) == (scale, mode, family)
+
+
+@pytest.mark.parametrize("shape", [None, (64, 256), (12, 30, 3, 3)])
+def test_a_translations_call_has_the_law_that_was_asked_for(shape: tuple[int, ...] | None) -> None:
+    fans = ini.fans(shape or (64, 256))
+    checked = 0
+    for source in LIBRARIES:
+        for named in REGISTRY[source].values():
+            for target in LIBRARIES:
+                answer = translate(named.name, source, target, shape=shape, **named.needed)
+                if answer.call is None:
+                    continue
+                ours, theirs = answer.law, answer.call.law
+                if isinstance(ours, Scaled | Fixed) and isinstance(theirs, Scaled | Fixed):
+                    assert theirs.family == ours.family, answer
+                    assert theirs.fixed(*fans).moments() == pytest.approx(ours.fixed(*fans).moments()), answer
+                else:
+                    assert theirs == ours, answer
+                checked += 1
+    assert checked > 180
+
+
+def test_a_call_that_needs_more_says_what() -> None:
+    with pytest.raises(TypeError, match="sparse_ needs sparsity"):
+        frameworks.call("sparse_", "torch")
+
+
+@pytest.mark.parametrize("target", LIBRARIES)
+@pytest.mark.parametrize("family", ["normal", "uniform", "truncated_normal"])
+def test_every_scheme_can_be_said_and_keeps_its_law(target: str, family: str) -> None:
+    for scale in (1 / 3, 0.7, 1.0, 1.5, 2.0, 3.0):
+        for mode in ("fan_in", "fan_out", "fan_avg"):
+            found = translate("Scheme", "initnotes", target, scale=scale, mode=mode, distribution=family).call
+            assert found is not None
+            assert isinstance(found.law, Scaled)
+            assert (found.law.mode, found.law.family) == (mode, family), found
+            assert found.law.scale == pytest.approx(scale, rel=1e-12), found

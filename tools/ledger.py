@@ -7,7 +7,7 @@ The text links to a box as ``[claim 5](03_small_random.ipynb#claim-5)``.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from nbformat import NotebookNode
@@ -15,6 +15,9 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from .notebooks import ROOT, code_cells, load
+
+if TYPE_CHECKING:
+    from initnotes.book.ledger import Ledger
 
 LABEL = "ledger"  # of the page, and the tag of its cell
 MODULE = "ledger.mjs"
@@ -29,10 +32,26 @@ def _stored(cell: NotebookNode) -> list[tuple[str, str]]:
     return [(out.data.get("text/plain", ""), out.data.get("text/html", "")) for out in cell.outputs if "data" in out]
 
 
+def open_claims(table: "Ledger") -> str:
+    """Return what the page of introductions tells of claims that wait for a chapter: a line for each chapter."""
+    waiting: dict[str, list[str]] = {}
+    for entry in table:
+        if entry.waits_for:
+            waiting.setdefault(entry.waits_for, []).append(f'"{entry.claim}" ({entry.number})')
+    return "\n".join(f"- {chapter.capitalize()}: {'; '.join(told)}." for chapter, told in waiting.items())
+
+
+def _untold(page: Path, table: "Ledger") -> list[str]:
+    told = open_claims(table)
+    if not page.is_file() or told in page.read_text(encoding="utf-8"):
+        return []
+    return [f"book/{page.name} does not list the open claims so:\n{told}"]
+
+
 def faults(root: Path = ROOT) -> list[str]:
     """Say which claims have no verdict, and when the stored table is not what the chapters' stored outputs say.
 
-    A book without a list of claims has none.
+    A claim may be open while its chapter is still to come. A book without a list of claims has no fault.
     """
     from initnotes import ledger
 
@@ -43,8 +62,10 @@ def faults(root: Path = ROOT) -> list[str]:
         fresh = ledger.read(folder)
     except (OSError, ValueError) as error:
         return [str(error)]
-    found = [f"claim {number} of book/{ledger.LIST} has no verdict: no chapter settles it" for number in fresh.missing]
+    unsettled = "no chapter settles it, and its field opens_with names none to come"
+    found = [f"claim {number} of book/{ledger.LIST} has no verdict: {unsettled}" for number in fresh.missing]
     cells = {path: cell for path in sorted(folder.glob(PAGES)) for cell in code_cells(load(path), LABEL)}
+    found += _untold(folder / "introductions.md", fresh)
     if len(cells) != 1:
         return [*found, f"{len(cells)} chapters have a cell tagged {LABEL}, not one"]
     ((path, cell),) = cells.items()

@@ -36,7 +36,8 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
 }
-_CELL_KEYS = ("tags", "mystnb", "jupyter")
+_CELL_KEYS = ("tags", "mystnb")
+_SOLUTION_EDGES = re.compile(r"^(?:`{3,}|:{3,})\{solution-(?:start\}.*\n(?P<options>(?::.*\n)*)|end\})", re.MULTILINE)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -174,13 +175,33 @@ def _why(error: Exception) -> tuple[str, str]:
     raise error
 
 
+def folds(notebook: NotebookNode) -> list[dict[str, bool]]:
+    """Return for each cell what JupyterLab folds of it: what its tags fold on the page, and all of a folded solution.
+
+    The form is that of a cell's metadata ``jupyter``.
+    """
+    found, inside = [], False
+    for cell in notebook.cells:
+        marked = set(tags(cell)) if cell.cell_type == "code" else set()
+        hidden = {
+            "outputs_hidden": inside or bool(marked & {"hide-output", "hide-cell"}),
+            "source_hidden": inside or bool(marked & {"hide-input", "hide-cell"}),
+        }
+        found.append({key: True for key, value in hidden.items() if value and cell.cell_type == "code"})
+        if cell.cell_type == "markdown":
+            edges = [match["options"] for match in _SOLUTION_EDGES.finditer(cell.source)]
+            inside = edges[-1] is not None and "dropdown" in edges[-1] if edges else inside
+    return found
+
+
 def normalize(notebook: NotebookNode) -> NotebookNode:
     """Return a copy without anything that is this machine's or this moment's; normalizing twice changes nothing."""
     clean = copy.deepcopy(notebook)
     clean.nbformat, clean.nbformat_minor = 4, 5
     clean.metadata = nbformat.from_dict(copy.deepcopy(_METADATA))
-    for cell in clean.cells:
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in _CELL_KEYS if cell.metadata.get(key)})
+    for cell, folded in zip(clean.cells, folds(clean), strict=True):
+        kept = {key: cell.metadata[key] for key in _CELL_KEYS if cell.metadata.get(key)}
+        cell.metadata = nbformat.from_dict(kept | ({"jupyter": folded} if folded else {}))
         cell.pop("attachments", None)
         if cell.cell_type == "code":
             cell.source = cell.source.rstrip()

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_design.dropdown import DropdownHtmlTransform
@@ -84,6 +85,17 @@ class FoldDropdowns(SphinxPostTransform):
                 box.replace_self(_folded(box, []))
 
 
+def fold_cells(doctree: nodes.document) -> None:
+    """Give what the tags of a cell fold the same form, with a label that says what is in it."""
+    for hidden in list(doctree.findall(HideCodeCellNode)):
+        lines = sum(len(block.astext().splitlines()) for block in hidden.children[0].findall(nodes.literal_block))
+        parts = [_PARTS[kind] for child in hidden.children for kind in _PARTS if kind in child["classes"]]
+        text = f"{' and '.join(parts).capitalize()}, {lines} line{'s' if lines > 1 else ''}"
+        line = summary("", "", nodes.inline(text=text if parts[0] == "code" else "Output"))
+        hidden.replace_self(fold("", line, *hidden.children, classes=["fold", "of-cell"]))
+
+
+_PARTS = {"cell_input": "code", "cell_output": "output"}
 _CONTENT = (["exercise-content"], ["solution-content"])  # sections without a heading, all under the same id
 
 
@@ -222,6 +234,7 @@ def _is_chapter(app: Sphinx, name: str) -> bool:
 
 def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
     fold_answers(doctree)
+    fold_cells(doctree)
     caption_pictures(doctree)
     box_objectives(doctree)
     mark_sections(doctree, start=name == app.config.root_doc)

@@ -21,7 +21,7 @@ function chapters(rows) {
   const names = new Map();
   for (const row of rows) {
     const name = row.querySelector(".ledger-verdict > :last-child").textContent.replace(/^Chapter /, "").replace(",", ".");
-    names.set(row.dataset.chapter, name);
+    names.set(row.dataset.chapter, row.dataset.chapter === "0" ? "still to come" : name);
   }
   return [...names].sort(([one], [other]) => one - other);
 }

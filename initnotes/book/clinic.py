@@ -1,4 +1,4 @@
-"""Floor 3: eight networks that are ill at the start, and five known architectures that are not.
+"""Eight networks that are ill at the start, and five known architectures that are not.
 
 What lives here builds networks and their batches; what is wrong with them is for an audit to find.
 """
@@ -187,12 +187,12 @@ def patient(name: str, *, rng: np.random.Generator) -> Patient:
     return Patient(name, complaint, built(rng), x, lambda outputs: functional.cross_entropy(outputs, labels))
 
 
-def course(one: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
+def course(sick: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
     """Train a copy of a patient by gradient descent on its batch.
 
     Parameters
     ----------
-    one : Patient
+    sick : Patient
         Stays as it is.
     steps : int
     lr : float
@@ -214,10 +214,10 @@ def course(one: Patient, *, steps: int = 50, lr: float = 0.1) -> np.ndarray:
     array([2.3, 2.3])
     """
     steps, lr = _checks.integer(steps, "steps"), _checks.real(lr, "lr", low=0.0)
-    model, losses = copy.deepcopy(one.model), np.full(steps, np.inf)
+    model, losses = copy.deepcopy(sick.model), np.full(steps, np.inf)
     for step in range(steps):
         model.zero_grad()
-        loss = one.loss(model(one.batch))
+        loss = sick.loss(model(sick.batch))
         losses[step] = float(loss.detach())
         if not np.isfinite(losses[step]):
             losses[step:] = np.inf
@@ -256,7 +256,7 @@ def treat(sick: Patient, report: Any, *, rng: np.random.Generator) -> Patient:
 
     known: dict[str, Any] = {"model": sick.model, "batch": sick.batch, "rng": _checks.generator(rng), "torch": torch}
     known["ini"] = import_module("initnotes")
-    for code in dict.fromkeys(one.fix for one in report.findings if one.severity != "info"):
+    for code in dict.fromkeys(finding.fix for finding in report.findings if finding.severity != "info"):
         exec(code, known)  # the code is the audit's own
     return sick._replace(batch=known["batch"])
 
@@ -295,9 +295,9 @@ class ResNet(nn.Module):
         shapes = [(width, width, 1), (width, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 1)]
         self.blocks = nn.Sequential(*(_Block(*shape) for shape in shapes))
         self.head = nn.Linear(2 * width, classes)
-        for one in self.modules():
-            if isinstance(one, nn.Conv2d):
-                nn.init.kaiming_normal_(one.weight, mode="fan_out", nonlinearity="relu")
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Take images, shape (batch, 3, height, width)."""
@@ -314,7 +314,7 @@ class _GptBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.c_attn(self.ln_1(x)).chunk(3, dim=-1)
-        q, k, v = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in parts)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.c_proj(seen.transpose(1, 2).flatten(2))
         return x + self.proj(functional.gelu(self.fc(self.ln_2(x)), approximate="tanh"))
@@ -330,12 +330,12 @@ class GPT(nn.Module):
         self.ln_f = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.wte.weight
-        for name, one in self.named_modules():
-            if isinstance(one, (nn.Linear, nn.Embedding)):
+        for name, layer in self.named_modules():
+            if isinstance(layer, (nn.Linear, nn.Embedding)):
                 last = name.endswith("proj")
-                nn.init.normal_(one.weight, std=0.02 / (2 * blocks) ** 0.5 if last else 0.02)
-            if isinstance(one, nn.Linear) and one.bias is not None:
-                nn.init.zeros_(one.bias)
+                nn.init.normal_(layer.weight, std=0.02 / (2 * blocks) ** 0.5 if last else 0.02)
+            if isinstance(layer, nn.Linear) and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Take integer tokens, shape (batch, time)."""
@@ -380,11 +380,11 @@ class Mixer(nn.Module):
         self.stem = nn.Conv2d(3, width, 4, 4)
         self.blocks = nn.Sequential(*(_MixerBlock(16, width) for _ in range(blocks)))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
-        for one in self.modules():
-            if isinstance(one, (nn.Linear, nn.Conv2d)):
-                std = one.weight[0].numel() ** -0.5 / 0.87962566
-                nn.init.trunc_normal_(one.weight, std=std, a=-2 * std, b=2 * std)
-                nn.init.zeros_(one.bias)  # type: ignore[arg-type]
+        for layer in self.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                std = layer.weight[0].numel() ** -0.5 / 0.87962566
+                nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -411,10 +411,10 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take images, shape (batch, 3, height, width), with sides that 4 divides."""
-        one = self.down1(x)
-        two = self.down2(functional.max_pool2d(one, 2))
-        up = self.merge2(torch.cat([two, self.up2(self.bottom(functional.max_pool2d(two, 2)))], 1))
-        return self.head(self.merge1(torch.cat([one, self.up1(up)], 1)))
+        fine = self.down1(x)
+        coarse = self.down2(functional.max_pool2d(fine, 2))
+        up = self.merge2(torch.cat([coarse, self.up2(self.bottom(functional.max_pool2d(coarse, 2)))], 1))
+        return self.head(self.merge1(torch.cat([fine, self.up1(up)], 1)))
 
 
 _MADE: dict[str, Callable[[], nn.Module]] = {"resnet": ResNet, "gpt": GPT, "lstm": LSTM, "mixer": Mixer, "unet": UNet}

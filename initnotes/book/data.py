@@ -1,4 +1,4 @@
-"""Floor 2: real and synthetic data that need no download.
+"""Real and synthetic data that need no download.
 
 What lives here returns arrays with a fixed meaning; batches and their order belong to ``training``.
 """

@@ -1,4 +1,4 @@
-"""Floor 4: what theory says of a layer whose units are equal, or nearly so: the predictions of chapter 1.
+"""What theory says of a layer whose units are equal, or nearly so: the predictions of chapter 1.
 
 What lives here predicts; the networks that are to confirm it are made and trained in the chapter.
 """
@@ -50,8 +50,8 @@ def last_bit_product(a: Tensor, b: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> one = torch.ones(1, 1)
-    >>> (last_bit_product(one, torch.ones(1, 2)) - 1 == torch.tensor([[0.0, 2.0**-23]])).all()
+    >>> unit = torch.ones(1, 1)
+    >>> (last_bit_product(unit, torch.ones(1, 2)) - 1 == torch.tensor([[0.0, 2.0**-23]])).all()
     tensor(True)
     """
     check_factors(a, b)

@@ -1,4 +1,4 @@
-"""Floor 5: every claim of the list with its verdict, its evidence and its chapter, in one table.
+"""Every claim of the list with its verdict, its evidence and its chapter, in one table.
 
 What lives here reads what chapters stored; it measures nothing, and judges nothing again.
 """
@@ -10,56 +10,24 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import _checks
 from . import claims
+from .evidence import Evidence
 
-__all__ = ["NO_VERDICT", "Entry", "Ledger", "Measurement", "expected_verdict", "read"]
+__all__ = ["NO_VERDICT", "Ledger", "ListedClaim", "expected_verdict", "read"]
 
 CHAPTERS = "[0-9][0-9]_*.ipynb"
 LIST = "claims.yml"
 NO_VERDICT = "no verdict"
 
-_SHOWN = re.compile(r": (\S+?)(?: \[(\S+), (\S+)\])?$")
-_THEORY = re.compile(r"theory ([^\s)]+)")
-
 
 @dataclass(frozen=True)
-class Measurement:
-    """One piece of evidence as a chapter stored it: in words, with its numbers rounded as they are shown.
-
-    Attributes
-    ----------
-    what, measured, demanded, chance : str
-        The four cells of its row in the claim's box.
-    """
-
-    what: str
-    measured: str
-    demanded: str
-    chance: str
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """The interval, rounded outward; None where no number or every single value is shown."""
-        shown = _SHOWN.search(self.measured)
-        if not shown or " draws" not in self.measured or self.measured.endswith(": as demanded"):
-            return None
-        return float(shown[2] or shown[1]), float(shown[3] or shown[1])
-
-    @property
-    def theory(self) -> float | None:
-        """What the derivation predicts, to three digits; None where only a bound or an exact value is demanded."""
-        found = _THEORY.search(self.demanded)
-        return float(found[1]) if found else None
-
-
-@dataclass(frozen=True)
-class Entry:
+class ListedClaim:
     """One claim of the list, and what became of it.
 
     Attributes
@@ -69,7 +37,12 @@ class Entry:
         What is claimed, and what was expected before anything was measured, in the words of the list.
     verdict, because : str
         As settled; `NO_VERDICT` and "" while no chapter has done it.
-    evidence : tuple of Measurement
+    source, charitable : str
+        Who says so, and the best that the sentence can mean.
+    waits_for : str
+        The chapter to come that will settle it; "" if there is none.
+    evidence : tuple of Evidence
+        With the numbers as they were measured, not as they are shown.
     chapter : int
         Its number; 0 for none.
     title, notebook : str
@@ -81,9 +54,12 @@ class Entry:
     number: int
     claim: str
     expected: str
+    source: str = ""
+    charitable: str = ""
+    waits_for: str = ""
     verdict: str = NO_VERDICT
     because: str = ""
-    evidence: tuple[Measurement, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     chapter: int = 0
     title: str = ""
     notebook: str = ""
@@ -92,18 +68,23 @@ class Entry:
     def __str__(self) -> str:
         because = f": {self.because}" if self.because else ""
         lines = [f"Claim {self.number}: {self.claim}.", f"Verdict: {self.verdict}{because}."]
-        lines += [f"- {one.what}: {one.measured}; demanded {one.demanded}" for one in self.evidence]
-        return "\n".join([*lines, f"Expected: {self.expected}.", f"Where: {self.where()}."])
+        lines += [f"- {piece.what}: {piece.shown()}; demanded {piece.demand()}" for piece in self.evidence]
+        return "\n".join([*lines, *self._background(), f"Where: {self.where()}."])
+
+    def _background(self) -> list[str]:
+        told = {"Expected": self.expected, "Source": self.source, "Charitable reading": self.charitable}
+        return [f"{head}: {text}." for head, text in told.items() if text]
 
     def where(self) -> str:
         """Return the chapter in words.
 
         Examples
         --------
-        >>> Entry(5, "", "", chapter=3, title="Small random weights").where()
+        >>> ListedClaim(5, "", "", chapter=3, title="Small random weights").where()
         'Chapter 3, Small random weights'
         """
-        return f"Chapter {self.chapter}, {self.title}" if self.chapter else "in no chapter"
+        waits = f"chapter to come: {self.waits_for}" if self.waits_for else "in no chapter"
+        return f"Chapter {self.chapter}, {self.title}" if self.chapter else waits
 
     def _rows(self) -> str:
         """Return the rows of the table: the claim, its verdict and its place, each measurement."""
@@ -111,17 +92,18 @@ class Entry:
         because = f": {html.escape(self.because)}" if self.because else ""
         kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
         measured = "".join(
-            f"<tr><th scope='row'>{html.escape(one.what)}</th>"
-            f"<td>{html.escape(one.measured)}</td><td>{html.escape(one.demanded)}</td></tr>"
-            for one in self.evidence
+            f"<tr><th scope='row'>{html.escape(piece.what)}</th>"
+            f"<td>{html.escape(piece.shown())}</td><td>{html.escape(piece.demand())}</td></tr>"
+            for piece in self.evidence
         )
+        background = "<br>".join(map(html.escape, self._background()))
         return (
             f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
             f" data-chapter='{self.chapter}'><tr class='ledger-claim'><th scope='rowgroup' colspan='3'>"
             f"<span class='claim-number'>Claim {self.number}</span> {html.escape(self.claim)}.</th></tr>"
             f"<tr class='ledger-verdict'><td colspan='2'><span class='claim-verdict'><strong>{self.verdict}</strong>"
-            f"{because}.</span> <span class='ledger-expected'>Expected: {html.escape(self.expected)}.</span></td>"
-            f"<td>{link if self.chapter else self.where()}</td></tr>{measured}</tbody>"
+            f"{because}.</span> <span class='ledger-expected'>{background}</span></td>"
+            f"<td>{link if self.chapter else html.escape(self.where())}</td></tr>{measured}</tbody>"
         )
 
 
@@ -131,27 +113,27 @@ class Ledger:
 
     Attributes
     ----------
-    entries : tuple of Entry
+    entries : tuple of ListedClaim
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedClaim, ...]
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ListedClaim]:
         return iter(self.entries)
 
-    def __getitem__(self, number: int) -> Entry:
+    def __getitem__(self, number: int) -> ListedClaim:
         for entry in self.entries:
             if entry.number == number:
                 return entry
-        raise KeyError(f"no claim {number} here; there are {', '.join(str(one.number) for one in self.entries)}")
+        raise KeyError(f"no claim {number} here; there are {', '.join(str(entry.number) for entry in self.entries)}")
 
     @cached_property
     def missing(self) -> tuple[int, ...]:
-        """The numbers of the claims that no chapter has settled."""
-        return tuple(entry.number for entry in self if entry.verdict == NO_VERDICT)
+        """The numbers of the claims that no chapter has settled, and none to come will."""
+        return tuple(entry.number for entry in self if entry.verdict == NO_VERDICT and not entry.waits_for)
 
     @property
     def false_failure_rate(self) -> float:
@@ -163,7 +145,7 @@ class Ledger:
 
         Examples
         --------
-        >>> Ledger((Entry(1, "Equal weights", "", "fails"),)).counts()
+        >>> Ledger((ListedClaim(1, "Equal weights", "", verdict="fails"),)).counts()
         {'holds': 0, 'holds when': 0, 'fails': 1, 'no verdict': 0}
         """
         found = Counter(entry.verdict for entry in self)
@@ -173,9 +155,9 @@ class Ledger:
         """Return how many claims have each pair of an expected verdict (`expected_verdict`) and a settled one."""
         return dict(Counter((expected_verdict(entry.expected), entry.verdict) for entry in self))
 
-    def measurements(self) -> tuple[tuple[int, Measurement], ...]:
+    def measurements(self) -> tuple[tuple[int, Evidence], ...]:
         """Return every piece of evidence with the number of its claim."""
-        return tuple((entry.number, one) for entry in self for one in entry.evidence)
+        return tuple((entry.number, piece) for entry in self for piece in entry.evidence)
 
     def where(self, *, verdict: str | None = None, chapter: int | None = None, words: str = "") -> Ledger:
         """Return the entries that meet all of what is asked for, as the page's filter does.
@@ -198,7 +180,9 @@ class Ledger:
 
         Examples
         --------
-        >>> table = Ledger((Entry(1, "Equal weights", "", "holds when"), Entry(2, "Zero weights", "", "fails")))
+        >>> first = ListedClaim(1, "Equal weights", "", verdict="holds when")
+        >>> rows = first, ListedClaim(2, "Zero weights", "", verdict="fails")
+        >>> table = Ledger(rows)
         >>> [entry.number for entry in table.where(words="WEIGHTS equal")]
         [1]
         """
@@ -219,7 +203,7 @@ class Ledger:
 
     def __str__(self) -> str:
         lines = [f"claim  {'verdict':<10}  chapter"]
-        lines += [f"{one.number:>5}  {one.verdict:<10}  {one.chapter or '':>7}  {one.claim}" for one in self]
+        lines += [f"{entry.number:>5}  {entry.verdict:<10}  {entry.chapter or '':>7}  {entry.claim}" for entry in self]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -282,7 +266,7 @@ def read(folder: str | Path | None = None) -> Ledger:
     Examples
     --------
     >>> import tempfile
-    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("distinct units", [1, 1], 1))
+    >>> claim = claims.settle(3, "holds", "zero is equal", claims.exact("units", [1, 1], 1, excludes={"separate": 16}))
     >>> output = {"data": {claims.MIME: claim.as_json()}}
     >>> chapter = {"cells": [{"cell_type": "code", "source": "", "outputs": [output]}]}
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -292,15 +276,28 @@ def read(folder: str | Path | None = None) -> Ledger:
     ('holds', 44)
     """
     book = _book(folder)
-    listed = _listed(book)
-    settled: dict[int, Entry] = {}
+    table = {number: _unsettled(row, book) for number, row in _listed(book).items()}
     for path in sorted(book.glob(CHAPTERS)):
-        for entry in _settled(path, listed):
-            if entry.number in settled:
-                others = f"{settled[entry.number].notebook} and {entry.notebook}"
+        for entry in _settled(path, table):
+            before = table[entry.number]
+            if before.chapter:
+                others = f"{before.notebook} and {entry.notebook}"
                 raise ValueError(f"claim {entry.number} is settled twice, in {others}; keep one of them")
-            settled[entry.number] = entry
-    return Ledger(tuple(settled.get(n, Entry(n, one["claim"], one["expected"])) for n, one in listed.items()))
+            table[entry.number] = entry
+    return Ledger(tuple(table.values()))
+
+
+def _unsettled(row: dict[str, Any], book: Path) -> ListedClaim:
+    """Return a row of the list as a claim without a verdict; it waits for its chapter as long as there is none."""
+    coming = row.get("opens_with", "")
+    here = any(_words(path.stem) <= _words(coming) for path in book.glob(CHAPTERS))
+    return ListedClaim(
+        row["number"], row["claim"], row["expected"], row["source"], row["charitable"], "" if here else coming
+    )
+
+
+def _words(name: str) -> set[str]:
+    return {word.rstrip("s") for word in re.findall("[a-z]+", name.lower())}
 
 
 def _book(folder: str | Path | None) -> Path:
@@ -322,27 +319,24 @@ def _listed(book: Path) -> dict[int, dict[str, Any]]:
     return {entry["number"]: entry for entry in yaml.safe_load((book / LIST).read_text(encoding="utf-8"))}
 
 
-def _settled(path: Path, listed: dict[int, dict[str, Any]]) -> Iterator[Entry]:
+def _settled(path: Path, table: dict[int, ListedClaim]) -> Iterator[ListedClaim]:
     """Yield what a chapter settled."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     texts = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     title = next((line[2:] for text in texts for line in text.splitlines() if line.startswith("# ")), path.stem)
-    for claim in claims.collect(notebook):
-        number = claim["number"]
-        if number not in listed:
-            raise ValueError(f"{path.stem} settles claim {number}, which is not in {LIST}")
-        evidence = tuple(
-            Measurement(one["evidence"], one["measured"], one["demanded"], one["chance"]) for one in claim["evidence"]
-        )
-        yield Entry(
-            number,
-            claim["claim"],
-            listed[number]["expected"],
-            claim["verdict"],
-            claim["because"],
-            evidence,
-            int(path.stem[:2]),
-            title,
-            path.stem,
-            claim["false_failure_rate"],
+    for stored in claims.collect(notebook):
+        claim = claims.Claim.from_json(stored)
+        if claim.number not in table:
+            raise ValueError(f"{path.stem} settles claim {claim.number}, which is not in {LIST}")
+        yield replace(
+            table[claim.number],
+            claim=stored["claim"],
+            verdict=claim.verdict,
+            because=claim.because,
+            evidence=claim.evidence,
+            chapter=int(path.stem[:2]),
+            title=title,
+            notebook=path.stem,
+            waits_for="",
+            false_failure_rate=stored["false_failure_rate"],
         )

@@ -1,70 +1,20 @@
-"""Floor 3: what autograd's graph says of a network: which activation follows a layer, what renormalizes, what skips.
+"""What autograd's graph says of a network: which activation follows a layer, what renormalizes, what skips.
 
-What lives here reads a graph that one forward pass has left, and keeps nothing of it; verdicts are given upstairs.
+What lives here reads a graph that one forward pass has left, and keeps nothing of it; verdicts are in ``findings``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
+from . import nodes
 
-__all__ = ["ACTIVATIONS", "NORMS", "Graph", "slopes"]
+__all__ = ["Graph", "between"]
 
-ACTIVATIONS = {
-    "Relu": "relu",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "Gelu": "gelu",
-    "Silu": "silu",
-    "Elu": "elu",
-    "Celu": "elu",
-    "LeakyRelu": "leaky_relu",
-    "PreluKernel": "leaky_relu",
-    "Softplus": "softplus",
-    "Mish": "mish",
-    "Hardtanh": "hardtanh",
-    "Hardswish": "hardswish",
-    "Hardsigmoid": "hardsigmoid",
-    "Threshold": "relu",
-    "Erf": "erf",
-}
-NORMS = ("NativeBatchNorm", "CudnnBatchNorm", "NativeLayerNorm", "NativeGroupNorm", "Rsqrt", "FusedRmsNorm", "RmsNorm")
 _LOSSES = ("NllLoss", "NllLoss2D", "NllLossNd")
-_SELU = 1.05
-
-
-def _kind(node: Any) -> str:
-    """Return a node's name without its ending: "Relu" for ReluBackward0."""
-    return str(node.name()).partition("Backward")[0]
-
-
-def _activation(node: Any) -> str | None:
-    """Return the name of the activation that a node computes, None for other nodes."""
-    kind = _kind(node)
-    if kind == "Elu" and abs(float(node._saved_scale) - _SELU) < 0.01:
-        return "selu"
-    if kind == "Clamp":  # torch.clamp(x, min=0) is a ReLU in other words
-        return "relu" if getattr(node, "_saved_max", None) is None else "hardtanh"
-    return ACTIVATIONS.get(kind)
-
-
-def slopes(node: Any) -> Tensor | None:
-    """Return |φ′| at every number that an elementwise node of the graph computed; None if it cannot be told.
-
-    The node itself is asked: what it makes of a gradient of ones is φ′.
-    """
-    meta = node._input_metadata[0]
-    try:
-        with torch.no_grad():
-            made = node(torch.ones(tuple(meta.shape), dtype=meta.dtype, device=meta.device))
-    except RuntimeError:  # what it saved was overwritten or freed
-        return None
-    made = made[0] if isinstance(made, tuple) else made
-    return made.abs() if isinstance(made, Tensor) else None
+_OF_NORMS = {"Pow", "Mul", "Mean", "Var", "VarMean", "Sub"}  # what reads z where a normalization is written by hand
 
 
 class Graph:
@@ -72,12 +22,16 @@ class Graph:
 
     Parameters
     ----------
-    root : autograd node
-        ``loss.grad_fn``.
+    root : autograd node or None
+        ``loss.grad_fn``; None for an empty graph.
     layers : mapping of nodes to int
         The nodes that made the outputs of layers, and the layers' numbers.
     inputs : iterable of nodes
         Where floating-point inputs enter.
+    named : mapping of nodes to str
+        Activations that more than one node computes, by their last.
+    inside : collection of nodes
+        The others of these.
 
     Attributes
     ----------
@@ -85,9 +39,18 @@ class Graph:
         All nodes, each after all that depend on it.
     """
 
-    def __init__(self, root: Any, layers: dict[Any, int], inputs: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        root: Any,
+        layers: Mapping[Any, int],
+        inputs: Iterable[Any] = (),
+        *,
+        named: Mapping[Any, str] | None = None,
+        inside: Collection[Any] = (),
+    ) -> None:
         self.layers, self.inputs = layers, set(inputs)
-        self.root, self.order = root, _topological(root)
+        self.named, self.inside = named or {}, inside
+        self.root, self.order = root, [] if root is None else _topological(root)
         self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
         for node in self.order:
             for parent, _ in node.next_functions:
@@ -104,7 +67,13 @@ class Graph:
             self.paths[node] = 1 if starts else paths
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
-            self.to_root[node] = sum(self.to_root[one] for one in self.consumers[node])
+            self.to_root[node] = sum(self.to_root[consumer] for consumer in self.consumers[node])
+
+    def activation(self, node: Any) -> str | None:
+        """Return the name of the activation that a node completes, None for other nodes."""
+        if node in self.inside:
+            return None
+        return self.named.get(node) or nodes.activation(node)
 
     def bypassed(self, node: Any) -> bool:
         """Whether some path of the data reaches the root without passing this node."""
@@ -118,7 +87,7 @@ class Graph:
 
     def is_merge(self, node: Any) -> bool:
         """Whether a node adds two streams of data."""
-        return _kind(node) == "Add" and sum(self.is_data(one) for one, _ in node.next_functions if one) > 1
+        return nodes.kind(node) == "Add" and sum(self.is_data(parent) for parent, _ in node.next_functions) > 1
 
     def follows(self, node: Any) -> tuple[str | None, bool, bool]:
         """Return the activation that follows a layer, whether a normalization comes first, and whether it is last.
@@ -128,24 +97,32 @@ class Graph:
         norm, steps = False, 0
         while node in self.consumers and steps < 64:
             after = self.consumers[node]
-            kinds = {_kind(one) for one in after}
-            if kinds & set(NORMS) or (len(after) > 1 and kinds <= {"Pow", "Mul", "Mean", "Var", "VarMean", "Sub"}):
+            kinds = {nodes.kind(consumer) for consumer in after}
+            if kinds & set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS):
                 norm = True
             if not after:
                 return None, norm, True
             if len(after) > 1:
-                own = {name for name in map(_activation, after) if name}
-                silu = {"Sigmoid", "Mul"} <= kinds
-                return ("silu" if silu else own.pop() if len(own) == 1 else None), norm, False
+                return self._shared(after, kinds), norm, False
             node, steps = after[0], steps + 1
-            name = _activation(node)
+            name = self.activation(node)
             if name or node in self.layers or self.is_merge(node):
                 return name, norm, False
         return None, norm, False
 
+    def _shared(self, after: list[Any], kinds: set[str]) -> str | None:
+        """Return the activation where several nodes read a layer: z · σ(z), or the only one that is an activation."""
+        known = [node for node in after if node in self.named]
+        if known:
+            return self.named[known[0]]
+        if {"Sigmoid", "Mul"} <= kinds:
+            return "silu"
+        own = {name for name in map(self.activation, after) if name}
+        return own.pop() if len(own) == 1 else None
+
     def activations(self) -> list[tuple[Any, str, int]]:
         """Return the nodes of activations on the data's way: node, name and the layer before, from first to last."""
-        named = [(node, _activation(node)) for node in reversed(self.order) if self.is_data(node)]
+        named = [(node, self.activation(node)) for node in reversed(self.order) if self.is_data(node)]
         found = [(node, name, self.before(node)) for node, name in named if name]
         return [(node, name, at) for node, name, at in found if at >= 0]
 
@@ -153,17 +130,17 @@ class Graph:
         """Return the number of the nearest layer below a node, -1 for none."""
         seen, level = {node}, [node]
         while level:
-            owners = [self.layers[one] for one in level if one in self.layers]
+            owners = [self.layers[near] for near in level if near in self.layers]
             if owners:
                 return max(owners)
-            parents = {one for node in level for one, _ in node.next_functions if one is not None and self.is_data(one)}
-            level = [one for one in parents if one not in seen]
-            seen |= parents
+            below = {parent for near in level for parent, _ in near.next_functions if self.is_data(parent)}
+            level = [parent for parent in below if parent not in seen]
+            seen |= below
         return -1
 
     def normalized(self) -> int:
         """Return how many normalizations lie on the data's way."""
-        return sum(self.is_data(node) and _kind(node) in NORMS for node in self.order)
+        return sum(self.is_data(node) and nodes.is_norm(node) for node in self.order)
 
     def merges(self) -> int:
         """Return how often two streams of data that share a source are added."""
@@ -177,7 +154,7 @@ class Graph:
         """
         node = self.root
         for _ in range(8):
-            kind = _kind(node)
+            kind = nodes.kind(node)
             if kind == "BinaryCrossEntropyWithLogits" and node._saved_reduction == 1:
                 return math.log(2), "log 2", 0.25
             if kind in _LOSSES and node._saved_reduction == 1:
@@ -187,6 +164,17 @@ class Graph:
                 return None
             node = node.next_functions[0][0]
         return None
+
+
+def between(last: Any, first: Any) -> set[Any]:
+    """Return the nodes on the way down from `last`, without it, to `first`, without that."""
+    found: set[Any] = set()
+    level = [last]
+    while level:
+        below = {parent for node in level for parent, _ in node.next_functions if parent is not None}
+        level = list(below - found - {first})
+        found |= set(level)
+    return found
 
 
 def _topological(root: Any) -> list[Any]:

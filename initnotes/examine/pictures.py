@@ -43,7 +43,7 @@ def profile(probe: Any, *, color: Any = COLORS["xavier_normal"]) -> Figure:
         ("second_moment", r"pre-activations  $E\,z_l^2$"),
         ("gradient_std", r"gradient  std $\partial$loss$/\partial z_l$"),
     ]
-    curves = [one for one in curves if not np.isnan(getattr(probe, one[0])).all()] or curves[:1]
+    curves = [(name, label) for name, label in curves if not np.isnan(getattr(probe, name)).all()] or curves[:1]
     predicted = dict(zip(("second_moment", "gradient_std"), probe.theory() or (), strict=False))
     figure, axes = panels(len(curves))
     for ax, (name, label) in zip(np.atleast_1d(axes), curves, strict=True):
@@ -73,13 +73,13 @@ def audit(report: Any) -> Figure:
     Figure
         Two panels with logarithmic axes; what is 0 or not finite is left out.
     """
-    sick = {name for one in report.findings if one.severity != "info" for name in one.layers}
+    sick = {name for finding in report.findings if finding.severity != "info" for name in finding.layers}
     at = np.arange(1, len(report.layers) + 1)
     figure, axes = panels(2)
     for ax, (name, label) in zip(axes, _AUDITED, strict=True):
-        values = np.array([getattr(one, name) for one in report.layers], dtype=np.float64)
+        values = np.array([getattr(layer, name) for layer in report.layers], dtype=np.float64)
         values[~(np.isfinite(values) & (values > 0))] = np.nan
-        marked = np.array([one.name.partition(" (call")[0] in sick for one in report.layers])
+        marked = np.array([layer.place in sick for layer in report.layers])
         ax.plot(at, values, color=COLORS["xavier_normal"], marker="o", markersize=3, label="layers")
         if marked.any():
             ax.plot(at[marked], values[marked], "s", color=COLORS["he_normal"], markersize=5, label="in a finding")

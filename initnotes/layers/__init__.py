@@ -3,6 +3,20 @@
 What lives here writes parameters and says which; what the network then does to a signal is for ``examine``.
 """
 
-from .fill import Plan, initialize_, plan, true_fans
+from .fans import LAYERS, NORMS, bias_names, has_rule, is_layer, true_fans, weight_names
+from .fill import initialize_
+from .planning import ParameterPlan, Plan, plan
 
-__all__ = ["Plan", "initialize_", "plan", "true_fans"]
+__all__ = [
+    "LAYERS",
+    "NORMS",
+    "ParameterPlan",
+    "Plan",
+    "bias_names",
+    "has_rule",
+    "initialize_",
+    "is_layer",
+    "plan",
+    "true_fans",
+    "weight_names",
+]

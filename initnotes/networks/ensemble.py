@@ -1,10 +1,11 @@
-"""Floor 2: ensembles of R deep networks, computed as batched matrix products with a leading replica axis.
+"""Ensembles of R deep networks, computed as batched matrix products with a leading replica axis.
 
 What lives here draws parameters and passes signals forward and backward; statistics and training are upstairs.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.autograd import forward_ad
 
 from .. import _checks, activations, schemes
 from .products import Product
 
 __all__ = ["Ensemble", "Gradients", "Signals", "join"]
-
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Ensemble:
         Every bias of a layer starts here.
     sigma_b : float
         Standard deviation of normal noise that is added to the biases of all layers.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32"}, or torch's or NumPy's name of it
     device : str or torch.device
     product : callable
         Batched matrix product, ``torch.matmul`` or `order_free_product`.
@@ -125,17 +122,17 @@ class Ensemble:
         replicas: int = 32,
         bias: float | Sequence[float] = 0.0,
         sigma_b: float = 0.0,
-        dtype: str = "float64",
+        dtype: Any = "float64",
         device: str | torch.device = "cpu",
         product: Product = torch.matmul,
     ) -> None:
         self.widths = _widths(widths)
         self.activation = activations.get(activation)
-        by_layer = [schemes.scheme(one) for one in _per_layer(scheme, "scheme", self.depth)]
-        starts = [_checks.real(one, "bias") for one in _per_layer(bias, "bias", self.depth)]
+        by_layer = [schemes.scheme(own) for own in _per_layer(scheme, "scheme", self.depth)]
+        starts = [_checks.real(start, "bias") for start in _per_layer(bias, "bias", self.depth)]
         sigma_b = _checks.real(sigma_b, "sigma_b", low=0.0)
         self.replicas = _checks.integer(replicas, "replicas")
-        self.dtype = DTYPES[_checks.one_of(dtype, "dtype", DTYPES)]
+        self.dtype = _checks.dtype(dtype)
         if not callable(product):
             raise TypeError(f"product must be a function of two tensors, got {product!r}; pass torch.matmul")
         _checks.generator(rng)
@@ -153,6 +150,12 @@ class Ensemble:
         return {}
 
     @property
+    def kind(self) -> dict[str, Any]:
+        """All that ensembles must share to be joined."""
+        own = {name: getattr(self, name) for name in ("widths", "activation", "dtype", "product")}
+        return own | {"device": self.parameters.device, "class": type(self)} | self.architecture
+
+    @property
     def depth(self) -> int:
         """L, the number of weight matrices."""
         return len(self.widths) - 1
@@ -162,6 +165,11 @@ class Ensemble:
         """(fan_out, fan_in) of each weight matrix."""
         return list(zip(self.widths[1:], self.widths[:-1], strict=True))
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Weights and biases in the order of `parameters`: W_1, b_1, W_2, …, each with the replica's axis first."""
+        return [part for layer in zip(self.weights, self.biases, strict=True) for part in layer]
+
     def split(self, parameters: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Cut a tensor in the layout of `parameters` into views of weights and biases, layer by layer."""
         sizes = [self.replicas * size for out, n in self.shapes for size in (out * n, out)]
@@ -169,16 +177,32 @@ class Ensemble:
         weights = [part.view(self.replicas, *shape) for part, shape in zip(parts[::2], self.shapes, strict=True)]
         return weights, [part.view(self.replicas, -1) for part in parts[1::2]]
 
+    def per_parameter(self, values: Tensor) -> Tensor:
+        """Return one value for each replica, shape (R,), as one for each parameter, in the layout of `parameters`."""
+        sizes = [size for out, n in self.shapes for size in (out * n, out)]
+        return torch.cat([values.to(self.parameters).repeat_interleave(size) for size in sizes])
+
+    def part(self, replicas: slice) -> Ensemble:
+        """Return some of the replicas as an ensemble of their own, with a copy of their parameters."""
+        return self._like(torch.cat([part[replicas].flatten() for part in self.tensors]))
+
+    def _like(self, parameters: Tensor) -> Ensemble:
+        """Return an ensemble of the same kind that holds other parameters, of as many replicas as they are for."""
+        twin = copy.copy(self)
+        twin.replicas = len(parameters) // sum(out * (n + 1) for out, n in self.shapes)
+        twin._hold(parameters)
+        return twin
+
     def _hold(self, parameters: Tensor) -> None:
         self.parameters = parameters
         self.weights, self.biases = self.split(parameters)
 
-    def forward(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Signals:
+    def forward(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward and keep every layer.
 
         Parameters
         ----------
-        inputs : Tensor, shape (batch, n_0), the same for all replicas, or (R, batch, n_0)
+        inputs : array or Tensor, shape (batch, n_0), the same for all replicas, or (R, batch, n_0)
         masks : sequence of L-1 Tensors, shape (R, batch, n_l), optional
             Factors on the hidden activations (dropout).
 
@@ -189,7 +213,7 @@ class Ensemble:
         Raises
         ------
         TypeError, ValueError
-            If `inputs` is not a floating-point tensor of such a shape, or `masks` are not as above.
+            If `inputs` are not floating-point numbers of such a shape, or `masks` are not as above.
         """
         h = self._inputs(inputs)
         self._check_masks(masks, h.shape[1])
@@ -198,15 +222,15 @@ class Ensemble:
             z = self._affine(h, weight.mT, bias)
             signals.pre_activations.append(z)
             if layer < self.depth - 1:
-                h = self._activate(z) if masks is None else self._activate(z) * masks[layer]
+                h = self.activation(z) if masks is None else self.activation(z) * masks[layer]
                 signals.activations.append(h)
         return signals
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Any) -> Tensor:
         """Return the outputs, shape (R, batch, n_L), for `inputs` as `forward` takes them."""
         return self.forward(inputs).output
 
-    def backward(self, signals: Signals, output_gradient: Tensor) -> Gradients:
+    def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
         """Pass the loss's gradient with respect to the output back through every layer.
 
         With δ_l = ∂loss/∂z_l: ∂loss/∂W_l = δ_lᵀ h_{l-1}, ∂loss/∂b_l = Σ δ_l over the batch, and
@@ -216,17 +240,23 @@ class Ensemble:
         ----------
         signals : Signals
             What `forward` returned.
-        output_gradient : Tensor, shape (R, batch, n_L)
+        output_gradient : array or Tensor, shape (R, batch, n_L)
 
         Returns
         -------
         Gradients
 
+        Raises
+        ------
+        TypeError, ValueError
+            If `output_gradient` is not floating-point numbers of the output's shape.
+
         References
         ----------
         Rumelhart, Hinton & Williams, Nature 323, 1986, equations 4 to 7.
         """
-        delta, deltas = output_gradient, [output_gradient]
+        delta = self._output_gradient(signals, output_gradient)
+        deltas = [delta]
         gradient = torch.empty_like(self.parameters)
         weights, biases = self.split(gradient)
         for layer in range(self.depth - 1, -1, -1):
@@ -255,39 +285,34 @@ class Ensemble:
             return torch.baddbmm(bias[:, None, :], h, weight)
         return self.product(h, weight) + bias[:, None, :]
 
-    def _activate(self, z: Tensor) -> Tensor:
-        """Return φ(z). NumPy's tanh takes a third of the time of torch's, and they agree to the last place."""
-        followed = z.requires_grad or is_functorch_wrapped_tensor(z) or forward_ad._current_level >= 0
-        if self.activation is not activations.get("tanh") or followed or z.device.type != "cpu":
-            return self.activation(z)
-        h = torch.empty_like(z)
-        np.tanh(z.numpy(), out=h.numpy())
-        return h
-
     def _over_batch(self, delta: Tensor) -> Tensor:
         """Sum over the batch, in the arithmetic of the product."""
         if self.product is torch.matmul:
             return delta.sum(dim=1)
         return self.product(delta.mT, torch.ones_like(delta[..., :1]))[..., 0]
 
-    def _inputs(self, inputs: Tensor) -> Tensor:
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-            given = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise TypeError(f"inputs must be a floating-point tensor, got {given}; use torch.as_tensor(x, dtype=…)")
+    def _inputs(self, inputs: Any) -> Tensor:
+        inputs = _checks.floating(inputs, "inputs")
         allowed = f"(batch, {self.widths[0]}) or ({self.replicas}, batch, {self.widths[0]})"
-        if inputs.shape[-1:] != (self.widths[0],) or inputs.dim() not in (2, 3):
-            raise ValueError(f"inputs must have shape {allowed}, got {tuple(inputs.shape)}")
-        if inputs.dim() == 3 and inputs.shape[0] != self.replicas:
+        fits = inputs.dim() in (2, 3) and inputs.shape[-1] == self.widths[0]
+        if not fits or (inputs.dim() == 3 and inputs.shape[0] != self.replicas):
             raise ValueError(f"inputs must have shape {allowed}, got {tuple(inputs.shape)}")
         return inputs.to(self.parameters).expand(self.replicas, -1, -1)
+
+    def _output_gradient(self, signals: Signals, gradient: Any) -> Tensor:
+        gradient = _checks.floating(gradient, "output_gradient")
+        if gradient.shape != signals.output.shape:
+            wanted = tuple(signals.output.shape)
+            raise ValueError(f"output_gradient must have the output's shape {wanted}, got {tuple(gradient.shape)}")
+        return gradient.to(signals.output.dtype)
 
     def _check_masks(self, masks: Any, batch: int) -> None:
         if masks is None:
             return
         wanted = [(self.replicas, batch, width) for width in self.widths[1:-1]]
-        if not isinstance(masks, Sequence) or not all(isinstance(one, Tensor) for one in masks):
+        if not isinstance(masks, Sequence) or not all(isinstance(mask, Tensor) for mask in masks):
             raise TypeError(f"masks must be a sequence of {len(wanted)} tensors, got {type(masks).__name__}")
-        given = [tuple(one.shape) for one in masks]
+        given = [tuple(mask.shape) for mask in masks]
         if given != wanted:
             raise ValueError(f"masks must have the shapes {wanted}, one a hidden layer, got {given}")
 
@@ -319,22 +344,12 @@ def join(ensembles: Sequence[Ensemble]) -> Ensemble:
     if not ensembles:
         raise ValueError("join needs at least one ensemble, got none")
     first = ensembles[0]
-
-    def kind(net: Ensemble) -> dict[str, Any]:
-        own = {name: getattr(net, name) for name in ("widths", "activation", "dtype", "product")}
-        return own | {"device": net.parameters.device, "class": type(net)} | net.architecture
-
     for net in ensembles:
-        differ = [name for name, value in kind(first).items() if kind(net).get(name) != value]
+        differ = [name for name, value in first.kind.items() if net.kind.get(name) != value]
         if differ:
             raise ValueError(f"ensembles to be joined differ in {', '.join(differ)}, got {first} and {net}")
-    joined = object.__new__(type(first))
-    joined.__dict__.update(first.__dict__)
-    joined.replicas = sum(net.replicas for net in ensembles)
-    layers = [[(net.weights[at], net.biases[at]) for net in ensembles] for at in range(first.depth)]
-    parts = [torch.cat(of_nets) for layer in layers for of_nets in zip(*layer, strict=True)]
-    joined._hold(torch.cat([part.flatten() for part in parts]))
-    return joined
+    blocks = zip(*(net.tensors for net in ensembles), strict=True)
+    return first._like(torch.cat([part.flatten() for block in blocks for part in block]))
 
 
 def _device(device: Any) -> torch.device:

@@ -116,7 +116,7 @@ class _Network(Ensemble):
         u = normalize(z, self.norm, eps=self.eps)
         return self.activation(u if bias is None else u + bias[:, None, :])
 
-    def forward(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Signals:
+    def forward(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward and keep every layer, as `Ensemble.forward` does; there is no dropout."""
         if masks is not None:
             raise ValueError(f"{type(self).__name__} has no dropout; leave out the masks")
@@ -126,7 +126,7 @@ class _Network(Ensemble):
             tape, fed = self._wire(h, *self.split(leaf))
         return _Taped([one.detach() for one in tape], [h, *(one.detach() for one in fed)], None, leaf, tape)
 
-    def backward(self, signals: Signals, output_gradient: Tensor) -> Gradients:
+    def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
         """Pass the loss's gradient with respect to the output back, as `Ensemble.backward` does; once a forward pass.
 
         `pre_activations` has one entry for each of those that `forward` returned.
@@ -134,8 +134,9 @@ class _Network(Ensemble):
         if not isinstance(signals, _Taped) or signals.leaf is None:
             raise TypeError(f"signals must be what forward() returned, got {type(signals).__name__}")
         sources = [signals.leaf, *signals.tape[:-1]]
-        found = torch.autograd.grad(signals.tape[-1], sources, output_gradient, materialize_grads=True)
-        return Gradients(*self.split(found[0]), [*found[1:], output_gradient], found[0])
+        delta = self._output_gradient(signals, output_gradient)
+        found = torch.autograd.grad(signals.tape[-1], sources, delta, materialize_grads=True)
+        return Gradients(*self.split(found[0]), [*found[1:], delta], found[0])
 
 
 class Normalized(_Network):

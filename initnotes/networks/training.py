@@ -1,11 +1,11 @@
-"""Floor 3: training many replicas, of many ensembles, at once.
+"""Training many replicas, of many ensembles, at once.
 
-What lives here updates parameters and keeps curves; what a layer looks like inside is for ``measure``.
+What lives here makes updates and keeps curves; what a layer looks like inside is for ``examine``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,24 @@ import torch
 from torch import Tensor
 
 from .. import _checks
-from .ensemble import Ensemble, Gradients, join
+from . import updates
+from .ensemble import Ensemble, join
+from .sweeps import Sweep, sweep
+from .updates import LOSSES, OPTIMIZERS, batch_order, cross_entropy, mean_squared_error
 
-__all__ = ["LOSSES", "OPTIMIZERS", "History", "batch_order", "cross_entropy", "mean_squared_error", "train"]
+__all__ = [
+    "LOSSES",
+    "OPTIMIZERS",
+    "History",
+    "Sweep",
+    "batch_order",
+    "cross_entropy",
+    "mean_squared_error",
+    "sweep",
+    "train",
+]
 
 Measure = Callable[[Ensemble], Any]
-Step = Callable[[Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -75,136 +87,13 @@ class History:
         return np.where(crossed.any(axis=1), first, np.inf)
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy in nats, shape (..., R), and its gradient with respect to the outputs.
-
-    Parameters
-    ----------
-    outputs : Tensor, shape (..., R, batch, classes)
-        Logits.
-    targets : Tensor of int64, shape (..., R, batch)
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
-    """
-    _fit(targets, outputs.shape[:-1])
-    log_p = outputs.mT.log_softmax(-2).mT  # several times as fast as over a short last axis
-    at = targets[..., None]
-    minus_one = torch.full(at.shape, -1.0, dtype=log_p.dtype, device=log_p.device)
-    gradient = log_p.exp().scatter_add_(-1, at, minus_one).div_(outputs.shape[-2])
-    return -log_p.gather(-1, at)[..., 0].mean(-1), gradient
-
-
-def mean_squared_error(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return half the squared error, summed over outputs and averaged over the batch, shape (R,), and its gradient.
-
-    Parameters
-    ----------
-    outputs, targets : Tensor, shape (R, batch, n_L)
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
-    """
-    _fit(targets, outputs.shape)
-    error = outputs - targets
-    return (error * error).sum(-1).mean(-1) / 2, error / outputs.shape[-2]
-
-
-def _fit(targets: Tensor, shape: torch.Size) -> None:
-    if targets.shape != shape:
-        raise ValueError(f"targets must have shape {tuple(shape)}, got {tuple(targets.shape)}; use targets.expand(…)")
-
-
-LOSSES = {"cross_entropy": cross_entropy, "mse": mean_squared_error}
-
-
-def _sgd(lr: float) -> Step:
-    def step(parameters: Tensor, gradient: Tensor) -> None:
-        parameters -= gradient.mul_(lr)
-
-    return step
-
-
-def _momentum(lr: float, beta: float = 0.9) -> Step:
-    velocity: Any = None
-
-    def step(parameters: Tensor, gradient: Tensor) -> None:
-        nonlocal velocity
-        velocity = gradient if velocity is None else velocity.mul_(beta).add_(gradient)
-        parameters -= lr * velocity
-
-    return step
-
-
-def _adam(lr: float, beta_1: float = 0.9, beta_2: float = 0.999, eps: float = 1e-8) -> Step:
-    m: Any = None
-    v: Any = None
-    t = 0
-
-    def step(parameters: Tensor, gradient: Tensor) -> None:
-        nonlocal m, v, t
-        t += 1
-        square = (gradient * gradient).mul_(1 - beta_2)
-        mean = gradient.mul_(1 - beta_1)
-        m = mean if t == 1 else m.mul_(beta_1).add_(mean)
-        v = square if t == 1 else v.mul_(beta_2).add_(square)
-        root = (v / (1 - beta_2**t)).sqrt_().add_(eps)
-        parameters -= (m / (1 - beta_1**t)).mul_(lr).div_(root)
-
-    return step
-
-
-# Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
-# may overwrite and keep the gradient that it is given.
-OPTIMIZERS: dict[str, Callable[[float], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
-
-
-def batch_order(
-    samples: int, batch_size: int, steps: int, replicas: int, *, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Return an iterator over the sample numbers of each step's batch, every replica in an order of its own.
-
-    Each pass over the data is a new permutation; what is left of it, smaller than a batch, is dropped.
-
-    Returns
-    -------
-    iterator of ndarray of int64, shape (replicas, batch_size)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is out of range or `rng` is no Generator.
-    """
-    samples, batch_size = _checks.integer(samples, "samples"), _checks.integer(batch_size, "batch_size")
-    steps, replicas = _checks.integer(steps, "steps", low=0), _checks.integer(replicas, "replicas")
-    if batch_size > samples:
-        raise ValueError(f"batch_size must be at most the number of samples, {samples}, got {batch_size}")
-    return _batches(samples, batch_size, steps, replicas, _checks.generator(rng))
-
-
-def _batches(
-    samples: int, batch_size: int, steps: int, replicas: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    per_pass = samples // batch_size
-    order = np.empty((replicas, samples), dtype=np.int64)
-    for step in range(steps):
-        at = step % per_pass
-        if at == 0:
-            order = rng.permuted(np.tile(np.arange(samples), (replicas, 1)), axis=1)
-        yield order[:, at * batch_size : (at + 1) * batch_size]
-
-
 def train(
     nets: Ensemble | Mapping[str, Ensemble],
     x: Any,
     y: Any,
     *,
     optimizer: str = "sgd",
-    lr: float,
+    lr: Any,
     steps: int,
     batch_size: int | None = None,
     loss: str = "cross_entropy",
@@ -229,8 +118,8 @@ def train(
     optimizer : {"sgd", "momentum", "adam"}
         Momentum is 0.9 times the last update plus the gradient (Polyak 1964); Adam is algorithm 1 of Kingma & Ba 2015
         with its default betas and epsilon.
-    lr : float
-        Learning rate.
+    lr : float, or array of shape (R,)
+        Learning rate: one for all, or one for each replica, the same in every ensemble.
     steps : int
         Updates to make.
     batch_size : int, optional
@@ -268,57 +157,43 @@ def train(
     ((3, 51), True)
     """
     named = dict(nets) if isinstance(nets, Mapping) else {"": nets}
-    lr = _checks.real(lr, "lr", low=0.0)
     steps, every = _checks.integer(steps, "steps", low=0), _checks.integer(every, "every")
     dropout = _checks.real(dropout, "dropout", low=0.0)
     if dropout >= 1:
         raise ValueError(f"dropout must be less than 1, got {dropout:g}")
-    if clip is not None and _checks.real(clip, "clip", low=0.0) == 0:
-        raise ValueError("clip must be greater than 0, got 0; leave it out for no clipping")
+    clip = updates.length(clip)
     loss_of = LOSSES[_checks.one_of(loss, "loss", LOSSES)]
-    step = OPTIMIZERS[_checks.one_of(optimizer, "optimizer", OPTIMIZERS)](lr)
+    optimizer = _checks.one_of(optimizer, "optimizer", OPTIMIZERS)
     _checks.generator(rng)
     whole, replicas = _joined(named)
-    inputs, targets = _tensors(x, y, whole, loss)
+    lr = updates.rate(lr, replicas)
+    step = OPTIMIZERS[optimizer](lr if isinstance(lr, float) else whole.per_parameter(lr.repeat(len(named))))
+    inputs, targets = updates.data(x, y, whole, loss)
     size = len(inputs) if batch_size is None else batch_size
     order = None if batch_size is None else batch_order(len(inputs), size, steps + 1, replicas, rng=rng)
-    recorder = _Recorder(named, replicas, _watched(watch))
-    recorder.measure(whole)
+    curves = _Curves(named, replicas, _watched(watch))
+    curves.measure(whole)
 
     full = torch.arange(len(inputs)).expand(whole.replicas, -1)
     for count in range(steps + 1):
         batch = full if order is None else torch.from_numpy(np.tile(next(order), (len(named), 1)))
         batch = batch.to(inputs.device)
         masks = _masks(whole, size, dropout, len(named), rng) if dropout else None
-        signals = whole.forward(inputs if order is None else _rows(inputs, batch), masks)
-        losses, output_gradient = loss_of(signals.output, _rows(targets, batch))
+        signals = whole.forward(inputs if order is None else updates.rows(inputs, batch), masks)
+        losses, output_gradient = loss_of(signals.output, updates.rows(targets, batch))
         if count % every == 0 or count == steps:
-            recorder.record(count, losses, whole)
+            curves.record(count, losses, whole)
         if count < steps:
             gradients = whole.backward(signals, output_gradient)
             if clip is not None:
-                _clip(gradients, clip)
+                updates.clip_([*gradients.weights, *gradients.biases], clip)
             step(whole.parameters, gradients.parameters)
     for at, net in enumerate(named.values()):
         rows = slice(at * replicas, (at + 1) * replicas)
-        for own, trained in zip([*net.weights, *net.biases], [*whole.weights, *whole.biases], strict=True):
+        for own, trained in zip(net.tensors, whole.tensors, strict=True):
             own.copy_(trained[rows])
-    histories = recorder.histories()
+    histories = curves.histories()
     return histories if isinstance(nets, Mapping) else histories[""]
-
-
-def _clip(gradients: Gradients, length: float) -> None:
-    """Scale each replica's gradient down to `length`, where it is longer."""
-    parts = [part.flatten(1) for part in (*gradients.weights, *gradients.biases)]
-    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
-    factor = (length / torch.linalg.vector_norm(norms, dim=0)).clamp(max=1.0)
-    for part in parts:
-        part *= factor[:, None]
-
-
-def _rows(data: Tensor, batch: Tensor) -> Tensor:
-    """Return data[batch], several times as fast."""
-    return data.index_select(0, batch.flatten()).unflatten(0, batch.shape)
 
 
 def _joined(named: dict[str, Ensemble]) -> tuple[Ensemble, int]:
@@ -335,40 +210,18 @@ def _joined(named: dict[str, Ensemble]) -> tuple[Ensemble, int]:
 def _watched(watch: Any) -> Mapping[str, Measure]:
     if watch is None:
         return {}
-    if not isinstance(watch, Mapping) or not all(callable(one) for one in watch.values()):
+    if not isinstance(watch, Mapping) or not all(callable(measure) for measure in watch.values()):
         raise TypeError(f"watch must be a mapping of names to functions of an Ensemble, got {watch!r}")
     return watch
-
-
-def _tensors(x: Any, y: Any, net: Ensemble, loss: str) -> tuple[Tensor, Tensor]:
-    inputs = _checks.tensor(x, "x").to(net.parameters)
-    if inputs.dim() != 2 or not len(inputs) or inputs.shape[1] != net.widths[0]:
-        raise ValueError(f"x must have shape (samples, {net.widths[0]}), got {tuple(inputs.shape)}")
-    if not bool(inputs.isfinite().all()):
-        raise ValueError("x must be finite, got NaN or inf; clean the data first")
-    targets = _checks.tensor(y, "y").to(net.parameters.device)
-    outputs = net.widths[-1]
-    if loss == "mse":
-        if targets.shape != (len(inputs), outputs):
-            raise ValueError(f"y must have shape ({len(inputs)}, {outputs}) for 'mse', got {tuple(targets.shape)}")
-        if not bool(targets.isfinite().all()):
-            raise ValueError("y must be finite, got NaN or inf; clean the data first")
-        return inputs, targets.to(net.dtype)
-    if targets.is_floating_point() or targets.shape != (len(inputs),):
-        given = f"{targets.dtype} of shape {tuple(targets.shape)}"
-        raise ValueError(f"y must be {len(inputs)} integer labels for 'cross_entropy', got {given}")
-    if int(targets.min()) < 0 or int(targets.max()) >= outputs:
-        raise ValueError(f"labels must be 0 … {outputs - 1}, got {int(targets.min())} … {int(targets.max())}")
-    return inputs, targets.long()
 
 
 def _masks(net: Ensemble, batch: int, dropout: float, copies: int, rng: np.random.Generator) -> list[Tensor]:
     shapes = [(net.replicas // copies, batch, width) for width in net.widths[1:-1]]
     kept = [np.tile(rng.random(shape) >= dropout, (copies, 1, 1)) for shape in shapes]
-    return [torch.from_numpy(one).to(net.parameters) / (1 - dropout) for one in kept]
+    return [torch.from_numpy(mask).to(net.parameters) / (1 - dropout) for mask in kept]
 
 
-class _Recorder:
+class _Curves:
     """Collects records of the joined ensemble and cuts them into a History for each part."""
 
     def __init__(self, named: dict[str, Ensemble], replicas: int, watch: Mapping[str, Measure]) -> None:

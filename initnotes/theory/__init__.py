@@ -1,22 +1,14 @@
 """Mean-field theory of wide random networks: what variance, correlation and gradient do from layer to layer.
 
-What lives here predicts; it draws no weights and runs no network.
+What lives here predicts; it draws no weights and runs no network. Expectations under a Gaussian are in ``gaussian``,
+the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
+by layer in ``profile``, normalization and residual streams in ``stream``; ``pieces`` finds the kinks and the slope of a
+function of which only values are known.
 """
 
-from .maps import (
-    FixedPoint,
-    chi,
-    correlation_map,
-    critical_sigma_w,
-    depth_scale,
-    derivative_second_moment,
-    first_moment,
-    fixed_point,
-    fixed_points,
-    gain,
-    second_moment,
-    variance_map,
-)
+from .correlation import correlation_map, depth_scale
+from .gaussian import derivative_second_moment, first_moment, second_moment
+from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
 from .profile import Profile, factors, profile
 from .stream import gradient_factor, stream_factors, stream_moments
 

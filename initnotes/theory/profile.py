@@ -5,13 +5,12 @@ What lives here is the one recursion that the probe, the audit, the claims and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _checks, activations
-from . import maps
+from .. import _checks
+from . import arguments, gaussian
 
 __all__ = ["Profile", "factors", "profile"]
 
@@ -35,16 +34,16 @@ def profile(
     inputs: Any,
     activation: Any,
     *,
-    forward: Sequence[float],
-    backward: Sequence[float] | None = None,
-    biases: float | Sequence[float] = 0.0,
+    forward: Any,
+    backward: Any = None,
+    biases: Any = 0.0,
     last_gradient: Any = 1.0,
 ) -> Profile:
     """Return E z² and E (∂loss/∂z)² layer by layer, from the inputs up and from the last layer down.
 
     Parameters
     ----------
-    inputs : float or array
+    inputs : float, array or tensor
         E h_0², the mean square of an input's entries; an array for several inputs at once.
     activation : str, Activation, module or callable
         φ behind every layer but the last.
@@ -54,18 +53,19 @@ def profile(
         fan_out · Var(W) of each layer; without it, as `forward`. That of the first layer is not used.
     biases : float or sequence of L floats
         E b² of each layer, σ_b².
-    last_gradient : float or array
-        E (∂loss/∂z_L)², in a shape that fits that of `inputs`.
+    last_gradient : float, array or tensor
+        E (∂loss/∂z_L)², in a shape that fits that of `inputs`; NaN where it is not known.
 
     Returns
     -------
     Profile
+        Arrays of shape (L, *shape of inputs*).
 
     Raises
     ------
     TypeError, ValueError
-        If the sequences differ in length, a number is negative or not finite, or the activation grows too fast or
-        jumps.
+        If the sequences differ in length, a number is negative or not finite, a size overflows, or the activation
+        grows too fast or jumps.
 
     References
     ----------
@@ -79,23 +79,42 @@ def profile(
     >>> found.signal.round(6), found.gradient.round(6)
     (array([2., 2., 2., 2.]), array([1., 1., 1., 1.]))
     """
-    act = activations.get(activation)
-    up = [_checks.real(scale, "forward", low=0.0) for scale in forward]
-    down = up if backward is None else [_checks.real(scale, "backward", low=0.0) for scale in backward]
-    offsets = [biases] * len(up) if np.ndim(biases) == 0 else list(biases)  # type: ignore[arg-type]
-    if not up or not len(up) == len(down) == len(offsets):
-        raise ValueError(
-            f"forward, backward and biases need one number for each of L >= 1 layers, got {len(up)}, {len(down)} and "
-            f"{len(offsets)}"
-        )
-    h = np.asarray(inputs, dtype=np.float64)
-    signal = [up[0] * h + offsets[0]]
-    for scale, offset in zip(up[1:], offsets[1:], strict=True):
-        signal.append(scale * maps.second_moment(signal[-1], act) + offset)
-    gradient = [np.broadcast_to(np.asarray(last_gradient, dtype=np.float64), h.shape)]
-    for q, scale in zip(signal[-2::-1], down[:0:-1], strict=True):
-        gradient.append(scale * maps.derivative_second_moment(q, act) * gradient[-1])
-    return Profile(np.array(signal), np.array(gradient[::-1]))
+    h = arguments.moments(inputs, "inputs", order="inputs come first, the activation after them")
+    up = _each(forward, "forward")
+    down = up if backward is None else _each(backward, "backward", len(up))
+    offset = arguments.numbers(biases, "biases")
+    offsets = _each(np.full(len(up), offset) if offset.ndim == 0 else offset, "biases", len(up))
+    last, means = _last(last_gradient, h.shape), gaussian.of(activation)
+    signal = np.empty((len(up), *h.shape))
+    for layer, (scale, bias) in enumerate(zip(up, offsets, strict=True)):
+        with np.errstate(over="ignore"):
+            signal[layer] = scale * h + bias
+        if not np.isfinite(signal[layer]).all():
+            raise ValueError(f"E z² overflows in layer {layer + 1} of {len(up)}; take smaller scales or fewer layers")
+        h = means.square(signal[layer], strict=True) if layer < len(up) - 1 else h
+    slopes = means.slope_square(signal[:-1], strict=True)
+    steps = [last, *(scale * slope for scale, slope in zip(down[:0:-1], slopes[::-1], strict=True))]
+    return Profile(signal, np.multiply.accumulate(steps)[::-1])
+
+
+def _each(values: Any, name: str, layers: int | None = None) -> list[float]:
+    """Return one number, finite and at least 0, for each layer."""
+    array = arguments.numbers(values, name)
+    if array.ndim != 1 or len(array) != (layers or max(len(array), 1)):
+        wanted = f"one number for each of the {layers} layers" if layers else "a sequence, one number for each layer"
+        raise ValueError(f"{name} must be {wanted}, got shape {array.shape}")
+    return [_checks.real(value, name, low=0.0) for value in array]
+
+
+def _last(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the last layer's gradient for each input; NaN, where it is not known, goes through."""
+    array = arguments.numbers(value, "last_gradient")
+    if (array < 0).any() or np.isinf(array).any():
+        raise ValueError("last_gradient is a mean square: it must be finite and at least 0")
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"last_gradient of shape {array.shape} does not fit inputs of shape {shape}") from None
 
 
 def factors(q: Any, activation: Any, *, sigma_w: Any) -> Profile:
@@ -103,11 +122,11 @@ def factors(q: Any, activation: Any, *, sigma_w: Any) -> Profile:
 
     Parameters
     ----------
-    q : float or array
+    q : float, array or tensor
         E z² in front of the activation, greater than 0.
     activation : str, Activation, module or callable
-    sigma_w : float or array
-        √(fan_in · Var(W)) of the weights behind the activation.
+    sigma_w : float, array or tensor
+        √(fan_in · Var(W)) of the weights behind the activation, finite and at least 0.
 
     Returns
     -------
@@ -118,7 +137,7 @@ def factors(q: Any, activation: Any, *, sigma_w: Any) -> Profile:
     Raises
     ------
     TypeError, ValueError
-        As `second_moment` and `derivative_second_moment`.
+        As `derivative_second_moment`; if a q is 0.
 
     Examples
     --------
@@ -126,7 +145,11 @@ def factors(q: Any, activation: Any, *, sigma_w: Any) -> Profile:
     >>> round(float(found.signal), 6), round(float(found.gradient), 6)
     (0.5, 0.5)
     """
-    square = np.asarray(sigma_w, dtype=np.float64) ** 2
-    return Profile(
-        square * maps.second_moment(q, activation) / q, square * maps.derivative_second_moment(q, activation)
-    )
+    q = arguments.moments(q)
+    if not (q > 0).all():
+        raise ValueError("q must be greater than 0, got 0; the limit is that of `chi`")
+    sigma = arguments.numbers(sigma_w, "sigma_w")
+    if not (np.isfinite(sigma) & (sigma >= 0)).all():
+        raise ValueError("sigma_w must be finite and at least 0")
+    square, means = sigma**2, gaussian.of(activation)
+    return Profile(square * means.square(q, strict=True) / q, square * means.slope_square(q, strict=True))

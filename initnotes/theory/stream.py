@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, activations
-from . import maps
+from . import gaussian
 
 __all__ = ["BLOCKS", "NORMS", "gradient_factor", "stream_factors", "stream_moments"]
 
@@ -58,7 +58,7 @@ def gradient_factor(activation: Any, *, norm: str = "batch", batch: int | None =
     """
     norm, act = _checks.one_of(norm, "norm", NORMS), activations.get(activation)
     if batch is None:
-        return float(maps.derivative_second_moment(1.0, act) / _size(act, norm))
+        return float(gaussian.derivative_second_moment(1.0, act) / _size(act, norm))
     if norm != "batch" or act.name != "relu":
         raise ValueError(f"a batch size is for norm 'batch' and activation 'relu', got {norm!r} and {act.name!r}")
     B = _checks.integer(batch, "batch", low=4)
@@ -71,8 +71,8 @@ def gradient_factor(activation: Any, *, norm: str = "batch", batch: int | None =
 
 def _size(act: Any, norm: str) -> float:
     """Return what a unit-variance layer passes on: Var φ over a large batch, or E φ² over the units."""
-    square = float(maps.second_moment(1.0, act))
-    return square - float(maps.first_moment(1.0, act)) ** 2 if norm == "batch" else square
+    square = float(gaussian.second_moment(1.0, act))
+    return square - float(gaussian.first_moment(1.0, act)) ** 2 if norm == "batch" else square
 
 
 def stream_factors(
@@ -116,7 +116,7 @@ def stream_factors(
     blocks, square = _checks.integer(blocks, "blocks"), _checks.real(sigma_w, "sigma_w", low=0.0) ** 2
     start = _checks.real(start, "start", low=0.0, strict=True)
     variances = start + square * _size(act, norm) * np.arange(blocks)
-    return np.asarray(1 + square * maps.derivative_second_moment(1.0, act) / variances)
+    return np.asarray(1 + square * gaussian.derivative_second_moment(1.0, act) / variances)
 
 
 def stream_moments(blocks: int, block: str, *, scale: float = 1.0) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import initnotes as ini
-from initnotes.book import equal_units as symmetry
+from initnotes.book import equal_units
 from initnotes.book.equal_units import difference_matrix, last_bit_product, one_unit_losses, predict_spread
 from initnotes.networks import Ensemble, order_free_product, spread
 from initnotes.networks.training import train
@@ -111,7 +111,7 @@ def test_one_unit_stands_for_a_layer_of_two_to_rounding():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": WIDTH + 1}, {"start": 0.31}, {"lr": 0.11}, {"rng": rng(3)}], ids=lambda one: next(iter(one))
+    "wrong", [{"width": WIDTH + 1}, {"start": 0.31}, {"lr": 0.11}, {"rng": rng(3)}], ids=lambda wrong: next(iter(wrong))
 )
 def test_another_unit_does_not(wrong):
     history = train(symmetric(replicas=5), *data(), **RUN, rng=rng(2))
@@ -161,7 +161,7 @@ def test_even_columns_have_full_precision(dtype, dropped):
     product, bound = last_bit_product(a, b), 7 * dropped * float(a.abs().max() * b.abs().max())
     for i, j in itertools.product(range(7), range(0, 7, 2)):
         pairs = zip(a[i].tolist(), b[:, j].tolist(), strict=True)
-        exact = sum(Fraction(one) * Fraction(other) for one, other in pairs)
+        exact = sum(Fraction(a) * Fraction(b) for a, b in pairs)
         half_a_unit = 0.51 * torch.finfo(dtype).eps * abs(float(exact))
         assert abs(Fraction(product[i, j].item()) - exact) <= half_a_unit + bound
     coarse = order_free_product(a.double(), b.double())[:, ::2] - a.double() @ b.double()[:, ::2]
@@ -228,7 +228,7 @@ def spoil(how):
 
 @pytest.mark.parametrize("how", ["A left out", "a block of the wrong sign", "10 % too fast"])
 def test_a_wrong_matrix_is_caught(how, monkeypatch):
-    monkeypatch.setattr(symmetry, "difference_matrix", spoil(how))
+    monkeypatch.setattr(equal_units, "difference_matrix", spoil(how))
     assert error_of_prediction() > 0.05
 
 

@@ -20,9 +20,9 @@ import initnotes as ini
 from benchmarks import audit as bench
 from initnotes import clinic
 from initnotes.__main__ import main
-from initnotes.examine import diagnosis
-from initnotes.examine.diagnosis import audit, slope
-from initnotes.examine.graph import Graph, slopes
+from initnotes.examine import Finding, Report, audit, batches, findings, slope
+from initnotes.examine.graph import Graph
+from initnotes.examine.nodes import slopes
 
 
 def chain(depth: int = 6, width: int = 64, activation: str = "relu", scheme: object = "he_normal") -> nn.Sequential:
@@ -47,7 +47,7 @@ def test_random_architectures_are_told_from_planted_faults() -> None:
 
 
 def test_an_audit_that_accuses_nobody_has_no_power(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "audit", lambda *_: diagnosis.Report("none", [], ()))
+    monkeypatch.setattr(bench, "audit", lambda *_, **__: Report("none", [], ()))
     planted, _, _, missed = bench.rates(2, 99)
     assert len(missed) == sum(planted.values())
 
@@ -57,7 +57,7 @@ def test_a_known_architecture_is_healthy(name: str) -> None:
     for seed in range(3):
         patient = clinic.architecture(name, seed=seed)
         for loss in (patient.loss, None):
-            report = audit(patient.model, patient.batch, loss)
+            report = audit(patient.model, patient.batch, loss=loss)
             assert report.healthy, report
         assert ("normalization" in report.kinds("info")) == (name != "lstm")
 
@@ -66,7 +66,7 @@ def test_a_known_architecture_is_healthy(name: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for kind, names in bench.KNOWN.items() for name in names])
 def test_a_fault_in_a_known_architecture_is_found(name: str, kind: str) -> None:
     sick = bench.plant_known(name, kind, seed=3)
-    assert kind in audit(sick.model, sick.batch, sick.loss).kinds()
+    assert kind in audit(sick.model, sick.batch, loss=sick.loss).kinds()
 
 
 def test_hes_weights_are_not_blamed_for_what_width_does() -> None:
@@ -91,18 +91,18 @@ def test_a_slope_agrees_with_theory() -> None:
 
 
 def test_a_slope_needs_four_layers_and_a_steady_change() -> None:
-    assert diagnosis._is_drift(*slope([1e6, 1e4, 1e2, 1e0]))
+    assert findings.is_drift(slope([1e6, 1e4, 1e2, 1e0]))
     assert not audit(chain(3, scheme=ini.small_random(1e-4)), inputs()).kinds().count("vanishing signal")
     step = slope([1.0] * 10 + [1e-6] * 10)
     assert abs(step[1]) <= 0.55
-    assert not diagnosis._is_drift(*step)
+    assert not findings.is_drift(step)
     assert slope([0.0, math.inf, 1.0]) == (0.0, 0.0, 1)
 
 
 def test_slopes_are_not_judged_from_three_layers() -> None:
-    rate, steady, count = slope([1e6, 1e3, 1e0])
-    assert count < diagnosis.SLOPE_LAYERS
-    assert not diagnosis._is_drift(rate, steady, count)
+    found = slope([1e6, 1e3, 1e0])
+    assert found.layers < findings.SLOPE_LAYERS
+    assert not findings.is_drift(found)
 
 
 def test_deep_sigmoids_become_tanh() -> None:
@@ -189,7 +189,7 @@ def test_overflow_is_found_where_it_starts() -> None:
     bad = inputs()
     bad[0, 0] = math.nan
     assert audit(chain(), bad).findings[0].layer == "inputs"
-    report = audit(chain(), inputs(), lambda out: (out.sum() - out.sum()).log())
+    report = audit(chain(), inputs(), loss=lambda out: (out.sum() - out.sum()).log())
     assert report.findings[0].layer == "loss"
     assert json.loads(report.to_json())["loss"] is None
 
@@ -217,9 +217,11 @@ def test_recurrent_gates_and_binary_losses() -> None:
     torch.manual_seed(1)
     net, x = nn.Sequential(nn.Linear(8, 1)), torch.randn(32, 8)
     target = torch.ones(32, 1)
-    report = audit(net, 40 * x, lambda out: functional.binary_cross_entropy_with_logits(out, 1 - target))
+    report = audit(net, 40 * x, loss=lambda out: functional.binary_cross_entropy_with_logits(out, 1 - target))
     assert "log 2" in next(one.evidence for one in report.findings if one.kind == "initial loss")
-    summed = audit(net, 40 * x, lambda out: functional.binary_cross_entropy_with_logits(out, target, reduction="sum"))
+    summed = audit(
+        net, 40 * x, loss=lambda out: functional.binary_cross_entropy_with_logits(out, target, reduction="sum")
+    )
     assert "initial loss" not in summed.kinds()
 
 
@@ -301,9 +303,9 @@ def test_nothing_changes(fails: bool) -> None:
 
     if fails:
         with pytest.raises(RuntimeError, match="lost"):
-            audit(model, batch, loss)
+            audit(model, batch, loss=loss)
     else:
-        audit(model, batch, loss)
+        audit(model, batch, loss=loss)
     assert all(torch.equal(a, b) for a, b in zip(before, _state(model), strict=True))
     assert torch.equal(batch, patient.batch)
     assert not batch.requires_grad
@@ -349,8 +351,9 @@ def test_batches_of_every_form() -> None:
     ],
 )
 def test_bad_arguments_are_named(arguments: tuple[object, ...], error: type[Exception], said: str) -> None:
+    model, batch, *loss = arguments
     with pytest.raises(error, match=said):
-        audit(*arguments)  # type: ignore[arg-type]
+        audit(model, batch, loss=loss[0] if loss else None)  # type: ignore[arg-type]
 
 
 def test_outputs_without_a_gradient_are_named() -> None:
@@ -387,19 +390,19 @@ def test_a_report_prints_draws_and_exports() -> None:
 def test_fixes_of_layers_without_a_scheme_run() -> None:
     torch.manual_seed(1)
     patient = bench.plant_known("lstm", "saturated units", seed=1)
-    report = audit(patient.model, patient.batch, patient.loss)
+    report = audit(patient.model, patient.batch, loss=patient.loss)
     healed = clinic.treat(patient, report, rng=np.random.default_rng(1))
-    assert "saturated units" not in audit(healed.model, healed.batch, healed.loss).kinds()
+    assert "saturated units" not in audit(healed.model, healed.batch, loss=healed.loss).kinds()
 
 
 # What a reviewer broke
 
 
-def kinds_of(report: diagnosis.Report) -> list[tuple[str, str]]:
+def kinds_of(report: Report) -> list[tuple[str, str]]:
     return [(one.kind, one.layer) for one in report.findings if one.severity != "info"]
 
 
-def finding(report: diagnosis.Report, kind: str) -> diagnosis.Finding:
+def finding(report: Report, kind: str) -> Finding:
     return next(one for one in report.findings if one.kind == kind)
 
 
@@ -467,7 +470,9 @@ def test_a_high_loss_of_dead_logits_divides_by_nothing() -> None:
     net = nn.Linear(8, 4)
     nn.init.zeros_(net.weight)
     nn.init.zeros_(net.bias)
-    report = audit(net, torch.randn(16, 8), lambda out: functional.cross_entropy(out * 0 + 50 * torch.eye(4)[0], y))
+    report = audit(
+        net, torch.randn(16, 8), loss=lambda out: functional.cross_entropy(out * 0 + 50 * torch.eye(4)[0], y)
+    )
     assert "initial loss" in report.kinds()
 
 
@@ -491,12 +496,12 @@ def test_a_head_that_the_loss_does_not_use_is_not_blamed() -> None:
     net, x = Heads(), torch.randn(16, 32)
     with torch.no_grad():
         net.a.weight.mul_(50)
-    report = audit(net, x, lambda out: functional.cross_entropy(out[0], y))
+    report = audit(net, x, loss=lambda out: functional.cross_entropy(out[0], y))
     assert finding(report, "initial loss").layer == "a"
     assert [one.last for one in report.layers] == [False, True, False]
     net = Heads()
     nn.init.zeros_(net.b.weight)
-    assert "zero weights" not in audit(net, x, lambda out: functional.cross_entropy(out[0], y)).kinds()
+    assert "zero weights" not in audit(net, x, loss=lambda out: functional.cross_entropy(out[0], y)).kinds()
 
 
 def test_all_matrices_of_a_recurrent_layer_are_looked_at() -> None:
@@ -527,14 +532,14 @@ def test_fixes_reach_a_model_that_is_one_layer() -> None:
     net, x = nn.Linear(32, 10), torch.randn(16, 32)
     with torch.no_grad():
         net.weight.mul_(20)
-    report = audit(net, x, lambda out: functional.cross_entropy(out, y))
+    report = audit(net, x, loss=lambda out: functional.cross_entropy(out, y))
     for one in report.findings:
         run(one.fix, net)
     net.weight.data.mul_(3)  # too loud, and no other finding explains it
-    report = audit(net, x, lambda out: functional.cross_entropy(out * 5, y))
+    report = audit(net, x, loss=lambda out: functional.cross_entropy(out * 5, y))
     assert report.kinds() == ["initial loss"]
     run(finding(report, "initial loss").fix, net)
-    assert audit(net, x, lambda out: functional.cross_entropy(out, y)).healthy
+    assert audit(net, x, loss=lambda out: functional.cross_entropy(out, y)).healthy
     nn.init.zeros_(net.weight)
     nn.init.zeros_(net.bias)
     other = nn.Bilinear(4, 4, 4)
@@ -553,7 +558,7 @@ class Sum(nn.Module):
         self.one = nn.Linear(32, 4)
 
     def forward(self, a: Any, b: Any) -> Tensor:
-        return self.one(sum(diagnosis._tensors((a, b))))
+        return self.one(sum(batches.tensors((a, b))))
 
 
 Pair = namedtuple("Pair", ["u", "v"])
@@ -579,7 +584,7 @@ def test_input_fixes_reach_the_part_that_is_ill(place: Any, fault: Any) -> None:
         if one.layer == "inputs":
             healed = run(one.fix, net, batch)
             batch = healed if one.kind == "unscaled inputs" else place(torch.randn(16, 32), z)
-            assert all(bool(torch.isfinite(part).all()) for part in diagnosis._tensors(healed))
+            assert all(bool(torch.isfinite(part).all()) for part in batches.tensors(healed))
             assert type(healed) is type(place(x, z))
     assert not {"not finite", "unscaled inputs"} & set(audit(net, batch).kinds())
 

@@ -1,0 +1,274 @@
+"""Evidence: one measurement beside the range that a verdict demands of it, and the wrong answers that this rules out.
+
+What lives here holds numbers and shows them; ``intervals`` makes them from draws, and ``claims`` judges with them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+__all__ = ["EVERY", "Evidence", "Tuning", "WrongAnswer"]
+
+EVERY = "every value"
+ROUGHLY = "≈"  # before a number that depends on the machine: what compares outputs leaves it out
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """What another answer would have given, which the demand rules out.
+
+    Attributes
+    ----------
+    name : str
+        The answer in words.
+    value : float
+        What it gives: a known number, or the same statistic of draws made under it.
+    samples : int
+        The draws behind the value; 0 for a known number.
+    """
+
+    name: str
+    value: float
+    samples: int = 0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How training was tuned before it was measured: each arm at its own best rate.
+
+    Attributes
+    ----------
+    steps : int
+        The budget.
+    rates : tuple of float
+        That were tried.
+    best : tuple of float
+        One for each arm.
+    diverged : tuple of int
+        Replicas of each arm that diverged at its best rate.
+    at_edge : bool
+        Whether a best rate is the smallest or the largest tried: a better one may lie beyond.
+    """
+
+    steps: int
+    rates: tuple[float, ...]
+    best: tuple[float, ...]
+    diverged: tuple[int, ...]
+    at_edge: bool
+
+    def __str__(self) -> str:
+        """Say what a reader needs: how many rates, whether the best stands at an end of them, how many diverged."""
+        end = ", at an end of them" if self.at_edge else ""
+        count = _round(sum(self.diverged), 1, ROUND_HALF_EVEN)
+        return f"best of {len(self.rates)} rates{end}" + (f", {ROUGHLY} {count} diverged" if count != "0" else "")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measurement, the range that the verdict demands of it, and the chance that fresh draws miss that range.
+
+    It supports the verdict if its whole interval lies inside the range: too few replicas, and so too wide an interval,
+    support nothing. Made by `exact`, `median`, `mean` and `proportion`.
+
+    Attributes
+    ----------
+    what : str
+        What was measured, in words.
+    statistic : str
+        "every value", "median", "mean" or "proportion".
+    estimate : float
+    interval : (float, float)
+        At the confidence of `initnotes.book.intervals`; for "every value", the smallest and the largest.
+    demanded : (float, float)
+        Closed range; its ends may be infinite.
+    theory : float or None
+        What the derivation predicts.
+    samples : int
+        Independent draws behind the estimate.
+    false_failure_rate : float
+        Chance that a repetition with fresh draws falls outside the demanded range. For "every value" it is what was
+        stated; for the others an estimate from these same draws: rough, mostly too large where it is small, no bound.
+    digits : int
+        Significant digits that are shown; 0 for what depends on the machine, of which one digit is shown.
+    excludes : tuple of WrongAnswer
+        Each lies outside the demanded range.
+    tuning : Tuning or None
+        For what was measured after training, in a sweep over learning rates.
+    """
+
+    what: str
+    statistic: str
+    estimate: float
+    interval: tuple[float, float]
+    demanded: tuple[float, float]
+    theory: float | None
+    samples: int
+    false_failure_rate: float
+    digits: int = 2
+    excludes: tuple[WrongAnswer, ...] = ()
+    tuning: Tuning | None = None
+
+    def __post_init__(self) -> None:
+        for wrong in self.excludes:
+            if self.demanded[0] <= wrong.value <= self.demanded[1]:
+                raise ValueError(
+                    f"{self.what}: the demand {self.range()} does not exclude {wrong.name!r}, which gives "
+                    f"{wrong.value:.6g}; narrow the demand, or measure what tells the two apart"
+                )
+
+    @property
+    def supports(self) -> bool:
+        """Whether the whole interval lies inside the demanded range."""
+        return self.demanded[0] <= self.interval[0] <= self.interval[1] <= self.demanded[1]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the interval is that of a statistic of draws, and not of every value."""
+        return self.statistic != EVERY
+
+    @property
+    def of_theory(self) -> tuple[float, float] | None:
+        """The interval over the theory; None where no finite theory but 0 stands beside draws."""
+        if not self.drawn or not self.theory or math.isinf(self.theory):
+            return None
+        low, high = sorted(end / self.theory for end in self.interval)
+        return low, high
+
+    def measured(self) -> str:
+        """Return the estimate and its interval as text; the interval is rounded outward."""
+        rough = not self.digits and self.supports
+        digits = self.digits or (1 if rough else 2)
+        low, high = _outward(self.interval, digits)
+        value = _round(self.estimate, digits, ROUND_HALF_EVEN)
+        mark = f"{ROUGHLY} " if rough else ""
+        return mark + (value if low == high == value else f"{value} [{low}, {high}]")
+
+    def shown(self) -> str:
+        """Return what was measured as text, with the statistic and the number of draws."""
+        every = "the one value" if self.samples == 1 else f"all {self.samples} values"
+        of = f"{self.statistic} of {self.samples} draws" if self.drawn else every
+        tuned = f" ({self.tuning})" if self.tuning else ""
+        return f"{of}{tuned}: {self.measured()}"
+
+    def range(self) -> str:
+        """Return the demanded range as text."""
+        low, high = map(in_full, self.demanded)
+        if self.demanded[0] == self.demanded[1]:
+            return f"= {low}"
+        if math.isinf(self.demanded[1]):
+            return f"≥ {low}"
+        return f"≤ {high}" if math.isinf(self.demanded[0]) else f"{low} to {high}"
+
+    def demand(self) -> str:
+        """Return the demand as text: the theory give or take its tolerance, or the range with the theory beside it."""
+        if self.theory is None or not self.drawn:
+            return self.range()
+        low, high = self.demanded
+        tolerance = (high - low) / (2 * abs(self.theory)) if self.theory and math.isfinite(high - low) else math.inf
+        if math.isfinite(tolerance) and math.isclose(low + high, 2 * self.theory, rel_tol=1e-12):
+            return f"theory {self.theory:.3g} ± {in_full(100 * tolerance)} %"
+        return f"{self.range()} (theory {self.theory:.3g})"
+
+    def demanded_not(self) -> str:
+        """Return the demand as text, with the wrong answers that it rules out and what each gives."""
+        return ", ".join([self.demand(), *(f"not {self._value(wrong)} ({wrong.name})" for wrong in self.excludes)])
+
+    def _value(self, wrong: WrongAnswer) -> str:
+        if not wrong.samples:
+            return _round(wrong.value, 3, ROUND_HALF_EVEN)
+        mark = "" if self.digits else f"{ROUGHLY} "
+        return mark + _round(wrong.value, self.digits or 1, ROUND_HALF_EVEN)
+
+    def chance(self) -> str:
+        """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
+        if not self.false_failure_rate:
+            return "0 (follows from algebra)"
+        return f"{'about' if self.drawn else '≤'} {self.stated_rate:g}"
+
+    @property
+    def stated_rate(self) -> float:
+        """The false-failure rate as it is shown, rounded up to a power of ten.
+
+        Without digits, which is for numbers that differ by machine, so does its estimate: that is 1e-5 at least.
+        """
+        differs = not self.digits and self.drawn
+        return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all attributes as what JSON can hold, numbers unrounded.
+
+        An end that a demand does not have is None; what diverged, for which JSON has no number, is "inf".
+
+        Examples
+        --------
+        >>> evidence = Evidence("x", "median", 3.0, (2.5, math.inf), (2.0, math.inf), None, 32, 1e-9)
+        >>> stored = evidence.as_json()
+        >>> stored["interval"], stored["demanded"], Evidence.from_json(stored) == evidence
+        ([2.5, 'inf'], [2.0, None], True)
+        """
+        low, high = self.demanded
+        ends = (None if low == -math.inf else low, None if high == math.inf else high)
+        return {name: _storable(value) for name, value in (asdict(self) | {"demanded": ends}).items()}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Evidence:
+        """Return the evidence that `as_json` stored."""
+        low, high = stored["interval"]
+        at_least, at_most = stored["demanded"]
+        tuning = stored["tuning"] and Tuning(**{name: _read(value) for name, value in stored["tuning"].items()})
+        read = {
+            "estimate": float(stored["estimate"]),
+            "interval": (float(low), float(high)),
+            "demanded": (
+                -math.inf if at_least is None else float(at_least),
+                math.inf if at_most is None else float(at_most),
+            ),
+            "theory": None if stored["theory"] is None else float(stored["theory"]),
+            "excludes": tuple(WrongAnswer(**wrong | {"value": float(wrong["value"])}) for wrong in stored["excludes"]),
+            "tuning": tuning,
+        }
+        return cls(**stored | read)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _storable(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_storable(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def in_full(value: float) -> str:
+    """Return a number with all its digits, or with an ellipsis after the first 6 if there are more than 8."""
+    for digits in range(1, 9):
+        text = f"{value:.{digits}g}"
+        if float(text) == value or math.isclose(float(text), value, rel_tol=1e-14):  # 1.1 * 2 is 2.2
+            return f"{float(text):.8g}"  # without an exponent where there is room
+    number = Decimal(value)
+    cut = number.quantize(Decimal(1).scaleb(number.adjusted() - 5), ROUND_DOWN)
+    mantissa, _, exponent = f"{float(cut):#.6g}".partition("e")
+    return f"{mantissa}…" + (f" × 10^{int(exponent)}" if exponent else "")
+
+
+def _power_of_ten(rate: float) -> float:
+    return 10.0 ** math.ceil(math.log10(min(max(rate, 1e-9), 1.0))) if rate else 0.0
+
+
+def _outward(interval: tuple[float, float], digits: int) -> tuple[str, str]:
+    """Round an interval's ends away from each other to so many significant digits."""
+    return _round(interval[0], digits, ROUND_FLOOR), _round(interval[1], digits, ROUND_CEILING)
+
+
+def _round(value: float, digits: int, rounding: str) -> str:
+    if value == 0 or not math.isfinite(value):
+        return f"{value + 0.0:g}"
+    number = Decimal(f"{value:.{min(digits + 8, 14)}e}")  # as in 0.1 + 0.2, what is beyond is rounding
+    shown = number.quantize(Decimal(1).scaleb(number.adjusted() - digits + 1), rounding)
+    return f"{float(shown):.{max(digits, 6)}g}"

@@ -1,0 +1,165 @@
+"""The book's ensembles as modules, so that one examiner sees them: R networks side by side, a replica axis in front.
+
+What lives here wires an ensemble's own parameters, without a copy, as ``networks`` does; a test compares the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..activations import Activation
+from ..networks import Ensemble, Normalized, Residual, normalize
+from ..networks.residual import BLOCKS
+
+__all__ = ["Linear", "Phi", "Replicas", "as_module"]
+
+
+def _parameter(values: Tensor) -> nn.Parameter:
+    """Return a view that autograd follows; of what was made in inference mode, which it refuses, a copy."""
+    return nn.Parameter(values.clone() if values.is_inference() else values)
+
+
+class Linear(nn.Module):
+    """R linear layers: z = h Wᵀ + b for h of shape (R, batch, fan_in)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, product: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.weight = _parameter(weight)
+        self.bias = None if bias is None else _parameter(bias)
+        self.out_features, self.in_features = weight.shape[1:]
+        self.product = product
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Take h, shape (R, batch, fan_in)."""
+        if self.bias is None:
+            return self.product(h, self.weight.mT)
+        if self.product is torch.matmul:
+            return torch.baddbmm(self.bias[:, None, :], h, self.weight.mT)
+        return self.product(h, self.weight.mT) + self.bias[:, None, :]
+
+
+class Phi(nn.Module):
+    """An ensemble's activation."""
+
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return φ(z) as a tensor of its own."""
+        h = self.activation(z)
+        return z.view_as(z) if h is z else h
+
+
+class Replicas(nn.Module):
+    """An ensemble as a module; a class below says how the layers are wired.
+
+    Attributes
+    ----------
+    replicas : int
+        R.
+    activation : Activation
+    """
+
+    def __init__(self, net: Ensemble) -> None:
+        super().__init__()
+        self.replicas, self.inputs, self.activation = net.replicas, net.widths[0], net.activation
+        self.phi = Phi(net.activation)
+        self.norm, self.eps = getattr(net, "norm", None), getattr(net, "eps", 0.0)
+
+    def wire(self, h: Tensor) -> Tensor:
+        """Pass h, shape (R, batch, n_0), through the layers."""
+        raise NotImplementedError
+
+    def act(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return φ(N(z) + bias)."""
+        u = normalize(z, self.norm, eps=self.eps)
+        return self.phi(u if bias is None else u + bias[:, None, :])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Take inputs as the ensemble does."""
+        like = next(self.parameters())
+        if not inputs.is_floating_point():
+            raise TypeError(f"inputs must be a floating-point tensor, got {inputs.dtype}; use x.to({like.dtype})")
+        fits = inputs.shape[-1:] == (self.inputs,) and inputs.dim() in (2, 3)
+        if not fits or (inputs.dim() == 3 and len(inputs) != self.replicas):
+            allowed = f"(batch, {self.inputs}) or ({self.replicas}, batch, {self.inputs})"
+            raise ValueError(f"inputs must have shape {allowed}, got {tuple(inputs.shape)}")
+        return self.wire(inputs.to(like).expand(self.replicas, -1, -1))
+
+
+class _Plain(Replicas):
+    def __init__(self, net: Ensemble) -> None:
+        super().__init__(net)
+        for at, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True), start=1):
+            self.add_module(str(at), Linear(weight, bias, net.product))
+        self.depth = net.depth
+
+    def wire(self, h: Tensor) -> Tensor:
+        for at in range(1, self.depth):
+            h = self.act(self.get_submodule(str(at))(h))
+        return self.get_submodule(str(self.depth))(h)
+
+
+class _Normalized(Replicas):
+    """The bias of every layer but the last stands behind the normalization."""
+
+    def __init__(self, net: Normalized) -> None:
+        super().__init__(net)
+        self.depth = net.depth
+        for at, weight in enumerate(net.weights, start=1):
+            bias = net.biases[-1] if at == net.depth else None
+            self.add_module(str(at), Linear(weight, bias, torch.matmul))
+        self.shifts = nn.ParameterList(_parameter(bias) for bias in net.biases[:-1])
+
+    def wire(self, h: Tensor) -> Tensor:
+        for at in range(1, self.depth):
+            h = self.act(self.get_submodule(str(at))(h), self.shifts[at - 1])
+        return self.get_submodule(str(self.depth))(h)
+
+
+class _Residual(Replicas):
+    def __init__(self, net: Residual) -> None:
+        super().__init__(net)
+        layers = [Linear(weight, bias, torch.matmul) for weight, bias in zip(net.weights, net.biases, strict=True)]
+        matrices, self.branch = BLOCKS[net.block]
+        step = matrices + 1
+        self.stem, self.head = layers[0], layers[-1]
+        self.blocks = nn.ModuleList(nn.ModuleList(layers[at : at + matrices]) for at in range(1, net.depth - 1, step))
+        multipliers = net.weights[step : net.depth - 1 : step]
+        self.multipliers = nn.ParameterList(_parameter(own) for own in multipliers)
+
+    def wire(self, h: Tensor) -> Tensor:
+        stream = self.stem(h)
+        for block, multiplier in zip(self.blocks, self.multipliers, strict=True):
+            stream = stream + multiplier * self.branch(self.act, stream, list(block.children()))
+        return self.head(stream if self.norm is None else self.act(stream))
+
+
+_MADE: dict[type[Ensemble], Callable[[Any], Replicas]] = {
+    Ensemble: _Plain,
+    Normalized: _Normalized,
+    Residual: _Residual,
+}
+
+
+def as_module(net: Ensemble) -> Replicas:
+    """Return an ensemble as a module with the same parameters.
+
+    Raises
+    ------
+    TypeError
+        If it is of a class whose wiring is not known.
+    """
+    made = _MADE.get(type(net))
+    if made is None and type(net).forward is not Ensemble.forward:
+        known = ", ".join(kind.__name__ for kind in _MADE)
+        raise TypeError(
+            f"model must be an ensemble of a known class ({known}) or a torch.nn.Module, got {type(net).__name__}; "
+            "use its forward() and backward()"
+        )
+    return (made or _Plain)(net)

@@ -1,0 +1,208 @@
+"""One pass through a network, forward and back, and the two views of it: `probe` and `audit`.
+
+What lives here runs the network under the hooks; what is measured there is in ``hooks``, what is read from it in
+``statistics`` and ``findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..networks import Ensemble
+from . import batches
+from .case import Case, case_of
+from .ensembles import as_module
+from .findings import judge
+from .graph import Graph
+from .hooks import Watch
+from .mean_field import MeanField, mean_field_of
+from .report import Report
+from .statistics import Probe, arrays_of, records_of
+from .untouched import checked_parameters, random_states_kept, untouched
+
+__all__ = ["audit", "probe"]
+
+
+def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None) -> Probe:
+    """Measure every layer of a network on some inputs, forward and, with a loss, backward. Nothing of it changes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, or Ensemble, Normalized or Residual of `initnotes.networks`
+        Examined as it trains: in train mode, whatever mode it is in. Of a module, the layers are those with weights
+        (linear, convolution, embedding, recurrent, …), in the order of their calls.
+    batch : Tensor, ndarray, tuple, list or dict
+        What the model takes: a tuple's parts as its arguments, a dict's as its named ones. An ensemble takes a shape
+        of (batch, n_0) or (R, batch, n_0). Real numbers of an array get the dtype of the model.
+    loss : callable, optional
+        Takes the model's outputs and returns a scalar tensor that depends on them, with targets in a closure:
+        ``lambda out: criterion(out, y)``. The outputs of an ensemble have the shape (R, batch, n_L): return its R
+        losses, shape (R,), or their sum; from their mean, every gradient would be R times too small.
+
+    Returns
+    -------
+    Probe
+        With R = 1 for a module.
+
+    Raises
+    ------
+    TypeError
+        If the model is neither, the batch holds no tensor or one of another type than the weights, or `loss` is no
+        function of the outputs alone.
+    ValueError
+        If the inputs do not fit, the model has no parameters or calls no layer, the batch is empty, or the loss is not
+        a scalar or does not depend on the model. What the model or the loss raises passes through.
+
+    Notes
+    -----
+    Train mode, because what is examined is the start of training: there BatchNorm takes the batch's statistics, and
+    its running ones, which eval mode would take, hold nothing yet.
+
+    Which activation is applied to a layer is read from autograd's graph, so functions (``torch.relu``,
+    ``x.clamp(min=0)``) count like modules. It belongs to the nearest layer before it.
+
+    Weights, buffers, ``.grad`` fields, modes, ``requires_grad`` flags, hooks and the states of the random number
+    generators (torch, CUDA, NumPy, Python) are as before, even after an error. Frozen parameters are measured as if
+    they were not. A copy of the parameters is kept meanwhile, to undo what a forward pass does to them. Plain Python
+    attributes that ``forward()`` changes on the module, such as a counter of calls, stay changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = Ensemble((20, 64, 64, 5), "relu", "he_normal", rng=np.random.default_rng(1), replicas=32)
+    >>> seen = probe(net, torch.ones(8, 20), loss=lambda outputs: (outputs**2).mean((1, 2)))
+    >>> seen.second_moment.shape, seen.average("second_moment").round(1)
+    ((32, 3), array([1.9, 1.8, 1.5]))
+    """
+    with _watched(model, batch, loss, full=True) as (module, watch):
+        run = _run(module, batch, loss, watch, backward=loss is not None)
+        return Probe(**arrays_of(watch.calls, watch.replicas or 1), mean_field=_start(model, run))
+
+
+def audit(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None) -> Report:
+    """Say what is wrong with a network at initialization, by one forward and one backward pass. Nothing of it changes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, or Ensemble, Normalized or Residual of `initnotes.networks`
+        As `probe` takes it, and in train mode like there. An ensemble is judged as its typical replica: by medians of
+        sizes, and mean shares of units, over the replicas.
+    batch : Tensor, ndarray, tuple, list or dict
+        As `probe` takes it. 8 inputs or more tell dead units; one alone does not tell what differs between inputs.
+    loss : callable, optional
+        As `probe` takes it. Without it a fixed random projection of the outputs sends the gradient back: it depends on
+        no target, so that only the network shapes what comes back, and the initial loss is not judged.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `probe`; and if no output depends on the model's parameters.
+
+    Notes
+    -----
+    The verdict is about these weights on this batch; what comes back untouched, and why train mode, is said at
+    `probe`. Signals and gradients are judged by the slope of their logarithm over all layers (Theil and Sen's, which
+    one odd layer does not move).
+
+    Examples
+    --------
+    >>> torch.manual_seed(1) and None
+    >>> net = nn.Sequential(*[part for _ in range(12) for part in (nn.Linear(64, 64), nn.ReLU())])
+    >>> audit(net, torch.randn(32, 64)).kinds()
+    ['vanishing signal', 'vanishing gradient']
+    """
+    with _watched(model, batch, loss, full=False) as (module, watch):
+        run = _run(module, batch, loss, watch, backward=True)
+        records = records_of(watch.calls, run.graph, module)
+        facts = case_of(module, batch, records, watch.calls, run.graph, run.entries)
+    name, value = type(model).__name__, None if loss is None else run.value
+    return Report(name, judge(Case(name, loss=value, fair=run.fair, **facts)), records, value)
+
+
+@contextmanager
+def _watched(model: Any, batch: Any, loss: Any, *, full: bool) -> Iterator[tuple[nn.Module, Watch]]:
+    """Check what was given; yield the model as a module, under hooks, in train mode, until it is put back."""
+    if not isinstance(model, (Ensemble, nn.Module)):
+        given = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"model must be an Ensemble or a torch.nn.Module (an instance), got {given}")
+    batches.check_loss(loss)
+    with torch.inference_mode(False), torch.enable_grad():
+        if isinstance(model, Ensemble):
+            module = as_module(model)
+            batches.check_arguments(module, batch)
+            with (
+                random_states_kept(),
+                Watch(module, list(module.parameters()), replicas=model.replicas, full=full) as w,
+            ):
+                yield module, w
+            return
+        batches.check_arguments(model, batch)
+        parameters = checked_parameters(model)
+        with untouched(model, parameters) as own, Watch(model, own, replicas=None, full=full) as w:
+            model.train()
+            yield model, w
+
+
+class _Run(NamedTuple):
+    """What one pass has left: its graph, the loss (or projection), and where inputs entered."""
+
+    graph: Graph
+    value: float
+    fair: tuple[float, str, float] | None
+    entries: Sequence[Any]
+    inputs: Any
+    last: list[Tensor]  # of an ensemble, ∂loss/∂z_L
+
+
+def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bool) -> _Run:
+    """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back."""
+    leaves: list[Tensor] = []
+    like = next((p for p in watch.parameters), torch.empty(0))
+    copies = batches.copied(batch, like, leaves)
+    entries = [leaf.grad_fn for leaf in leaves]
+    parts, named = batches.arguments(copies)
+    outputs = module(*parts, **named)
+    watch.stop()
+    if not watch.calls:
+        raise ValueError(
+            f"{type(module).__name__} called no layer with weights: a module without children that has a parameter "
+            "of two dimensions or more, such as nn.Linear; weights used in other ways cannot be examined"
+        )
+    value = _value(outputs, loss, watch.replicas, needed=backward)
+    graph = watch.graph(None if value is None else value.grad_fn, entries)
+    watch.read(graph)
+    fair, last = None if loss is None else graph.fair_loss(), []
+    if backward and value is not None:
+        if watch.replicas:
+            outputs.register_hook(lambda gradient: last.append(gradient.detach()))
+        watch.backward(value.sum())
+    return _Run(graph, float("nan") if value is None else float(value.detach().mean()), fair, entries, copies, last)
+
+
+def _value(outputs: Any, loss: Any, replicas: int | None, *, needed: bool) -> Tensor | None:
+    """Return the loss, or a projection of the outputs; None if there is none and it is not `needed`."""
+    if loss is not None:
+        return batches.checked_loss(loss(outputs), replicas)
+    try:
+        return batches.projected(outputs)
+    except ValueError:
+        if needed:
+            raise
+        return None
+
+
+def _start(model: Any, run: _Run) -> MeanField | None:
+    """Return what theory starts from; None for what it has no case for."""
+    if not isinstance(model, Ensemble) or type(model).forward is not Ensemble.forward:
+        return None
+    inputs = run.inputs.detach().to(model.parameters).expand(model.replicas, -1, -1)
+    return mean_field_of(model, inputs, run.last[0] if run.last else None)

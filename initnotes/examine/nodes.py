@@ -1,0 +1,131 @@
+"""What one node of autograd's graph computes: which activation it is, its φ′, and its values.
+
+What lives here reads what a node has saved; how nodes hang together is for ``graph``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["ACTIVATIONS", "NORMS", "activation", "is_norm", "kind", "slopes", "values"]
+
+ACTIVATIONS = {
+    "Relu": "relu",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "Gelu": "gelu",
+    "Silu": "silu",
+    "Elu": "elu",
+    "Celu": "elu",
+    "LeakyRelu": "leaky_relu",
+    "PreluKernel": "leaky_relu",
+    "RreluWithNoise": "leaky_relu",
+    "Softplus": "softplus",
+    "Mish": "mish",
+    "Hardtanh": "hardtanh",
+    "Hardswish": "hardswish",
+    "Hardsigmoid": "hardsigmoid",
+    "Threshold": "relu",
+    "Clamp": "hardtanh",
+    "ClampMin": "relu",
+    "Erf": "erf",
+    "LogSigmoid": "logsigmoid",
+    "Softshrink": "softshrink",
+    "Hardshrink": "hardshrink",
+}
+NORMS = (
+    "NativeBatchNorm",
+    "CudnnBatchNorm",
+    "NativeLayerNorm",
+    "NativeGroupNorm",
+    "Rsqrt",
+    "FusedRmsNorm",
+    "RmsNorm",
+    "_Normalize",  # of networks.normalize
+)
+_RISING = ("Relu", "Tanh", "Sigmoid", "Erf", "Softplus", "Hardtanh", "Clamp", "ClampMin", "Threshold")  # φ′ ≥ 0
+_SELU = 1.05
+
+_VALUES: dict[str, Callable[[Any, Tensor], Tensor]] = {  # of nodes that keep their argument and not their result
+    "Gelu": lambda node, x: functional.gelu(x, approximate=node._saved_approximate),
+    "Silu": lambda _, x: functional.silu(x),
+    "Elu": lambda node, x: torch.ops.aten.elu(x, node._saved_alpha, node._saved_scale, node._saved_input_scale),
+    "Celu": lambda node, x: functional.celu(x, node._saved_alpha),
+    "LeakyRelu": lambda node, x: functional.leaky_relu(x, node._saved_negative_slope),
+    "PreluKernel": lambda node, x: torch.where(x > 0, x, node._saved_weight * x),
+    "RreluWithNoise": lambda node, x: x * node._saved_noise,
+    "Softplus": lambda node, x: functional.softplus(x, node._saved_beta, node._saved_threshold),
+    "Mish": lambda _, x: functional.mish(x),
+    "Hardtanh": lambda node, x: x.clamp(node._saved_min_val, node._saved_max_val),
+    "Hardswish": lambda _, x: functional.hardswish(x),
+    "Hardsigmoid": lambda _, x: functional.hardsigmoid(x),
+    "Threshold": lambda node, x: torch.where(x > node._saved_threshold, x, 0.0),
+    "Clamp": lambda node, x: torch.clamp(x, node._saved_min, node._saved_max),
+    "ClampMin": lambda node, x: x.clamp(min=node._saved_min),
+    "Erf": lambda _, x: torch.erf(x),
+    "LogSigmoid": lambda _, x: functional.logsigmoid(x),
+    "Softshrink": lambda node, x: functional.softshrink(x, node._saved_lambd),
+    "Hardshrink": lambda node, x: functional.hardshrink(x, node._saved_lambd),
+}
+
+
+def kind(node: Any) -> str:
+    """Return a node's name without its ending: "Relu" for ReluBackward0."""
+    return str(node.name()).partition("Backward")[0]
+
+
+def is_norm(node: Any) -> bool:
+    """Return whether a node normalizes."""
+    return kind(node) in NORMS
+
+
+def activation(node: Any) -> str | None:
+    """Return the name of the activation that a node computes, None for other nodes."""
+    name = ACTIVATIONS.get(kind(node))
+    if name == "elu" and abs(float(getattr(node, "_saved_scale", 1.0)) - _SELU) < 0.01:
+        return "selu"
+    if name == "hardtanh":
+        low, high = _limits(node)
+        if high is None:  # torch.clamp(x, min=0) is a ReLU in other words
+            return "relu"
+        return "relu6" if low == 0 else name
+    return name
+
+
+def _limits(node: Any) -> tuple[Any, Any]:
+    """Return where a node clips; None where it does not."""
+    ends = ("_saved_min_val", "_saved_max_val") if kind(node) == "Hardtanh" else ("_saved_min", "_saved_max")
+    return tuple(getattr(node, end, None) for end in ends)  # type: ignore[return-value]
+
+
+def slopes(node: Any) -> Tensor | None:
+    """Return |φ′| at every number that an elementwise node of the graph computed; None if it cannot be told.
+
+    The node itself is asked: what it makes of a gradient of ones is φ′.
+    """
+    meta = node._input_metadata[0]
+    try:
+        with torch.no_grad():
+            made = node(torch.ones((), dtype=meta.dtype, device=meta.device).expand(tuple(meta.shape)))
+    except RuntimeError:  # what it saved was overwritten or freed
+        return None
+    made = made[0] if isinstance(made, tuple) else made
+    if not isinstance(made, Tensor):
+        return None
+    return made if kind(node) in _RISING else made.abs_()
+
+
+def values(node: Any) -> Tensor | None:
+    """Return the numbers that the node of an activation computed; None if they cannot be told."""
+    try:
+        with torch.no_grad():
+            if hasattr(node, "_saved_result"):
+                return node._saved_result.detach()
+            return _VALUES[kind(node)](node, node._saved_self.detach())
+    except RuntimeError:
+        return None

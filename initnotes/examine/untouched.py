@@ -1,0 +1,126 @@
+"""A network that is looked at comes back as it was: parameters, buffers, modes, gradients, random states.
+
+What lives here keeps and puts back; it measures nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["checked_parameters", "random_states_kept", "untouched"]
+
+
+def checked_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return a model's parameters; raise, in words, if they cannot be looked at."""
+    name = type(model).__name__
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise TypeError(
+            f"{name} has scripted or traced parts, whose layers cannot be seen; pass the model as it was before "
+            "scripting"
+        )
+    parameters = list(model.parameters())
+    if not parameters:
+        raise ValueError(f"{name} has no parameters; pass a model with at least one layer with weights")
+    if any(map(nn.parameter.is_lazy, parameters)):
+        raise ValueError(f"{name} has lazy parameters without a shape; call it once on inputs first")
+    if any(tensor.is_meta for tensor in (*parameters, *model.buffers())):
+        raise ValueError(
+            f"{name} has parameters on the meta device, which have no values; "
+            "use model.to_empty(device='cpu') and initialize it first"
+        )
+    return parameters
+
+
+@contextmanager
+def untouched(model: nn.Module, parameters: list[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Put back whatever a pass changes, random states too; yield the parameters meanwhile, which all have gradients."""
+    owned = [(module, dict(module._parameters), dict(module._buffers), module.training) for module in model.modules()]
+    saved = [(p, p.detach(), p.detach().clone(), p.grad, p.requires_grad) for p in parameters]
+    with ExitStack() as back:  # runs all of it, the parameters first, even if one step fails
+        back.enter_context(random_states_kept())
+        back.enter_context(_fast_path_off())
+        for of_module in owned:
+            back.callback(_put_back, *of_module)
+        for of_parameter in saved:
+            back.callback(_restore, *of_parameter)
+        _stand_in([module for module, *_ in owned])
+        parameters = list(model.parameters())
+        for parameter in parameters:
+            parameter.grad = None
+            if parameter.is_floating_point():
+                parameter.requires_grad_()
+        yield parameters
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Put the states of all global random number generators back."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    ours, numpys, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(ours)
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def _fast_path_off() -> Iterator[None]:
+    """Let attention take the path that calls its layers, and what is compiled run as it was written."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    compiles = "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance")  # slow to load
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _put_back(module: nn.Module, parameters: dict[str, Any], buffers: dict[str, Any], training: bool) -> None:
+    _refill(module._parameters, parameters)
+    _refill(module._buffers, buffers)
+    module.training = training
+
+
+def _stand_in(modules: Sequence[nn.Module]) -> None:
+    """Replace buffers, and parameters made in inference mode, which autograd refuses, by copies."""
+    copies: dict[int, Any] = {}
+    for module in modules:
+        for name, tensor in module._buffers.items():
+            if tensor is not None:
+                module._buffers[name] = copies.setdefault(id(tensor), tensor.detach().clone())
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.is_inference():
+                copy = nn.Parameter(parameter.clone(), parameter.requires_grad)
+                module._parameters[name] = copies.setdefault(id(parameter), copy)
+
+
+def _refill(store: dict[str, Any], before: dict[str, Any]) -> None:
+    if list(store) != list(before) or any(store[name] is not before[name] for name in before):
+        store.clear()
+        store.update(before)
+
+
+def _restore(parameter: Tensor, data: Tensor, values: Tensor, grad: Tensor | None, requires_grad: bool) -> None:
+    """Write only what changed: a write, even of the same numbers, breaks a graph that somebody still holds."""
+    if not parameter.is_inference():
+        if parameter.data_ptr() != data.data_ptr() or parameter.stride() != data.stride():
+            parameter.data = data
+        if not torch.equal(data, values) and not torch.allclose(data, values, rtol=0, atol=0, equal_nan=True):
+            data.copy_(values)
+        if parameter.requires_grad != requires_grad:
+            parameter.requires_grad_(requires_grad)
+    if parameter.grad is not grad:
+        parameter.grad = grad

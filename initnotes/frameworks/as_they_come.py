@@ -1,0 +1,214 @@
+"""Layers of torch and Keras as they come: the law that is said of each weight, and what its parameters hold.
+
+What lives here knows layers; initializers by name are the registry's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._table import Table
+from .laws import Fixed, Law, Scaled
+from .libraries import array, load, new_seed, seeded
+from .measured import ENOUGH, summarize
+
+__all__ = ["DEFAULTS", "NO_LAW", "default_law", "defaults", "layers_of"]
+
+_DIMENSIONS = ("1", "2", "3")
+_THIRD = Scaled(scale=1 / 3, mode="fan_in", family="uniform")
+_GLOROT = Scaled(scale=1.0, mode="fan_avg", family="uniform")
+DEFAULTS: dict[str, dict[str, Law]] = {
+    "torch": {
+        "Linear": _THIRD,
+        **{f"Conv{d}d": _THIRD for d in _DIMENSIONS},
+        **{f"ConvTranspose{d}d": _THIRD for d in _DIMENSIONS},
+        "Embedding": Fixed(family="normal", sigma=1.0),
+    },
+    "keras": {
+        "Dense": _GLOROT,
+        **{f"Conv{d}D": _GLOROT for d in _DIMENSIONS},
+        **{f"Conv{d}DTranspose": _GLOROT for d in _DIMENSIONS},
+        **{f"DepthwiseConv{d}D": _GLOROT for d in _DIMENSIONS[:2]},
+        "Embedding": Fixed(family="uniform", low=-0.05, high=0.05),
+    },
+    "jax": {},
+    "initnotes": {},
+}
+_STACK = (
+    "it stacks the matrices of several gates or projections in one parameter, and a fan of the stack is none of theirs"
+)
+NO_LAW = {
+    "torch": {
+        **dict.fromkeys(("LSTM", "GRU", "RNN"), "all its parameters are uniform on ±1/√hidden_size, also those "
+                        "whose fan is the number of inputs, so no fan gives the bound; write that number"),
+        "MultiheadAttention": f"{_STACK}: in_proj_weight is Xavier over the stack of three, 0.707 of the std of one",
+    },
+    "keras": {
+        **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), "it has a law per parameter: translate GlorotUniform for the "
+                        "kernel and Orthogonal for the recurrent kernel; " + _STACK),
+        "MultiHeadAttention": "its kernels have three dimensions, and it sets the axes that count as fans itself; "
+                              "translate GlorotUniform, for each head's matrix",
+    },
+    "jax": {},
+    "initnotes": {},
+}  # fmt: skip
+
+
+def layers_of(library: str) -> tuple[str, ...]:
+    """Return the layers of a library that are known here, also those without one law."""
+    return (*DEFAULTS[library], *NO_LAW[library])
+
+
+def default_law(layer: str, library: str) -> Law:
+    """Return the law of a layer's weight as the layer comes.
+
+    Parameters
+    ----------
+    layer : str
+        The class's name, such as "Linear" or "Conv2D".
+    library : {"torch", "keras"}
+        JAX has no layers; those of Flax are another package.
+
+    Returns
+    -------
+    Scaled or Fixed
+        In terms of the fans that the library reads, which for transposed and depthwise convolutions are not the true
+        ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such layer or library, or no one law.
+
+    Examples
+    --------
+    >>> print(default_law("Linear", "torch"))
+    uniform, variance (1 / 3) / fan_in
+    >>> print(default_law("Embedding", "keras"))
+    uniform on [-0.05, 0.05]
+    """
+    _checks.one_of(library, "library", ("torch", "keras"))
+    if layer in NO_LAW[library]:
+        raise ValueError(f"{library}'s {layer} has no one law: {NO_LAW[library][layer]}")
+    _checks.one_of(layer, "layer", tuple(DEFAULTS[library]))
+    return DEFAULTS[library][layer]
+
+
+def _torch_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[Any], Any]], int]]:
+    """Return per kind of layer: how to make one, its parameters, and the true fan_in."""
+    from torch import nn
+
+    weight = {"weight": lambda layer: layer.weight}
+    both = weight | {"bias": lambda layer: layer.bias}
+    recurrent = {
+        "input weights, a gate": lambda layer: layer.weight_ih_l0[:64],
+        "recurrent weights, a gate": lambda layer: layer.weight_hh_l0[:64],
+        "forget bias, both added": lambda layer: (layer.bias_ih_l0 + layer.bias_hh_l0)[64:128],
+    }
+    attention = {
+        "query": lambda layer: layer.in_proj_weight[:64],
+        "output": lambda layer: layer.out_proj.weight,
+        "biases": lambda layer: layer.in_proj_bias,
+    }
+    return {
+        "Linear": (lambda: nn.Linear(256, 64), both, 256),
+        "Conv2d": (lambda: nn.Conv2d(8, 64, 3), both, 72),
+        "Conv2d, 8 groups": (lambda: nn.Conv2d(64, 64, 3, groups=8), weight, 72),
+        "Conv2d, depthwise": (lambda: nn.Conv2d(64, 64, 3, groups=64), weight, 9),
+        "ConvTranspose2d": (lambda: nn.ConvTranspose2d(8, 64, 3), both, 72),
+        "Embedding": (lambda: nn.Embedding(256, 64), weight, 1),
+        "LSTM": (lambda: nn.LSTM(32, 64), recurrent, 64),
+        "MultiheadAttention": (lambda: nn.MultiheadAttention(64, 4), attention, 64),
+        "LayerNorm": (lambda: nn.LayerNorm(64), weight, 1),
+    }
+
+
+def _keras_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[Any], Any]], int]]:
+    keras = load("keras")
+    new = keras.layers
+
+    def built(layer: Any, *shapes: tuple[int | None, ...]) -> Any:
+        layer.build(*shapes)
+        return layer
+
+    image = (None, 9, 9)
+    kernel = {"weight": lambda layer: layer.kernel}
+    both = kernel | {"bias": lambda layer: layer.bias}
+    recurrent = {
+        "input weights, a gate": lambda layer: layer.cell.kernel[:, :64],
+        "recurrent weights, a gate": lambda layer: layer.cell.recurrent_kernel[:, :64],
+        "forget bias": lambda layer: layer.cell.bias[64:128],
+    }
+    attention = {
+        "query": lambda layer: layer.query_dense.kernel,
+        "output": lambda layer: layer.output_dense.kernel,
+        "biases": lambda layer: layer.query_dense.bias,
+    }
+    tokens = (None, 5, 64)
+    return {
+        "Dense": (lambda: built(new.Dense(64), (None, 256)), both, 256),
+        "Conv2D": (lambda: built(new.Conv2D(64, 3), (*image, 8)), both, 72),
+        "Conv2D, 8 groups": (lambda: built(new.Conv2D(64, 3, groups=8), (*image, 64)), kernel, 72),
+        "DepthwiseConv2D": (lambda: built(new.DepthwiseConv2D(3), (*image, 64)), kernel, 9),
+        "Conv2DTranspose": (lambda: built(new.Conv2DTranspose(64, 3), (*image, 8)), both, 72),
+        "Embedding": (lambda: built(new.Embedding(256, 64), (None,)), {"weight": lambda layer: layer.embeddings}, 1),
+        "LSTM": (lambda: built(new.LSTM(64), (None, 5, 32)), recurrent, 64),
+        "MultiHeadAttention": (lambda: built(new.MultiHeadAttention(4, 16), tokens, tokens), attention, 64),
+        "LayerNormalization": (
+            lambda: built(new.LayerNormalization(), (None, 64)),
+            {"weight": lambda layer: layer.gamma},
+            1,
+        ),
+    }
+
+
+def defaults(*, rng: np.random.Generator) -> Table:
+    """Build layers of torch and Keras as they come, and tabulate what their parameters hold.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Seeds both libraries for this call; their own global generators are left as they were.
+
+    Returns
+    -------
+    Table
+        Per parameter the measured mean, std, bound and excess kurtosis, the true fan_in, and fan_in · Var: the factor
+        on the mean square that a linear layer hands on, 1 for LeCun and 2 for He.
+
+    Raises
+    ------
+    ImportError
+        If keras is not installed; the message says how to.
+    """
+    _checks.generator(rng)
+    rows = []
+    for library, kinds in (("torch", _torch_layers()), ("keras", _keras_layers())):
+        for kind, (make, parameters, fan) in kinds.items():
+            with seeded(new_seed(rng)):
+                rows += _default_rows(f"{library} {kind}", make, parameters, fan)
+    head = ("parameter", "mean", "std", "largest / std", "excess kurtosis", "true fan_in", "fan_in · Var")
+    return Table("What layers hold as they come", head, tuple(rows))
+
+
+def _default_rows(
+    kind: str, make: Callable[[], Any], parameters: dict[str, Callable[[Any], Any]], fan: int
+) -> list[tuple[str, ...]]:
+    made = [make()]
+    first = next(iter(parameters.values()))(made[0])
+    made += [make() for _ in range(math.ceil(ENOUGH / math.prod(first.shape)) - 1)]
+    rows: list[tuple[str, ...]] = []
+    for name, get in parameters.items():
+        seen = summarize([array(get(layer)) for layer in made])
+        is_weight = "bias" not in name and seen.std > 0
+        true = 32 if "input" in name else fan
+        tail = (f"{true}", f"{true * seen.std**2:.2g}") if is_weight else ("–", "–")
+        shape = (f"{seen.largest:.2g}", f"{seen.kurtosis:z.1f}") if seen.std else ("–", "–")
+        mean = f"{seen.mean:.0f}" if abs(seen.mean) > 0.5 else "0"
+        rows.append((f"{kind}: {name}", mean, f"{seen.std:.2g}", *shape, *tail))
+    return rows

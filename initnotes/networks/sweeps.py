@@ -1,0 +1,317 @@
+"""Sweeps over learning rates: each arm of a comparison is trained at every rate, and judged at its own best one.
+
+What lives here trains and chooses; a verdict on what was chosen is for the reader of a `Sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import _checks, _table
+from . import updates
+from .descent import updater
+from .ensemble import Ensemble, join
+
+__all__ = ["Sweep", "sweep"]
+
+HALVES = (slice(0, None, 2), slice(1, None, 2))  # of the replicas
+NUMBERS = 2**22  # of all layers, that a loss is measured from at once
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep:
+    """What training gave: of each arm, at each of K rates, after each of B budgets, for each of R replicas.
+
+    The best of K rates, chosen by the replicas that are then judged, looks better than it is: of K equally good rates
+    it is the luckiest. Here the replicas with even numbers choose the rate at which those with odd numbers are judged,
+    and the other way round, so that what is judged had no part in the choice (cross-validation with two folds).
+
+    Attributes
+    ----------
+    rates : ndarray, shape (K,)
+    arms : tuple of str
+    budgets : tuple of int
+        Steps of training.
+    values : dict of str to ndarray, shape (B, K, R)
+        Of each arm, what was measured; smaller is better. inf where a replica has diverged.
+    diverged : dict of str to ndarray of bool, shape (K, R)
+        Whether, at some budget, the parameters or what was measured was not finite.
+
+    References
+    ----------
+    Stone, "Cross-validatory choice and assessment of statistical predictions", Journal of the Royal Statistical
+    Society B 36, 1974. Cawley & Talbot, JMLR 11, 2010, measure what choosing and judging by the same data adds.
+    """
+
+    rates: np.ndarray
+    arms: tuple[str, ...]
+    budgets: tuple[int, ...]
+    values: dict[str, np.ndarray]
+    diverged: dict[str, np.ndarray]
+
+    def best(self, arm: str) -> np.ndarray:
+        """Return the index of the rate with the smallest median over all replicas, at each budget, shape (B,)."""
+        return self._choice(arm, slice(None))
+
+    @property
+    def at_edge(self) -> dict[str, np.ndarray]:
+        """By arm, shape (B,), whether a half chose the smallest or largest rate: the best may lie beyond the grid."""
+        ends = (0, len(self.rates) - 1)
+        return {arm: np.any([np.isin(self._choice(arm, half), ends) for half in HALVES], axis=0) for arm in self.arms}
+
+    def at_best(self, arm: str, budget_index: int) -> np.ndarray:
+        """Return what may be judged: each replica at the rate that the other half of them chose, shape (R,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such arm or budget.
+        """
+        at = self._budget(budget_index)
+        own = self._values(arm)[at]
+        judged = np.empty(own.shape[-1])
+        for these, others in zip(HALVES, HALVES[::-1], strict=True):
+            judged[these] = own[self._choice(arm, others)[at], these]
+        return judged
+
+    def difference(self, a: str, b: str, budget_index: int) -> np.ndarray:
+        """Return `at_best` of `a` minus that of `b`, replica by replica, shape (R,); 0 where both have diverged."""
+        first, second = self.at_best(a, budget_index), self.at_best(b, budget_index)
+        both = np.isinf(first) & np.isinf(second)
+        return np.where(both, 0.0, np.where(both, 0.0, first) - np.where(both, 0.0, second))
+
+    def table(self, *, digits: int = 2) -> _table.Table:
+        """Return a table: the best rate, median and range of what may be judged, and how many diverged at that rate."""
+        rows = [self._row(arm, at, digits) for arm in self.arms for at in range(len(self.budgets))]
+        return _table.table({head: [row[head] for row in rows] for head in rows[0]}, digits=digits)
+
+    def _row(self, arm: str, at: int, digits: int) -> dict[str, Any]:
+        best, judged = self.best(arm)[at], self.at_best(arm, at)
+        gone = self.diverged[arm][best]
+        return {
+            "arm": arm,
+            "steps": self.budgets[at],
+            "best rate": self.rates[best],
+            "median": np.median(judged),
+            "range": " … ".join(_table.shown(end, digits=digits) for end in (judged.min(), judged.max())),
+            "diverged": f"{gone.sum()} of {gone.size}",
+            "at an edge": bool(self.at_edge[arm][at]),
+        }
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+    def _values(self, arm: str) -> np.ndarray:
+        return self.values[_checks.one_of(arm, "arm", self.arms)]
+
+    def _choice(self, arm: str, replicas: slice) -> np.ndarray:
+        """Return, shape (B,), which rate some replicas choose."""
+        return np.median(self._values(arm)[:, :, replicas], axis=-1).argmin(-1)
+
+    def _budget(self, index: int) -> int:
+        at = _checks.integer(index, "budget_index", low=0)
+        if at >= len(self.budgets):
+            raise ValueError(f"budget_index must be below {len(self.budgets)}, the number of budgets, got {at}")
+        return at
+
+
+def sweep(
+    arms: Mapping[str, Ensemble],
+    x: Any,
+    y: Any,
+    *,
+    rates: Sequence[float],
+    budgets: Sequence[int],
+    optimizer: str = "sgd",
+    batch_size: int | None = None,
+    loss: str = "cross_entropy",
+    clip: float | None = None,
+    held_out: tuple[Any, Any] | None = None,
+    measure: Callable[[Ensemble], Any] | None = None,
+    rng: np.random.Generator,
+) -> Sweep:
+    """Train a copy of every replica of every arm at every rate, all at once, and measure it after each budget.
+
+    Replica r sees the same batches in the same order in every arm and at every rate. Arms that can be joined are
+    trained as one ensemble; the arms themselves stay as they are.
+
+    Parameters
+    ----------
+    arms : mapping of str to Ensemble
+        With the same number R of replicas, at least 2, and the same inputs and outputs. What an arm is to be compared
+        with, its control, is an arm as well.
+    x, y : array
+        As for `train`.
+    rates : sequence of K floats
+        Learning rates, increasing.
+    budgets : sequence of B ints
+        Numbers of updates after which to measure, increasing.
+    optimizer, batch_size, loss, clip
+        As for `train`.
+    held_out : (x, y), optional
+        Where the loss is measured; without it, on all of `x` and `y`.
+    measure : callable, optional
+        What to measure instead of the loss: from an Ensemble of R replicas to shape (R,), smaller is better.
+    rng : numpy.random.Generator
+        For the batches.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above; nothing has been trained then.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> from initnotes.book.data import gaussian_clouds
+    >>> arms = {
+    ...     name: Ensemble((20, 16, 16, 5), "tanh", name, rng=rng, replicas=4) for name in ("xavier_normal", "zeros")
+    ... }
+    >>> found = sweep(arms, *gaussian_clouds(rng=rng), rates=[0.01, 0.1, 1.0], budgets=[5, 50], batch_size=32, rng=rng)
+    >>> found.difference("xavier_normal", "zeros", 1).round() < 0
+    array([ True,  True,  True,  True])
+    """
+    rates, budgets = _increasing(rates, "rates", _rate), _increasing(budgets, "budgets", _checks.integer)
+    clip, optimizer = updates.length(clip), _checks.one_of(optimizer, "optimizer", updates.OPTIMIZERS)
+    loss = _checks.one_of(loss, "loss", updates.LOSSES)
+    replicas = _replicas(arms)
+    _checks.generator(rng)
+    if measure is not None and not callable(measure):
+        raise TypeError(f"measure must be a function of an Ensemble, got {measure!r}")
+    first = next(iter(arms.values()))
+    inputs, targets = updates.data(x, y, first, loss)
+    judged_on = (inputs, targets) if held_out is None else updates.data(*held_out, first, loss)
+    batches = _batches(inputs, targets, batch_size, budgets[-1], replicas, rng)
+
+    joined = [_Joined(group, rates, loss, optimizer, clip) for group in _groups(arms)]
+    seen: list[dict[str, np.ndarray]] = []
+    for count in range(budgets[-1] + 1):
+        if count in budgets:
+            seen.append({})
+            for group in joined:
+                seen[-1] |= group.measured(measure, judged_on)
+        if count < budgets[-1]:
+            batch = next(batches)
+            for group in joined:
+                group.update(*batch)
+    values = {arm: np.stack([at[arm] for at in seen]) for arm in arms}
+    return Sweep(
+        np.array(rates), tuple(arms), tuple(budgets), values, {arm: np.isinf(values[arm]).any(0) for arm in arms}
+    )
+
+
+class _Joined:
+    """Arms of one kind, a copy of each for each rate, as one ensemble."""
+
+    def __init__(
+        self, arms: dict[str, Ensemble], rates: list[float], loss: str, optimizer: str, clip: float | None
+    ) -> None:
+        self.names, self.loss = list(arms), loss
+        self.net = join([net for net in arms.values() for _ in rates])
+        replicas = self.net.replicas // (len(arms) * len(rates))
+        self.shape = (len(arms), len(rates), replicas)
+        each = torch.tensor(rates, dtype=torch.float64).repeat_interleave(replicas).repeat(len(arms))
+        self.update = updater(self.net, each, loss=loss, optimizer=optimizer, clip=clip)
+
+    def measured(self, measure: Callable[[Ensemble], Any] | None, data: tuple[Tensor, Tensor]) -> dict[str, np.ndarray]:
+        """Return what was measured of each arm, shape (K, R); inf where that or a parameter is not finite."""
+        if measure is None:
+            values = self._losses(*data)
+        else:
+            replicas = self.shape[-1]
+            cuts = range(0, self.net.replicas, replicas)
+            values = np.concatenate([_of(measure, self.net.part(slice(cut, cut + replicas))) for cut in cuts])
+        finite = torch.stack([part.flatten(1).isfinite().all(1) for part in self.net.tensors]).all(0).numpy(force=True)
+        values = np.where(finite & np.isfinite(values), values, np.inf).reshape(self.shape)
+        return dict(zip(self.names, values, strict=True))
+
+    def _losses(self, x: Tensor, y: Tensor) -> np.ndarray:
+        """Return the loss of each replica on all samples, few replicas at a time."""
+        together = max(1, NUMBERS // (len(x) * sum(out for out, _ in self.net.shapes)))
+        found = []
+        for cut in range(0, self.net.replicas, together):
+            net = self.net.part(slice(cut, cut + together))
+            found.append(updates.LOSSES[self.loss](net(x), y.expand(net.replicas, *y.shape))[0])
+        return torch.cat(found).numpy(force=True).astype(np.float64)
+
+
+def _of(measure: Callable[[Ensemble], Any], net: Ensemble) -> np.ndarray:
+    found = measure(net)
+    values = np.array(found.numpy(force=True) if isinstance(found, Tensor) else found, dtype=np.float64)
+    if values.shape != (net.replicas,):
+        raise ValueError(f"measure must return an array of shape ({net.replicas},), got {values.shape}")
+    return values
+
+
+def _batches(
+    inputs: Tensor, targets: Tensor, batch_size: int | None, steps: int, replicas: int, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return an iterator over each step's inputs and targets, the replica's axis first."""
+    if batch_size is None:
+        whole = inputs.expand(replicas, *inputs.shape), targets.expand(replicas, *targets.shape)
+        return iter([whole] * steps)
+    order = updates.batch_order(len(inputs), batch_size, steps, replicas, rng=rng)
+    numbers = (torch.from_numpy(batch.copy()).to(inputs.device) for batch in order)
+    return ((updates.rows(inputs, batch), updates.rows(targets, batch)) for batch in numbers)
+
+
+def _groups(arms: Mapping[str, Ensemble]) -> list[dict[str, Ensemble]]:
+    """Return the arms in groups that can be joined."""
+    groups: list[dict[str, Ensemble]] = []
+    for name, net in arms.items():
+        for group in groups:
+            if next(iter(group.values())).kind == net.kind:
+                group[name] = net
+                break
+        else:
+            groups.append({name: net})
+    return groups
+
+
+def _replicas(arms: Any) -> int:
+    """Return how many replicas each arm has; raise unless they can be compared."""
+    if not isinstance(arms, Mapping) or not all(isinstance(name, str) for name in arms):
+        raise TypeError(f"arms must be a mapping of names to Ensembles, got {arms!r:.80}")
+    wrong = {name: type(net).__name__ for name, net in arms.items() if not isinstance(net, Ensemble)}
+    if wrong or not arms:
+        raise TypeError(f"arms must be a mapping of at least one name to an Ensemble, got {wrong or 'none'}")
+    for what, found in (
+        ("number of replicas", {net.replicas for net in arms.values()}),
+        ("inputs and outputs", {(net.widths[0], net.widths[-1]) for net in arms.values()}),
+        ("dtype", {str(net.dtype) for net in arms.values()}),
+    ):
+        if len(found) > 1:
+            raise ValueError(f"arms need the same {what}, got {sorted(found)}")
+    replicas = next(iter(arms.values())).replicas
+    if replicas < 2:
+        raise ValueError(
+            "arms need at least 2 replicas, one half to choose the rate at which the other is judged, got 1"
+        )
+    return replicas
+
+
+def _rate(value: Any, name: str) -> float:
+    return _checks.real(value, name, low=0.0, strict=True)
+
+
+def _increasing(values: Any, name: str, check: Callable[[Any, str], Any]) -> list[Any]:
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise TypeError(f"{name} must be a sequence of numbers, got {values!r}")
+    checked = [check(value, name) for value in values]
+    if not checked or any(a >= b for a, b in pairwise(checked)):
+        raise ValueError(f"{name} must be increasing, at least one, got {checked}")
+    return checked

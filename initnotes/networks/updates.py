@@ -1,0 +1,213 @@
+"""What an update of many replicas is made of: losses with their gradients, optimizers, clipping and batches.
+
+What lives here makes no loop; training does, and sweeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import _checks
+from .ensemble import Ensemble
+
+__all__ = [
+    "LOSSES",
+    "OPTIMIZERS",
+    "Step",
+    "batch_order",
+    "clip_",
+    "cross_entropy",
+    "data",
+    "length",
+    "mean_squared_error",
+    "rate",
+    "rows",
+]
+
+Step = Callable[[Tensor, Tensor], None]
+
+
+def cross_entropy(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy in nats, shape (..., R), and its gradient with respect to the outputs.
+
+    Parameters
+    ----------
+    outputs : array or Tensor, shape (..., R, batch, classes)
+        Logits.
+    targets : array or Tensor of int64, shape (..., R, batch)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `outputs` are not floating-point numbers, or the shapes do not fit.
+    """
+    outputs, targets = _checks.floating(outputs, "outputs"), _checks.tensor(targets, "targets")
+    if targets.is_floating_point():
+        raise TypeError(f"targets must be integer labels, got {targets.dtype}")
+    _fit(targets, outputs.shape[:-1])
+    log_p = outputs.mT.log_softmax(-2).mT  # several times as fast as over a short last axis
+    at = targets.long()[..., None]
+    minus_one = torch.full(at.shape, -1.0, dtype=log_p.dtype, device=log_p.device)
+    gradient = log_p.exp().scatter_add_(-1, at, minus_one).div_(outputs.shape[-2])
+    return -log_p.gather(-1, at)[..., 0].mean(-1), gradient
+
+
+def mean_squared_error(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+    """Return half the squared error, summed over outputs and averaged over the batch, shape (R,), and its gradient.
+
+    Parameters
+    ----------
+    outputs, targets : array or Tensor, shape (R, batch, n_L)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not floating-point numbers, or the shapes do not fit.
+    """
+    outputs, targets = _checks.floating(outputs, "outputs"), _checks.floating(targets, "targets")
+    _fit(targets, outputs.shape)
+    error = outputs - targets
+    return (error * error).sum(-1).mean(-1) / 2, error / outputs.shape[-2]
+
+
+def _fit(targets: Tensor, shape: torch.Size) -> None:
+    if targets.shape != shape:
+        raise ValueError(f"targets must have shape {tuple(shape)}, got {tuple(targets.shape)}; use targets.expand(…)")
+
+
+LOSSES = {"cross_entropy": cross_entropy, "mse": mean_squared_error}
+
+
+def _sgd(lr: float | Tensor) -> Step:
+    def step(parameters: Tensor, gradient: Tensor) -> None:
+        parameters -= gradient.mul_(lr)
+
+    return step
+
+
+def _momentum(lr: float | Tensor, beta: float = 0.9) -> Step:
+    velocity: Any = None
+
+    def step(parameters: Tensor, gradient: Tensor) -> None:
+        nonlocal velocity
+        velocity = gradient if velocity is None else velocity.mul_(beta).add_(gradient)
+        parameters -= lr * velocity
+
+    return step
+
+
+def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: float = 1e-8) -> Step:
+    m: Any = None
+    v: Any = None
+    t = 0
+
+    def step(parameters: Tensor, gradient: Tensor) -> None:
+        nonlocal m, v, t
+        t += 1
+        square = (gradient * gradient).mul_(1 - beta_2)
+        mean = gradient.mul_(1 - beta_1)
+        m = mean if t == 1 else m.mul_(beta_1).add_(mean)
+        v = square if t == 1 else v.mul_(beta_2).add_(square)
+        root = (v / (1 - beta_2**t)).sqrt_().add_(eps)
+        parameters -= (m / (1 - beta_1**t)).mul_(lr).div_(root)
+
+    return step
+
+
+# Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
+# may overwrite and keep the gradient that it is given. A rate is one number, or a tensor that fits the parameters.
+OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
+
+
+def batch_order(
+    samples: int, batch_size: int, steps: int, replicas: int, *, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Return an iterator over the sample numbers of each step's batch, every replica in an order of its own.
+
+    Each pass over the data is a new permutation; what is left of it, smaller than a batch, is dropped.
+
+    Returns
+    -------
+    iterator of ndarray of int64, shape (replicas, batch_size)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range or `rng` is no Generator.
+    """
+    samples, batch_size = _checks.integer(samples, "samples"), _checks.integer(batch_size, "batch_size")
+    steps, replicas = _checks.integer(steps, "steps", low=0), _checks.integer(replicas, "replicas")
+    if batch_size > samples:
+        raise ValueError(f"batch_size must be at most the number of samples, {samples}, got {batch_size}")
+    return _batches(samples, batch_size, steps, replicas, _checks.generator(rng))
+
+
+def _batches(
+    samples: int, batch_size: int, steps: int, replicas: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    per_pass = samples // batch_size
+    order = np.empty((replicas, samples), dtype=np.int64)
+    for step in range(steps):
+        at = step % per_pass
+        if at == 0:
+            order = rng.permuted(np.tile(np.arange(samples), (replicas, 1)), axis=1)
+        yield order[:, at * batch_size : (at + 1) * batch_size]
+
+
+def rate(lr: Any, replicas: int) -> float | Tensor:
+    """Return a learning rate as a float, or one for each of so many replicas as a float64 tensor; raise otherwise."""
+    if np.ndim(lr) == 0:
+        return _checks.real(lr, "lr", low=0.0)
+    rates = np.array([_checks.real(value, "lr", low=0.0) for value in np.ravel(lr)])
+    if np.shape(lr) != (replicas,):
+        raise ValueError(f"lr must be a number or one for each of {replicas} replicas, got shape {np.shape(lr)}")
+    return torch.from_numpy(rates)
+
+
+def length(clip: Any) -> float | None:
+    """Return the length to which gradients are clipped, None for any; raise unless it is positive."""
+    if clip is not None and _checks.real(clip, "clip", low=0.0) == 0:
+        raise ValueError("clip must be greater than 0, got 0; leave it out for no clipping")
+    return clip
+
+
+def clip_(parts: Sequence[Tensor], length: float) -> None:
+    """Scale each replica's gradient, whose parts have the replica's axis first, down to `length` where it is longer."""
+    flat = [part.flatten(1) for part in parts]
+    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in flat])
+    factor = (length / torch.linalg.vector_norm(norms, dim=0)).clamp(max=1.0)
+    for part in flat:
+        part *= factor[:, None]
+
+
+def rows(samples: Tensor, batch: Tensor) -> Tensor:
+    """Return samples[batch], several times as fast."""
+    return samples.index_select(0, batch.flatten()).unflatten(0, batch.shape)
+
+
+def data(x: Any, y: Any, net: Ensemble, loss: str) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets as tensors that `net` can be trained on with a loss of that name; raise otherwise."""
+    inputs = _checks.floating(x, "x").to(net.parameters)
+    if inputs.dim() != 2 or not len(inputs) or inputs.shape[1] != net.widths[0]:
+        raise ValueError(f"x must have shape (samples, {net.widths[0]}), got {tuple(inputs.shape)}")
+    if not bool(inputs.isfinite().all()):
+        raise ValueError("x must be finite, got NaN or inf; clean the data first")
+    targets = _checks.tensor(y, "y").to(net.parameters.device)
+    outputs = net.widths[-1]
+    if loss == "mse":
+        if targets.shape != (len(inputs), outputs):
+            raise ValueError(f"y must have shape ({len(inputs)}, {outputs}) for 'mse', got {tuple(targets.shape)}")
+        if not bool(targets.isfinite().all()):
+            raise ValueError("y must be finite, got NaN or inf; clean the data first")
+        return inputs, targets.to(net.dtype)
+    if targets.is_floating_point() or targets.shape != (len(inputs),):
+        given = f"{targets.dtype} of shape {tuple(targets.shape)}"
+        raise ValueError(f"y must be {len(inputs)} integer labels for 'cross_entropy', got {given}")
+    if int(targets.min()) < 0 or int(targets.max()) >= outputs:
+        raise ValueError(f"labels must be 0 … {outputs - 1}, got {int(targets.min())} … {int(targets.max())}")
+    return inputs, targets.long()
