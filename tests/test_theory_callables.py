@@ -17,7 +17,7 @@ from initnotes.theory.pieces import Pieces
 
 MOMENT, SLOPE = 1e-9, 1e-8  # relative errors that the docstrings promise
 Q = np.array([1e-6, 0.3, 1.0, 7.0, 1e6])
-SIGMAS = [(1.0, 0.0), (2**0.5, 0.0), (1.4, 0.3), (2.0, 0.1)]
+SIGMAS = [(2**0.5, 0.0), (1.4, 0.3), (2.0, 0.1)]
 CORRELATIONS = np.array([-1, -0.99, -0.5, 0, 0.3, 0.9, 0.9999, 1])
 
 SELU = 1.0507009873554805, 1.6732632423543772

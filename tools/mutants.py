@@ -88,22 +88,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_schemes.py::test_orthogonal_is_haar_distributed",
     ),
     Mutant(
-        "initnotes/activations.py",
+        "initnotes/elementwise.py",
         "return decay / (1 + decay) ** 2",
         "return decay / (1 + decay)",
         "tests/test_activations.py::TestNamed::test_derivative_equals_autograd_also_at_the_kink",
     ),
     Mutant(
         _THEORY,
-        "return sigma_w**2 * _square_mean(act, q, strict) + sigma_b**2",
-        "return sigma_w**2 * _square_mean(act, q, strict) + sigma_b",
+        "return sigma_w**2 * means.square(q, strict=strict) + sigma_b**2",
+        "return sigma_w**2 * means.square(q, strict=strict) + sigma_b",
         "tests/test_theory.py::test_piecewise_linear_moments",
     ),
     Mutant(
         _THEORY,
-        "return sigma_w**2 * float(_derivative_square_mean(act, q))",
-        "return sigma_w * float(_derivative_square_mean(act, q))",
+        "return sigma_w**2 * float(means.slope_square(q, strict=True))",
+        "return sigma_w * float(means.slope_square(q, strict=True))",
         "tests/test_theory.py::test_facts_on_tanh",
+    ),
+    Mutant(
+        _THEORY,
+        "return _kept(act) if act.closed else Means(act)",
+        "return _kept(act)",
+        "tests/test_theory_callables.py::test_a_global_that_changes_gives_the_new_answer",
+    ),
+    Mutant(
+        _THEORY,
+        "return np.where(np.abs(shift) <= step / 256, middle + shift, middle)",
+        "return middle",
+        "tests/test_theory_callables.py::test_kinks_and_jumps_are_located",
     ),
     Mutant(
         _THEORY,
@@ -119,14 +131,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         _THEORY,
-        "zip(signal[-2::-1], down[:0:-1], strict=True)",
-        "zip(signal[-2::-1], up[:0:-1], strict=True)",
+        "zip(down[:0:-1], slopes[::-1], strict=True)",
+        "zip(up[:0:-1], slopes[::-1], strict=True)",
         "tests/test_profile.py::test_sizes_are_those_of_networks",
     ),
     Mutant(
         _THEORY,
-        "signal.append(scale * maps.second_moment(signal[-1], act) + offset)",
-        "signal.append(scale * maps.second_moment(signal[-1], act))",
+        "signal[layer] = scale * h + bias",
+        "signal[layer] = scale * h",
         "tests/test_profile.py::test_sizes_are_those_of_networks",
     ),
     Mutant(
