@@ -1,7 +1,7 @@
 """What an assignment asks for, who judges it, and the parameters that are each student's own.
 
-A file ``coursework/checks/psN.py`` defines ``ASSIGNMENT``. The student's process never sees it: requests go in, values
-come out, and the judge decides in another process.
+What lives here describes; it runs and judges nothing. A file ``coursework/checks/psN.py`` defines ``ASSIGNMENT``. The
+student's process never sees it: requests go in, values come out, and the judge decides in another process.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """The command ``initgrade``: one short function for each subcommand; the work is done elsewhere.
 
-What marks and what keeps the gradebook is imported when it is needed: a student who runs ``doctor`` has neither.
+What lives here reads arguments and prints. What marks and what keeps the gradebook is imported when it is needed: a
+student who runs ``doctor`` has neither.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The course's folder: its settings, its roster, its paths, and its key.
 
-Nothing here knows a submission, a mark or nbgrader.
+What lives here knows no submission, no mark and not nbgrader.
 """
 
 import csv

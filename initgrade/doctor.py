@@ -1,6 +1,6 @@
 """What a student runs before handing in: is the notebook what the marker expects, and if not, what to do.
 
-It executes nothing, and needs nothing but Python, so it runs wherever the notebook does.
+What lives here executes nothing, and needs nothing but Python, so it runs wherever the notebook does.
 """
 
 import ast

@@ -1,7 +1,7 @@
 """The page that a student gets back: points, what was found, plots, what to do next.
 
-One HTML file that needs no other and runs no script. All that came from a submission is text in it. It is made from
-results, so no hidden check can be on it.
+What lives here makes one HTML file that needs no other and runs no script. All that came from a submission is text in
+it. It is made from results, so no hidden check can be on it.
 """
 
 import base64

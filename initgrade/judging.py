@@ -1,7 +1,7 @@
 """Judges: small functions that look at a value that a student's function returned and give a `Verdict`.
 
-These compare; `sampling` has those that test draws. No judge trusts a value: what has the wrong type or shape, or is
-not finite, gets a verdict that says so.
+What lives here compares; `sampling` has the judges of draws. No judge trusts a value: what has the wrong type or shape,
+or is not finite, gets a verdict that says so.
 """
 
 import functools

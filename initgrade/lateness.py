@@ -1,4 +1,7 @@
-"""How late a submission is, and what that costs: a pure rule, from time stamps, the roster and the settings."""
+"""How late a submission is, and what that costs: a pure rule, from time stamps, the roster and the settings.
+
+What lives here computes; `paperwork` takes the points off.
+"""
 
 import math
 import re

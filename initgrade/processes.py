@@ -1,6 +1,6 @@
 """Processes, as /proc shows them: a family, what it uses, and when it is gone.
 
-Nothing here knows a sandbox or its limits.
+What lives here knows no sandbox and no limits.
 """
 
 import contextlib

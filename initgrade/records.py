@@ -1,4 +1,7 @@
-"""Stored results: one JSON file for each submission, which the marker writes and everything else reads."""
+"""Stored results: one JSON file for each submission, which the marker writes and everything else reads.
+
+What lives here reads and compares; what is in a result is decided in `marking`.
+"""
 
 import json
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """Judges of draws: each tests a law at `ALPHA` and states what it has power against.
 
-The p-values are functions of their own, of many samples at once, so that both can be simulated.
+What lives here tests draws; `judging` has the judges that compare. The p-values are functions of their own, of many
+samples at once, so that both can be simulated.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Runs a job in a sandbox of bubblewrap's and watches over it: time, memory and processes of all of it together.
 
-It knows neither assignments nor points, nor what the sandbox shows: `walls` does.
+What lives here knows neither assignments nor points, nor what the sandbox shows: `walls` does.
 """
 
 import contextlib

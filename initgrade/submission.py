@@ -1,6 +1,6 @@
 """Reads a notebook that anybody may have written: its code cells, or why it cannot be marked.
 
-Nothing of it is executed here, and nothing but its code is kept.
+What lives here executes nothing of it, and keeps nothing but its code.
 """
 
 import hashlib

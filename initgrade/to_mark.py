@@ -1,4 +1,7 @@
-"""The copies of submissions that a person reads in nbgrader's formgrader, to give marks by hand."""
+"""The copies of submissions that a person reads in nbgrader's formgrader, to give marks by hand.
+
+What lives here fits a submission into the released notebook; the marks are for `paperwork`.
+"""
 
 import contextlib
 import json

@@ -1,6 +1,7 @@
 """What may cross between a submission and its judge: JSON values and plain arrays, of limited size.
 
-Nothing here judges. The standard library only, and NumPy where an array crosses: the submission's process loads it too.
+What lives here packs and unpacks, and judges nothing. The standard library only, and NumPy where an array crosses: the
+submission's process loads it too.
 """
 
 import itertools

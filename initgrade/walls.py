@@ -1,6 +1,7 @@
 """The walls: what bubblewrap shows to a submission, what the kernel refuses it, and whose user it is.
 
-It starts nothing and watches nothing. What cannot be seen inside: everything but Python, its packages and initnotes.
+What lives here starts nothing and watches nothing. What cannot be seen inside: everything but Python, its packages and
+initnotes.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Runs inside the sandbox: executes a submission's cells, then answers each request in a process of its own.
 
-It holds no checks and decides nothing. Of initgrade it imports only `values`, and of other packages none before the
-submission does, so that starting is cheap. What is marked "no cover" runs in the sandbox only, where tests reach it and
-coverage does not.
+What lives here holds no checks and decides nothing. Of initgrade it imports only `values`, and of other packages none
+before the submission does, so that starting is cheap. What is marked "no cover" runs in the sandbox only, where tests
+reach it and coverage does not.
 """
 
 import contextlib

@@ -5,6 +5,7 @@ Each rule is a function that returns what breaks it, run on the house and on a p
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -22,7 +23,7 @@ SHARED = {"initnotes._checks", "initnotes._table"}  # private to the package, op
 SHADOWED = {"initnotes.theory.profile"}  # the function hides its module, which nobody imports whole
 TORCHS = {"_parameters", "_modules", "_buffers"}  # attributes of any module, which a name of ours may repeat
 OURS = [*HOUSES, "tools", "benchmarks", "coursework", "tests"]
-ENTRIES = ("__init__", "__main__")
+ENTRANCES = {*HOUSES, *(f"{house}.__main__" for house in HOUSES)}  # they lead to the rooms
 
 
 def text_of(path: Path) -> str:
@@ -209,7 +210,9 @@ def room_faults(name: str, source: str) -> list[str]:
     tree = ast.parse(source)
     said, lines = ast.get_docstring(tree) or "", len(source.splitlines())
     found = [f"{lines} lines, more than {LINES}"] if lines > LINES else []
-    if name.rpartition(".")[2] != "__main__" and name not in HOUSES and "What lives here" not in said:
+    if name in ENTRANCES:
+        return found
+    if "What lives here" not in said:
         found.append("its docstring does not say what lives here")
     if re.search(r"\b[Ff]loor \d", source):
         found.append("it names its floor, which the imports decide")
@@ -258,6 +261,30 @@ def test_no_module_is_hidden_by_a_name_of_its_folder(package: str) -> None:
 def test_a_hidden_module_is_caught() -> None:
     assert shadows("initnotes", names_of("initnotes", "from .theory import gain as schemes")) == {"initnotes.schemes"}
     assert not shadows("initnotes", names_of("initnotes", "from . import schemes"))
+
+
+@pytest.mark.parametrize("place", ["tools", "benchmarks", "coursework"])
+def test_scripts_are_of_a_modest_size(place: str) -> None:
+    sizes = {str(path.relative_to(ROOT)): len(text_of(path).splitlines()) for path in sources(place)}
+    assert {path: size for path, size in sizes.items() if size > LINES} == {}
+
+
+def looked_for(source: str) -> set[str]:
+    """Return the files that a module looks for beside the package: in a wheel they lie there."""
+    return set(re.findall(r'\bhere / "([^"]+\.[a-z]+)"', source))
+
+
+def test_a_wheel_holds_the_rooms_the_table_and_what_they_look_for() -> None:
+    wheel = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(wheel["packages"]) == set(HOUSES)
+    assert [source for source in wheel["force-include"] if not (ROOT / source).is_file()] == []
+    wanted = {name for path in KNOWN.values() for name in looked_for(text_of(path))}
+    assert wanted
+    assert {f"initnotes/{name}" for name in wanted} <= set(wheel["force-include"].values())
+
+
+def test_a_file_that_no_wheel_holds_is_seen() -> None:
+    assert looked_for('places = here / "words.yml", here.parent / "book" / "other.yml"') == {"words.yml"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tools import mutants
+from tools.faults import MUTANTS, Mutant
 from tools.files import ROOT
-from tools.mutants import BROKEN, KILLED, MUTANTS, PASSED, Job, Mutant
+from tools.mutants import BROKEN, KILLED, PASSED, Job
 
 LATENESS = "initgrade/lateness.py"
 CEIL = "math.ceil((at - due - extension_days * _DAY) / _DAY)"
@@ -26,7 +27,7 @@ def test_every_mutant_applies(number: int) -> None:
     file, *names = mutant.test.split("::")
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    assert set(names) <= defined, f"mutant {number} names a test that is gone; mend its row in tools/mutants.py"
+    assert set(names) <= defined, f"mutant {number} names a test that is gone; mend its row in tools/faults.py"
 
 
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("self.days", 3), ("NO_SUCH_CONSTANT", 0)])

@@ -1,9 +1,9 @@
 """``make mutants``: plant a fault in a formula, a sign or a threshold, and demand that a test fails for it.
 
-What lives here plants faults and runs tests; what is right, the tests say. Each row of `MUTANTS` is one fault and one
-quick test. The test runs in a child that is forked after the heavy imports and compiles the changed text in place of
-the room's own, so no file is written and each fault costs a second at most. ``python -m tools.mutants theory _adam``
-plants those whose row contains one of the words.
+What lives here plants faults and runs tests; the faults are listed in `faults`, each with one quick test. The test runs
+in a child that is forked after the heavy imports and compiles the changed text in place of the room's own, so no file
+is written and each fault costs a second at most. ``python -m tools.mutants theory _adam`` plants those whose row
+contains one of the words.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
+from .faults import MUTANTS, Mutant
 from .files import ROOT
 
 LIMIT = 60  # seconds that a child may take
@@ -42,214 +43,8 @@ OPTIONS = ("-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:logging
 PASSED, KILLED, BROKEN = range(3)  # how a child ends: no test failed, one by an assertion, or anything else
 
 
-class Mutant(NamedTuple):
-    """A fault: `new` for `old` in the one place of the Python files of `where`, a folder or a file, where `old` stands.
-
-    If `old` is a name, it is that of a module's constant, and `new` is its value.
-    """
-
-    where: str
-    old: str
-    new: str
-    test: str  # pytest's node, which must fail by an assertion
-
-    def __str__(self) -> str:
-        return f"{self.old!r} -> {self.new!r} in {self.where}, which {self.test} should see"
-
-
 class StaleError(Exception):
     """A mutant whose text no longer stands in exactly one place."""
-
-
-_THEORY, _NETWORKS, _CLAIMS, _EXAMINE = "initnotes/theory", "initnotes/networks", "initnotes/book", "initnotes/examine"
-MUTANTS: tuple[Mutant, ...] = (
-    Mutant(
-        "initnotes/schemes.py",
-        'he_normal = Scheme(scale=2, mode="fan_in", distribution="normal")',
-        'he_normal = Scheme(scale=2, mode="fan_out", distribution="normal")',
-        "tests/test_schemes.py::test_named_schemes_have_the_papers_variance_and_law",
-    ),
-    Mutant(
-        "initnotes/schemes.py",
-        '"fan_avg": (fan_in + fan_out) / 2',
-        '"fan_avg": fan_in + fan_out',
-        "tests/test_schemes.py::test_variance_times_fan_is_the_scale",
-    ),
-    Mutant(
-        "initnotes/schemes.py",
-        "draws /= _CUT_STD",
-        "draws *= _CUT_STD",
-        "tests/test_schemes.py::test_every_mode_and_distribution",
-    ),
-    Mutant(
-        "initnotes/schemes.py",
-        "np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1))",
-        "np.abs(np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1)))",
-        "tests/test_schemes.py::test_orthogonal_is_haar_distributed",
-    ),
-    Mutant(
-        "initnotes/elementwise.py",
-        "return decay / (1 + decay) ** 2",
-        "return decay / (1 + decay)",
-        "tests/test_activations.py::TestNamed::test_derivative_equals_autograd_also_at_the_kink",
-    ),
-    Mutant(
-        _THEORY,
-        "return sigma_w**2 * means.square(q, strict=strict) + sigma_b**2",
-        "return sigma_w**2 * means.square(q, strict=strict) + sigma_b",
-        "tests/test_theory.py::test_piecewise_linear_moments",
-    ),
-    Mutant(
-        _THEORY,
-        "return sigma_w**2 * float(means.slope_square(q, strict=True))",
-        "return sigma_w * float(means.slope_square(q, strict=True))",
-        "tests/test_theory.py::test_facts_on_tanh",
-    ),
-    Mutant(
-        _THEORY,
-        "return _kept(act) if act.closed else Means(act)",
-        "return _kept(act)",
-        "tests/test_theory_callables.py::test_a_global_that_changes_gives_the_new_answer",
-    ),
-    Mutant(
-        _THEORY,
-        "return np.where(np.abs(shift) <= step / 256, middle + shift, middle)",
-        "return middle",
-        "tests/test_theory_callables.py::test_kinks_and_jumps_are_located",
-    ),
-    Mutant(
-        _THEORY,
-        "return -1 / math.log(rate) if rate > 0 else 0.0",
-        "return 1 / math.log(rate) if rate > 0 else 0.0",
-        "tests/test_theory.py::test_ordered_depth_scales_of_tanh",
-    ),
-    Mutant(
-        _THEORY,
-        "return mean**-0.5",
-        "return 1 / mean",
-        "tests/test_theory.py::test_facts_on_tanh",
-    ),
-    Mutant(
-        _THEORY,
-        "zip(down[:0:-1], slopes[::-1], strict=True)",
-        "zip(up[:0:-1], slopes[::-1], strict=True)",
-        "tests/test_profile.py::test_sizes_are_those_of_networks",
-    ),
-    Mutant(
-        _THEORY,
-        "signal[layer] = scale * h + bias",
-        "signal[layer] = scale * h",
-        "tests/test_profile.py::test_sizes_are_those_of_networks",
-    ),
-    Mutant(
-        _THEORY,
-        "variances = start + square * _size(act, norm) * np.arange(blocks)",
-        "variances = start + square * _size(act, norm) * np.arange(1, blocks + 1)",
-        "tests/test_normalization.py::test_residual_gradients_grow_as_predicted",
-    ),
-    Mutant(
-        _NETWORKS,
-        "root = (v / (1 - beta_2**t)).sqrt_().add_(eps)",
-        "root = v.sqrt().add_(eps)",
-        "tests/test_training.py::test_every_replica_trains_as_torch_does",
-    ),
-    Mutant(
-        _NETWORKS,
-        "minus_one = torch.full(at.shape, -1.0,",
-        "minus_one = torch.full(at.shape, 1.0,",
-        "tests/test_training.py::test_losses_and_their_gradients",
-    ),
-    Mutant(
-        _NETWORKS,
-        ".clamp(max=1.0)",
-        ".clamp(max=2.0)",
-        "tests/test_training.py::test_clipping_is_that_of_torch_replica_by_replica",
-    ),
-    Mutant(
-        _NETWORKS,
-        "delta * signals.masks[layer - 1] * self.activation.derivative(z)",
-        "delta * self.activation.derivative(z)",
-        "tests/test_networks.py::test_dropout_masks_act_forward_and_backward",
-    ),
-    Mutant(
-        _NETWORKS,
-        "exponent - 20)",
-        "exponent - 30)",
-        "tests/test_networks.py::test_the_order_of_the_inner_dimension_changes_no_bit",
-    ),
-    Mutant(
-        _NETWORKS,
-        "c = f * c + i * g.tanh()",
-        "c = i * c + f * g.tanh()",
-        "tests/test_recurrent.py::test_lstm_agrees_with_torch_forward_and_backward",
-    ),
-    Mutant(_EXAMINE, "LOSS_WARNING", "6.0", "tests/test_thresholds.py::test_the_initial_loss"),
-    Mutant(_EXAMINE, "LOSS_ERROR", "60.0", "tests/test_thresholds.py::test_the_initial_loss"),
-    Mutant(
-        _EXAMINE,
-        "min(0.5, 0.3 /",
-        "min(0.5, 0.03 /",
-        "tests/test_thresholds.py::test_the_fix_of_the_initial_loss_leaves_logits_of_about_a_third",
-    ),
-    Mutant(_EXAMINE, "SATURATED_WARNING", "0.6", "tests/test_thresholds.py::test_saturated_units"),
-    Mutant(_EXAMINE, "SATURATED_ERROR", "0.99", "tests/test_thresholds.py::test_saturated_units"),
-    Mutant(
-        _EXAMINE,
-        '{"sigmoid": 4.6, "tanh": 3.0}',
-        '{"sigmoid": 9.2, "tanh": 3.0}',
-        "tests/test_thresholds.py::test_saturated_gates",
-    ),
-    Mutant(
-        _EXAMINE,
-        '{"sigmoid": 4.6, "tanh": 3.0}',
-        '{"sigmoid": 4.6, "tanh": 6.0}',
-        "tests/test_thresholds.py::test_saturated_gates",
-    ),
-    Mutant(_EXAMINE, "SCALE_LOW_ERROR", "1e-9", "tests/test_thresholds.py::test_the_scale_of_weights"),
-    Mutant(_EXAMINE, "SCALE_HIGH_ERROR", "1e9", "tests/test_thresholds.py::test_the_scale_of_weights"),
-    Mutant(
-        "initgrade/sampling.py",
-        "freedom, half = 2 * size / (kurtosis - 1), np.asarray(total) / (kurtosis - 1)",
-        "freedom, half = size, np.asarray(total) / 2",
-        "tests/test_judging.py::test_variance_fails_uniform_draws_at_most_twice_as_often",
-    ),
-    Mutant(
-        "initgrade/sampling.py",
-        "return np.minimum(1.0, 2 * special.smirnov(size, apart))",
-        "return np.minimum(1.0, special.smirnov(size, apart))",
-        "tests/test_judging.py::test_law_fails_draws_of_that_law_as_often_as_it_says",
-    ),
-    Mutant(
-        "initgrade/sampling.py",
-        "ALPHA",
-        "1e-300",
-        "tests/test_judging.py::test_law_catches_wrong_laws",
-    ),
-    Mutant(
-        "initgrade/judging.py",
-        "atol + rtol * np.abs(target)",
-        "atol + rtol",
-        "tests/test_judging.py::test_close_names_the_first_number_that_is_off",
-    ),
-    Mutant(
-        "initgrade/judging.py",
-        "(len(right) / len(marks) - guess) / (1 - guess)",
-        "len(right) / len(marks)",
-        "tests/test_judging.py::test_shares_are_counted_without_what_a_guess_gets",
-    ),
-    Mutant(
-        "initgrade/lateness.py",
-        "math.ceil((at - due - extension_days * _DAY) / _DAY)",
-        "math.floor((at - due - extension_days * _DAY) / _DAY)",
-        "tests/test_lateness.py::test_days_that_were_begun_count",
-    ),
-    Mutant(
-        "initgrade/lateness.py",
-        "if days > late.most_days:",
-        "if days >= late.most_days:",
-        "tests/test_lateness.py::test_what_days_cost_and_in_words",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -427,7 +222,7 @@ def main(words: Sequence[str]) -> int:
     try:
         waiting = jobs(chosen)
     except StaleError as error:
-        sys.exit(f"{error}. Mend its row in tools/mutants.py")
+        sys.exit(f"{error}. Mend its row in tools/faults.py")
     prepare()
     tqdm.monitor_interval = 0  # no thread beside those who fork
     wrong, done = [], 0
