@@ -298,9 +298,7 @@ def _replicas(arms: Any) -> int:
             raise ValueError(f"arms need the same {what}, got {sorted(found)}")
     replicas = next(iter(arms.values())).replicas
     if replicas < 2:
-        raise ValueError(
-            "arms need at least 2 replicas, one half to choose the rate at which the other is judged, got 1"
-        )
+        raise ValueError("arms need at least 2 replicas, as one half chooses the rate for the other, got 1")
     return replicas
 
 

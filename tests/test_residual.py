@@ -9,9 +9,10 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble, join
-from initnotes.networks.residual import BLOCKS, NORMS, Normalized, Residual, normalize
+from initnotes.networks.residual import Normalized, Residual, normalize
 from initnotes.networks.training import cross_entropy, train
 from initnotes.theory import gradient_factor, stream_factors, stream_moments
+from initnotes.theory.stream import BLOCKS, NORMS
 
 SEED = 20261122
 PEERS = {  # torch's modules; β is the bias
