@@ -114,6 +114,15 @@ def test_sequences_that_do_not_fit_are_refused():
         net(torch.zeros(1, 4, 5, 2, dtype=torch.float64))
 
 
+def test_arrays_are_taken_and_integers_refused():
+    net = LSTMs(2, 3, 1, forget_bias=[0.0, 1.0], rng=rng(), replicas=2)
+    x = rng().standard_normal((2, 4, 5, 2))
+    assert torch.equal(net(x), net(torch.from_numpy(x)))
+    assert repr(net) == "LSTMs(2-3-1, forget biases (0.0, 1.0), 2 replicas)"
+    with pytest.raises(TypeError, match=r"x must be floating-point numbers, got torch.int64"):
+        net(np.zeros((2, 4, 5, 2), int))
+
+
 @pytest.mark.parametrize("steps", [-1, 501, 1.5])
 def test_wrong_steps_are_refused(steps):
     with pytest.raises(ValueError, match="steps must be integers from 0 to 500"):

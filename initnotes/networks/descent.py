@@ -5,7 +5,7 @@ What lives here makes one update as fast as its matrix products allow; ``sweeps`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: fl
     pieces: list[_Piece] = []
 
     def update(x: Tensor, y: Tensor) -> None:
-        copies = max(1, NUMBERS // (len(x) * max(net.widths) ** 2))
+        copies = min(max(1, NUMBERS // (len(x) * max(net.widths) ** 2)), net.replicas // len(x))
         if not pieces:
             size = copies * len(x)
             cuts = [slice(cut, cut + size) for cut in range(0, net.replicas, size)]
@@ -94,13 +94,14 @@ class _Piece:
         """Make one update from the batches of as many replicas as there are here."""
         count = len(self.weights[0])
         z, h = self._forward(x[:count])
-        gradients = self._backward(z, h, self.gradient(z[-1], y[:count]))
+        found = self._gradients(z, h, self.gradient(z[-1], y[:count]))
         if self.clip is not None:
-            clip_([part for pair in gradients for part in pair], self.clip)
-        layers = zip(self.steps, self.weights, self.biases, gradients, strict=True)
-        for (step, bias_step), weight, bias, (gradient, bias_gradient) in layers:
-            step(weight, gradient)
-            bias_step(bias, bias_gradient)
+            found = iter(kept := list(found))
+            clip_([part for _, *pair in kept for part in pair], self.clip)
+        for layer, gradient, bias_gradient in found:
+            step, bias_step = self.steps[layer]
+            step(self.weights[layer], gradient)
+            bias_step(self.biases[layer], bias_gradient)
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         z: list[Tensor] = []
@@ -111,14 +112,14 @@ class _Piece:
             z.append(_product(h[-1], weight.mT).add_(bias[:, None]))
         return z, h
 
-    def _backward(self, z: list[Tensor], h: list[Tensor], delta: Tensor) -> list[tuple[Tensor, Tensor]]:
-        gradients = []
+    def _gradients(self, z: list[Tensor], h: list[Tensor], delta: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield each layer and its gradients, the last layer first; once they are yielded nothing needs its weights."""
         ones = torch.ones_like(delta[:, :1, :1]).expand(-1, 1, delta.shape[1]).contiguous()
         for layer in range(len(z) - 1, -1, -1):
-            gradients.append((_product(delta.mT, h[layer]), _product(ones, delta)[:, 0]))
+            found = layer, _product(delta.mT, h[layer]), _product(ones, delta)[:, 0]
             if layer:
                 delta = self.activation.backward(_product(delta, self.weights[layer]), z[layer - 1], h[layer])
-        return gradients[::-1]
+            yield found
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
