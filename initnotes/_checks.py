@@ -124,10 +124,9 @@ def one_of(value: Any, name: str, allowed: Iterable[str], also: Mapping[str, str
 
 
 def floating(value: Any, name: str) -> Any:
-    """Return `value` as a floating-point tensor; whole numbers are a TypeError that says what to do."""
+    """Return `value` as a tensor of floating-point numbers; integers are a TypeError that says what to do."""
     made = tensor(value, name)
     if not made.is_floating_point():
-        raise TypeError(
-            f"{name} must be floating-point numbers, got {made.dtype}; pass np.asarray({name}, dtype=float)"
-        )
+        how = f"pass np.asarray({name}, dtype=float)"
+        raise TypeError(f"{name} must be floating-point numbers, got {made.dtype}; {how}")
     return made

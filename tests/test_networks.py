@@ -178,17 +178,58 @@ def test_wrong_biases_are_caught(wrong):
     assert p_variance(noisy(WRONG_NOISE[wrong]), 0.7, 0.3) < ALPHA / 2
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_tanh_is_the_same_with_and_without_autograd(dtype):
-    net = Ensemble((4, 6, 5, 3), "tanh", "he_normal", rng=rng(), replicas=REPLICAS, dtype=dtype)
-    inputs = torch.tensor(
-        [[1e-30, 1.0, -3.0, 40.0], [math.nan, 0, 0, 0], [math.inf, 0, 0, 0]], dtype=net.parameters.dtype
-    )
-    plain, tracked = net(inputs), net(inputs.clone().requires_grad_())
-    assert tracked.requires_grad
-    assert not plain.requires_grad
-    few_units = 20 * torch.finfo(plain.dtype).eps
-    torch.testing.assert_close(plain, tracked.detach(), rtol=few_units, atol=few_units, equal_nan=True)
+@pytest.mark.parametrize(
+    "given", ["float32", "torch.float32", torch.float32, np.float32, np.dtype("float32")], ids=repr
+)
+def test_a_dtype_has_many_names(given):
+    assert ensemble(dtype=given).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, lambda x: x.tolist(), lambda x: x.float()], ids=["array", "list", "float32"]
+)
+def test_arrays_and_lists_are_taken_as_tensors_are(kind):
+    inputs, top = normal(BATCH, 4).float().double(), normal(REPLICAS, BATCH, 3).float().double()
+    net = ensemble()
+    signals = net.forward(kind(inputs))
+    assert torch.equal(net(kind(inputs)), net(inputs))
+    assert torch.equal(net.backward(signals, kind(top)).parameters, net.backward(signals, top).parameters)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "message"),
+    [
+        (
+            np.ones((REPLICAS, BATCH, 3), int),
+            TypeError,
+            "output_gradient must be floating-point numbers, got torch.int64",
+        ),
+        (torch.ones(BATCH, 3), ValueError, "output_gradient must have the output's shape (3, 5, 3), got (5, 3)"),
+        ("up", TypeError, "output_gradient must be an array of real numbers, got str"),
+    ],
+)
+def test_bad_output_gradients(gradient, error, message):
+    net = ensemble()
+    with pytest.raises(error, match=re.escape(message)):
+        net.backward(net.forward(normal(BATCH, 4)), gradient)
+
+
+def test_parts_and_values_for_each_parameter():
+    net = ensemble(3)
+    part = net.part(slice(1, 3))
+    assert torch.equal(part(normal(BATCH, 4)), net(normal(BATCH, 4))[1:])
+    assert torch.equal(join([net.part(slice(0, 1)), part]).parameters, net.parameters)
+    part.parameters.zero_()
+    assert bool(net.parameters.all())
+    weights, biases = net.split(net.per_parameter(torch.tensor([1.0, 2.0, 3.0])))
+    assert all((own.flatten(1).unique(dim=1).flatten().tolist() == [1.0, 2.0, 3.0]) for own in (*weights, *biases))
+
+
+def test_cells_show_what_signals_are():
+    net = ensemble(2)
+    signals = net.forward(normal(BATCH, 4))
+    assert repr(signals) == "Signals(pre_activations 3×5×6, 3×5×3)"
+    assert repr(net.backward(signals, normal(REPLICAS, BATCH, 3))) == "Gradients(weights 3×6×4, 3×3×6)"
 
 
 def test_repr_and_depth():

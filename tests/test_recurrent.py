@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from initnotes.networks.recurrent import LSTM, decay, first_sign
+from initnotes.networks.recurrent import LSTMs, decay, first_sign
 
 SEED = 20260208
 
@@ -25,7 +25,7 @@ def peer(net, arm, replica):
 
 @pytest.mark.parametrize("arm", [0, 1])
 def test_lstm_agrees_with_torch_forward_and_backward(arm):
-    net = LSTM(3, 5, 2, forget_bias=[0.0, 1.5], rng=rng(), replicas=2)
+    net = LSTMs(3, 5, 2, forget_bias=[0.0, 1.5], rng=rng(), replicas=2)
     x = torch.from_numpy(rng(1).standard_normal((2, 4, 7, 3)))
     memory = net.forward(x)
     hidden, (_, cells) = (lstm := peer(net, arm, 1))(x[1])
@@ -38,7 +38,7 @@ def test_lstm_agrees_with_torch_forward_and_backward(arm):
 
 
 def test_arms_differ_in_the_forget_bias_alone():
-    net = LSTM(3, 5, 2, forget_bias=[0.0, 1.5], rng=rng(), replicas=2)
+    net = LSTMs(3, 5, 2, forget_bias=[0.0, 1.5], rng=rng(), replicas=2)
     for at, part in enumerate(net.parameters):
         assert (at == 2) != torch.equal(part[0], part[1])
     bias = net.parameters[2].detach()
@@ -47,14 +47,14 @@ def test_arms_differ_in_the_forget_bias_alone():
 
 
 def test_weights_are_drawn_as_torch_draws_them():
-    drawn = LSTM(2, 64, 2, forget_bias=[0.0], rng=rng(), recurrent_scale=2.0).parameters
+    drawn = LSTMs(2, 64, 2, forget_bias=[0.0], rng=rng(), recurrent_scale=2.0).parameters
     ratio = float(drawn[1].detach().std()) * 8 * 3**0.5
     assert ratio == pytest.approx(2.0, rel=0.01)  # 64 · 256 · 32 draws, a normal draw's scale would give 3.5
     assert float(drawn[0].detach().abs().max()) <= 1 / 8
 
 
 def test_decay_is_the_product_of_gates_without_recurrent_weights():
-    net = LSTM(2, 16, 1, forget_bias=[-1.0, 0.0, 2.0], rng=rng(), recurrent_scale=0.0, replicas=4)
+    net = LSTMs(2, 16, 1, forget_bias=[-1.0, 0.0, 2.0], rng=rng(), recurrent_scale=0.0, replicas=4)
     net.parameters[0].data *= 0
     memory = net.forward(torch.zeros(4, 1, 9, 2, dtype=torch.float64))
     gradients = torch.autograd.grad(memory.output.sum(), memory.cells)
@@ -105,13 +105,22 @@ def test_wrong_lstm_is_refused(arguments):
     good = {"inputs": 2, "width": 3, "outputs": 1, "forget_bias": [0.0], "rng": rng(), "replicas": 2}
     good |= arguments
     with pytest.raises((TypeError, ValueError), match=next(iter(arguments))):
-        LSTM(good.pop("inputs"), good.pop("width"), good.pop("outputs"), **good)
+        LSTMs(good.pop("inputs"), good.pop("width"), good.pop("outputs"), **good)
 
 
 def test_sequences_that_do_not_fit_are_refused():
-    net = LSTM(2, 3, 1, forget_bias=[0.0], rng=rng(), replicas=2)
+    net = LSTMs(2, 3, 1, forget_bias=[0.0], rng=rng(), replicas=2)
     with pytest.raises(ValueError, match=r"x must have shape \(2, batch, T, 2\), got \(1, 4, 5, 2\)"):
         net(torch.zeros(1, 4, 5, 2, dtype=torch.float64))
+
+
+def test_arrays_are_taken_and_integers_refused():
+    net = LSTMs(2, 3, 1, forget_bias=[0.0, 1.0], rng=rng(), replicas=2)
+    x = rng().standard_normal((2, 4, 5, 2))
+    assert torch.equal(net(x), net(torch.from_numpy(x)))
+    assert repr(net) == "LSTMs(2-3-1, forget biases (0.0, 1.0), 2 replicas)"
+    with pytest.raises(TypeError, match=r"x must be floating-point numbers, got torch.int64"):
+        net(np.zeros((2, 4, 5, 2), int))
 
 
 @pytest.mark.parametrize("steps", [-1, 501, 1.5])

@@ -13,7 +13,7 @@ from scipy import stats
 from torch import nn
 
 import initnotes as ini
-from initnotes.networks import Ensemble, order_free_product
+from initnotes.networks import Ensemble, order_free_product, updates
 from initnotes.networks.training import History, batch_order, cross_entropy, mean_squared_error, train
 
 ALPHA = 1e-4  # false-failure rate of one test function
@@ -96,6 +96,28 @@ def test_cross_entropy_takes_axes_in_front_of_the_replicas():
     apart = zip(*(cross_entropy(*one) for one in zip(outputs, labels, strict=True)), strict=True)
     for part, parts_of in zip(together, apart, strict=True):
         torch.testing.assert_close(part, torch.stack(parts_of), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", updates.LOSSES)
+def test_gradients_alone_are_those_beside_the_loss(loss):
+    outputs = 10 * torch.from_numpy(rng().standard_normal((REPLICAS, BATCH, 5)))
+    wanted = torch.from_numpy(rng(1).integers(0, 5, (REPLICAS, BATCH)))
+    wanted = torch.eye(5, dtype=torch.float64)[wanted] if loss == "mse" else wanted
+    both = updates.LOSSES[loss](outputs, wanted)[1]
+    torch.testing.assert_close(updates.GRADIENTS[loss](outputs, wanted), both, rtol=1e-12, atol=1e-15)
+
+
+def test_losses_take_arrays():
+    outputs, labels = rng().standard_normal((REPLICAS, BATCH, 5)), rng(1).integers(0, 5, (REPLICAS, BATCH))
+    for loss, wanted in ((cross_entropy, labels), (mean_squared_error, np.ones_like(outputs))):
+        for part, expected in zip(
+            loss(outputs, wanted), loss(torch.from_numpy(outputs), torch.from_numpy(wanted)), strict=True
+        ):
+            assert torch.equal(part, expected)
+        with pytest.raises(TypeError, match=r"outputs must be floating-point numbers, got torch.int64"):
+            loss(labels, wanted)
+    with pytest.raises(TypeError, match=r"targets must be integer labels, got torch.float64"):
+        cross_entropy(outputs, labels.astype(float))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
@@ -355,6 +377,11 @@ def test_records_are_those_of_their_moment():
         np.testing.assert_array_equal(coarse.measures[name], np.stack(after, axis=1))
 
 
+def test_a_cell_shows_where_training_led():
+    history = History(np.array([0, 10]), np.array([[2.0, 0.5], [3.0, math.inf], [2.5, 1.0]]))
+    assert repr(history) == "History(median loss 2.5 at step 0, 1 at step 10, 1 of 3 replicas diverged)"
+
+
 def test_steps_to():
     loss = np.array([[3, 2, 1], [3, 1, 2], [3, 3, math.inf], [1, 5, 5]], dtype=float)
     units = np.array([[1, 2, 3], [1, 1, 1], [5, 1, 1], [1, 1, 3]])
@@ -406,6 +433,7 @@ BAD = [
     ({"y": np.full(40, -1)}, ValueError, "labels must be 0 … 4, got -1"),
     ({"loss": "mse"}, ValueError, "y must have shape (40, 5) for 'mse', got (40,)"),
     ({"loss": "mse", "y": np.full((40, 5), math.nan)}, ValueError, "y must be finite"),
+    ({"x": np.zeros((40, 4), int)}, TypeError, "x must be floating-point numbers, got torch.int64; pass np.asarray(x"),
     ({"x": None}, TypeError, "x must be an array of real numbers, got NoneType"),
     ({"x": np.ones((40, 4), complex)}, TypeError, "x must be an array of real numbers, got torch.complex128"),
     ({"x": np.array([[None] * 4] * 40)}, TypeError, "x must be an array of real numbers, got ndarray"),

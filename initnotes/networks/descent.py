@@ -5,14 +5,14 @@ What lives here makes one update as fast as its matrix products allow; ``sweeps`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .ensemble import Ensemble
-from .updates import LOSSES, OPTIMIZERS, clip_
+from .updates import GRADIENTS, OPTIMIZERS, clip_
 
 __all__ = ["updater"]
 
@@ -49,7 +49,7 @@ def _as_a_whole(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: f
     def update(x: Tensor, y: Tensor) -> None:
         copies = net.replicas // len(x)
         signals = net.forward(_repeated(x, copies))
-        gradients = net.backward(signals, LOSSES[loss](signals.output, _repeated(y, copies))[1])
+        gradients = net.backward(signals, GRADIENTS[loss](signals.output, _repeated(y, copies)))
         if clip is not None:
             clip_([*gradients.weights, *gradients.biases], clip)
         step(net.parameters, gradients.parameters)
@@ -62,7 +62,7 @@ def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: fl
     pieces: list[_Piece] = []
 
     def update(x: Tensor, y: Tensor) -> None:
-        copies = max(1, NUMBERS // (len(x) * max(net.widths) ** 2))
+        copies = min(max(1, NUMBERS // (len(x) * max(net.widths) ** 2)), net.replicas // len(x))
         if not pieces:
             size = copies * len(x)
             cuts = [slice(cut, cut + size) for cut in range(0, net.replicas, size)]
@@ -84,7 +84,7 @@ class _Piece:
     def __init__(
         self, net: Ensemble, rates: Tensor, replicas: slice, loss: str, optimizer: str, clip: float | None
     ) -> None:
-        self.activation, self.loss, self.clip = net.activation, LOSSES[loss], clip
+        self.activation, self.gradient, self.clip = net.activation, GRADIENTS[loss], clip
         self.weights = [weight[replicas] for weight in net.weights]
         self.biases = [bias[replicas] for bias in net.biases]
         own, make = rates[replicas].to(net.parameters), OPTIMIZERS[optimizer]
@@ -94,13 +94,14 @@ class _Piece:
         """Make one update from the batches of as many replicas as there are here."""
         count = len(self.weights[0])
         z, h = self._forward(x[:count])
-        gradients = self._backward(z, h, self.loss(z[-1], y[:count])[1])
+        found = self._gradients(z, h, self.gradient(z[-1], y[:count]))
         if self.clip is not None:
-            clip_([part for pair in gradients for part in pair], self.clip)
-        layers = zip(self.steps, self.weights, self.biases, gradients, strict=True)
-        for (step, bias_step), weight, bias, (gradient, bias_gradient) in layers:
-            step(weight, gradient)
-            bias_step(bias, bias_gradient)
+            found = iter(kept := list(found))
+            clip_([part for _, *pair in kept for part in pair], self.clip)
+        for layer, gradient, bias_gradient in found:
+            step, bias_step = self.steps[layer]
+            step(self.weights[layer], gradient)
+            bias_step(self.biases[layer], bias_gradient)
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         z: list[Tensor] = []
@@ -108,16 +109,17 @@ class _Piece:
         for weight, bias in zip(self.weights, self.biases, strict=True):
             if z:
                 h.append(self.activation(z[-1]))
-            z.append(_product(h[-1], weight.mT.contiguous()).add_(bias[:, None]))
+            z.append(_product(h[-1], weight.mT).add_(bias[:, None]))
         return z, h
 
-    def _backward(self, z: list[Tensor], h: list[Tensor], delta: Tensor) -> list[tuple[Tensor, Tensor]]:
-        gradients = []
+    def _gradients(self, z: list[Tensor], h: list[Tensor], delta: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield each layer and its gradients, the last layer first; once they are yielded nothing needs its weights."""
+        ones = torch.ones_like(delta[:, :1, :1]).expand(-1, 1, delta.shape[1]).contiguous()
         for layer in range(len(z) - 1, -1, -1):
-            gradients.append((_product(delta.mT, h[layer]), delta.sum(1)))
+            found = layer, _product(delta.mT, h[layer]), _product(ones, delta)[:, 0]
             if layer:
                 delta = self.activation.backward(_product(delta, self.weights[layer]), z[layer - 1], h[layer])
-        return gradients[::-1]
+            yield found
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from .products import Product
 __all__ = ["Ensemble", "Gradients", "Signals", "join"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Signals:
     """What a forward pass leaves behind.
 
@@ -43,8 +43,11 @@ class Signals:
         """The last layer's pre-activation, shape (R, batch, n_L)."""
         return self.pre_activations[-1]
 
+    def __repr__(self) -> str:
+        return f"Signals(pre_activations {_sizes(self.pre_activations)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Gradients:
     """What a backward pass leaves behind, a list entry per layer.
 
@@ -62,6 +65,9 @@ class Gradients:
     biases: list[Tensor]
     pre_activations: list[Tensor]
     parameters: Tensor
+
+    def __repr__(self) -> str:
+        return f"Gradients(weights {_sizes(self.weights)})"
 
 
 class Ensemble:
@@ -317,8 +323,10 @@ class Ensemble:
             raise ValueError(f"masks must have the shapes {wanted}, one a hidden layer, got {given}")
 
     def __repr__(self) -> str:
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"Ensemble({'-'.join(map(str, self.widths))}, {self.activation.name}, {self.replicas} replicas, {kind})"
+        parts = ["-".join(map(str, self.widths)), self.activation.name]
+        parts += [f"{name} {value}" for name, value in self.architecture.items()]
+        parts += [f"{self.replicas} replicas", str(self.dtype).removeprefix("torch.")]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
 
 def join(ensembles: Sequence[Ensemble]) -> Ensemble:
@@ -350,6 +358,10 @@ def join(ensembles: Sequence[Ensemble]) -> Ensemble:
             raise ValueError(f"ensembles to be joined differ in {', '.join(differ)}, got {first} and {net}")
     blocks = zip(*(net.tensors for net in ensembles), strict=True)
     return first._like(torch.cat([part.flatten() for block in blocks for part in block]))
+
+
+def _sizes(layers: Sequence[Tensor]) -> str:
+    return ", ".join("×".join(map(str, layer.shape)) for layer in layers)
 
 
 def _device(device: Any) -> torch.device:

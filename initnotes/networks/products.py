@@ -64,12 +64,12 @@ def order_free_product(a: Tensor, b: Tensor) -> Tensor:
 
 def check_factors(a: Any, b: Any) -> None:
     """Raise unless ``a @ b`` is a product of batches of matrices whose sums stay exact."""
-    for name, one in (("a", a), ("b", b)):
-        if not isinstance(one, Tensor) or not one.is_floating_point():
-            given = one.dtype if isinstance(one, Tensor) else type(one).__name__
+    for name, factor in (("a", a), ("b", b)):
+        if not isinstance(factor, Tensor) or not factor.is_floating_point():
+            given = factor.dtype if isinstance(factor, Tensor) else type(factor).__name__
             raise TypeError(f"{name} must be a floating-point tensor, got {given}; use torch.as_tensor(…, dtype=…)")
-        if one.dim() < 2 or not one.shape[-1] * one.shape[-2]:
-            raise ValueError(f"{name} must be a batch of matrices, none of them empty, got shape {tuple(one.shape)}")
+        if factor.dim() < 2 or not factor.shape[-1] * factor.shape[-2]:
+            raise ValueError(f"{name} must be a batch of matrices, none of them empty, got shape {tuple(factor.shape)}")
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"a and b do not fit, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
     if a.shape[-1] > 4096:

@@ -1,6 +1,6 @@
-"""Floor 2: R long short-term memories computed as batched matrix products, and a task that only memory solves.
+"""R long short-term memories computed as batched matrix products, and a task that only memory solves.
 
-What lives here draws LSTMs and passes sequences through them; gradients are autograd's, and training is upstairs.
+What lives here draws LSTMs and passes sequences through them; gradients are autograd's, and so is training.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from .. import _checks
 
-__all__ = ["LSTM", "Memory", "decay", "first_sign"]
+__all__ = ["LSTMs", "Memory", "decay", "first_sign"]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a sequence leaves behind in an LSTM.
+    """What a sequence leaves behind in LSTMs.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Memory:
     output: Tensor
 
 
-class LSTM:
+class LSTMs:
     """R replicas of a one-layer LSTM with a linear readout, for each of A forget-gate biases, from the same weights.
 
     i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh(…), c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t).
@@ -70,7 +70,7 @@ class LSTM:
 
     Examples
     --------
-    >>> net = LSTM(2, 8, 3, forget_bias=[0.0, 1.0], rng=np.random.default_rng(1), replicas=4)
+    >>> net = LSTMs(2, 8, 3, forget_bias=[0.0, 1.0], rng=np.random.default_rng(1), replicas=4)
     >>> net(torch.zeros(4, 5, 10, 2, dtype=torch.float64)).shape
     torch.Size([2, 4, 5, 3])
     """
@@ -86,33 +86,29 @@ class LSTM:
         recurrent_scale: float = 1.0,
         replicas: int = 32,
     ) -> None:
-        m, n, out = (
-            _checks.integer(one, name) for one, name in ((inputs, "inputs"), (width, "width"), (outputs, "outputs"))
-        )
-        starts = np.array([_checks.real(one, "forget_bias") for one in forget_bias])
+        sizes = {"inputs": inputs, "width": width, "outputs": outputs, "replicas": replicas}
+        m, n, out, replicas = (_checks.integer(size, name) for name, size in sizes.items())
+        starts = np.array([_checks.real(start, "forget_bias") for start in forget_bias])
         if not starts.size:
             raise ValueError("forget_bias must be a sequence of at least one number, got none")
-        scale, replicas = (
-            _checks.real(recurrent_scale, "recurrent_scale", low=0.0),
-            _checks.integer(replicas, "replicas"),
-        )
+        scale = _checks.real(recurrent_scale, "recurrent_scale", low=0.0)
         _checks.generator(rng)
-        self.width = n
+        self.width, self.forget_bias = n, tuple(starts.tolist())
         shapes = [(m, 4 * n), (n, 4 * n), (n, out)]
         drawn = [rng.uniform(-1.0, 1.0, (replicas, *shape)) / np.sqrt(n) for shape in shapes]
         drawn[1] *= scale
-        weights = [np.tile(one, (len(starts), 1, 1, 1)) for one in drawn]
+        weights = [np.tile(weight, (len(starts), 1, 1, 1)) for weight in drawn]
         bias = np.zeros((len(starts), replicas, 1, 4 * n))
         bias[..., n : 2 * n] = starts[:, None, None, None]
         parts = [weights[0], weights[1], bias, weights[2], np.zeros((len(starts), replicas, 1, out))]
         self.parameters = [torch.from_numpy(part).requires_grad_() for part in parts]
 
-    def forward(self, x: Tensor) -> Memory:
+    def forward(self, x: Any) -> Memory:
         """Pass sequences forward and keep the cells of every time step.
 
         Parameters
         ----------
-        x : Tensor, shape (R, batch, T, inputs)
+        x : array or Tensor, shape (R, batch, T, inputs)
             The same sequences for each forget-gate bias.
 
         Returns
@@ -121,9 +117,10 @@ class LSTM:
 
         Raises
         ------
-        ValueError
-            If `x` has another shape.
+        TypeError, ValueError
+            If `x` is not floating-point numbers of such a shape.
         """
+        x = _checks.floating(x, "x").to(torch.float64)
         weight, recurrent, bias, readout, offset = self.parameters
         if x.dim() != 4 or (x.shape[0], x.shape[3]) != (weight.shape[1], weight.shape[2]):
             raise ValueError(
@@ -141,9 +138,14 @@ class LSTM:
             cells.append(c)
         return Memory(cells, h @ readout + offset)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Any) -> Tensor:
         """Return the outputs, shape (A, R, batch, outputs), for `x` as `forward` takes it."""
         return self.forward(x).output
+
+    def __repr__(self) -> str:
+        weight, _, _, readout, _ = self.parameters
+        sizes = f"{weight.shape[2]}-{self.width}-{readout.shape[3]}"
+        return f"LSTMs({sizes}, forget biases {self.forget_bias}, {weight.shape[1]} replicas)"
 
 
 def decay(steps: Any, *, forget_bias: float, sigma_u: float = 3**-0.5) -> np.ndarray:
@@ -216,9 +218,8 @@ def first_sign(length: int, batch: int, *, rng: np.random.Generator, replicas: i
     >>> x.shape, bool(((x[..., 0, 0] > 0) == y).all())
     (torch.Size([1, 3, 5, 2]), True)
     """
-    shape = tuple(
-        _checks.integer(one, name) for one, name in ((replicas, "replicas"), (batch, "batch"), (length, "length"))
-    )
+    sizes = {"replicas": replicas, "batch": batch, "length": length}
+    shape = tuple(_checks.integer(size, name) for name, size in sizes.items())
     signs = _checks.generator(rng).choice([-1.0, 1.0], shape)
     marks = np.zeros(shape)
     marks[..., 0] = 1.0

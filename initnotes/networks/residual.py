@@ -14,18 +14,12 @@ import torch
 from torch import Tensor
 
 from .. import _checks, schemes
+from ..theory.stream import BLOCKS, NORMS
 from .ensemble import Ensemble, Gradients, Signals
 
-__all__ = [
-    "BLOCKS",
-    "NORMS",
-    "Normalized",
-    "Residual",
-    "mean_squares",
-    "normalize",
-]
+__all__ = ["AXES", "BRANCHES", "Normalized", "Residual", "mean_squares", "normalize"]
 
-NORMS = {"batch": -2, "layer": -1, "rms": -1}  # the axis of (R, batch, n) over which each takes its statistics
+AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
 
 
 class _Normalize(torch.autograd.Function):
@@ -90,11 +84,11 @@ def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
         raise TypeError(f"z must be a tensor of shape (…, batch, n), got {z!r:.80}")
     if norm is None:
         return z
-    axis = NORMS[_checks.one_of(norm, "norm", NORMS)]
+    axis = AXES[_checks.one_of(norm, "norm", NORMS)]
     return _Normalize.apply(z, axis, norm != "rms", eps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Taped(Signals):
     """Signals with what autograd needs to go back through them."""
 
@@ -124,7 +118,7 @@ class _Network(Ensemble):
         with torch.enable_grad():
             leaf = self.parameters.detach().requires_grad_()
             tape, fed = self._wire(h, *self.split(leaf))
-        return _Taped([one.detach() for one in tape], [h, *(one.detach() for one in fed)], None, leaf, tape)
+        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, leaf, tape)
 
     def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
         """Pass the loss's gradient with respect to the output back, as `Ensemble.backward` does; once a forward pass.
@@ -200,7 +194,7 @@ class Normalized(_Network):
 
 
 Branch = Callable[[Any, Tensor, list[Callable[[Tensor], Tensor]]], Tensor]
-BLOCKS: dict[str, tuple[int, Branch]] = {  # matrices of a block, and its branch
+BRANCHES: dict[str, tuple[int, Branch]] = {  # of each of BLOCKS: how many matrices it has, and what they make
     "post": (1, lambda phi, x, maps: phi(maps[0](x))),
     "inner": (2, lambda phi, x, maps: maps[1](phi(maps[0](x)))),
     "pre": (2, lambda phi, x, maps: maps[1](phi(maps[0](phi(x))))),
@@ -278,9 +272,9 @@ class Residual(_Network):
         self.norm, self.eps = _norm(norm), _checks.real(eps, "eps", low=0.0)
         self.blocks, self.block = _checks.integer(blocks, "blocks"), _checks.one_of(block, "block", BLOCKS)
         start = schemes.constant(_checks.real(multiplier, "multiplier"))
-        matrices = [schemes.scheme(scheme)] * BLOCKS[block][0]
+        matrices = [schemes.scheme(scheme)] * BRANCHES[block][0]
         matrices[-1] = matrices[-1] if last is None else schemes.scheme(last)
-        inputs, width, outputs = (_checks.integer(one, "width") for one in widths)
+        inputs, width, outputs = (_checks.integer(width, "width") for width in widths)
         drawn = [schemes.scheme(scheme), *([*matrices, start] * blocks), schemes.scheme(head)]
         super().__init__((inputs, *[width] * (blocks + 1), outputs), activation, drawn, rng=rng, replicas=replicas)
 
@@ -293,26 +287,27 @@ class Residual(_Network):
     def shapes(self) -> list[tuple[int, int]]:
         """(fan_out, fan_in) of each weight matrix, (1, 1) for a multiplier."""
         inputs, width, outputs = self.widths[0], self.widths[1], self.widths[-1]
-        each = [*[(width, width)] * BLOCKS[self.block][0], (1, 1)]
+        each = [*[(width, width)] * BRANCHES[self.block][0], (1, 1)]
         return [(width, inputs), *each * self.blocks, (outputs, width)]
 
     @property
     def depth(self) -> int:
         """The number of weight matrices, multipliers included."""
-        return 2 + self.blocks * (BLOCKS[self.block][0] + 1)
+        return 2 + self.blocks * (BRANCHES[self.block][0] + 1)
 
     def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         maps = [_affine(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
-        step, branch = BLOCKS[self.block][0] + 1, BLOCKS[self.block][1]
+        matrices, branch = BRANCHES[self.block]
         stream = [maps[0](h)]
-        for first in range(1, len(maps) - 1, step):
-            added = branch(self._phi, stream[-1], maps[first : first + step - 1])
-            stream.append(stream[-1] + weights[first + step - 1] * added)
+        for first in range(1, len(maps) - 1, matrices + 1):
+            multiplier = first + matrices
+            added = branch(self._phi, stream[-1], maps[first:multiplier])
+            stream.append(stream[-1] + weights[multiplier] * added)
         read = stream[-1] if self.norm is None else self._phi(stream[-1])
         return [*stream, maps[-1](read)], [*stream[:-1], read]
 
     def __repr__(self) -> str:
-        ends = "-".join(str(one) for one in (*self.widths[:2], self.widths[-1]))
+        ends = "-".join(map(str, (*self.widths[:2], self.widths[-1])))
         kind = f"{self.blocks} blocks {self.block!r}, {self.activation.name}, norm {self.norm}"
         return f"Residual({ends}, {kind}, {self.replicas} replicas)"
 
@@ -343,4 +338,4 @@ def mean_squares(layers: Sequence[Tensor]) -> np.ndarray:
     array([[1., 0.],
            [1., 0.]], dtype=float32)
     """
-    return np.stack([one.square().mean((1, 2)).numpy() for one in layers], axis=1)
+    return np.stack([layer.square().mean((1, 2)).numpy() for layer in layers], axis=1)

@@ -58,13 +58,16 @@ class Sweep:
 
     def best(self, arm: str) -> np.ndarray:
         """Return the index of the rate with the smallest median over all replicas, at each budget, shape (B,)."""
-        return self._choice(arm, slice(None))
+        return _choice(self._values(arm))
 
     @property
     def at_edge(self) -> dict[str, np.ndarray]:
         """By arm, shape (B,), whether a half chose the smallest or largest rate: the best may lie beyond the grid."""
         ends = (0, len(self.rates) - 1)
-        return {arm: np.any([np.isin(self._choice(arm, half), ends) for half in HALVES], axis=0) for arm in self.arms}
+        return {
+            arm: np.any([np.isin(_choice(self.values[arm][..., half]), ends) for half in HALVES], axis=0)
+            for arm in self.arms
+        }
 
     def at_best(self, arm: str, budget_index: int) -> np.ndarray:
         """Return what may be judged: each replica at the rate that the other half of them chose, shape (R,).
@@ -78,7 +81,7 @@ class Sweep:
         own = self._values(arm)[at]
         judged = np.empty(own.shape[-1])
         for these, others in zip(HALVES, HALVES[::-1], strict=True):
-            judged[these] = own[self._choice(arm, others)[at], these]
+            judged[these] = own[_choice(own[:, others]), these]
         return judged
 
     def difference(self, a: str, b: str, budget_index: int) -> np.ndarray:
@@ -114,15 +117,16 @@ class Sweep:
     def _values(self, arm: str) -> np.ndarray:
         return self.values[_checks.one_of(arm, "arm", self.arms)]
 
-    def _choice(self, arm: str, replicas: slice) -> np.ndarray:
-        """Return, shape (B,), which rate some replicas choose."""
-        return np.median(self._values(arm)[:, :, replicas], axis=-1).argmin(-1)
-
     def _budget(self, index: int) -> int:
         at = _checks.integer(index, "budget_index", low=0)
         if at >= len(self.budgets):
             raise ValueError(f"budget_index must be below {len(self.budgets)}, the number of budgets, got {at}")
         return at
+
+
+def _choice(values: np.ndarray) -> np.ndarray:
+    """Return, from values of shape (…, K, R), which of the K has the smallest median."""
+    return np.median(values, axis=-1).argmin(-1)
 
 
 def sweep(
@@ -298,9 +302,7 @@ def _replicas(arms: Any) -> int:
             raise ValueError(f"arms need the same {what}, got {sorted(found)}")
     replicas = next(iter(arms.values())).replicas
     if replicas < 2:
-        raise ValueError(
-            "arms need at least 2 replicas, one half to choose the rate at which the other is judged, got 1"
-        )
+        raise ValueError("arms need at least 2 replicas, as one half chooses the rate for the other, got 1")
     return replicas
 
 

@@ -34,7 +34,7 @@ __all__ = [
 Measure = Callable[[Ensemble], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class History:
     """Curves of one ensemble's training, a row per replica.
 
@@ -56,6 +56,11 @@ class History:
     def diverged(self) -> np.ndarray:
         """Whether each replica has diverged, shape (R,)."""
         return np.isinf(self.loss[:, -1])
+
+    def __repr__(self) -> str:
+        first, last = (np.median(self.loss[:, at]) for at in (0, -1))
+        diverged = f"{self.diverged.sum()} of {len(self.loss)} replicas diverged"
+        return f"History(median loss {first:.3g} at step 0, {last:.3g} at step {self.steps[-1]}, {diverged})"
 
     def steps_to(self, threshold: float, measure: str | None = None) -> np.ndarray:
         """Return the first recorded step at which each replica has crossed `threshold`, inf where none has.

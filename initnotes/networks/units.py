@@ -49,7 +49,7 @@ def distinct_units(net: Ensemble) -> np.ndarray:
     >>> distinct_units(Ensemble((20, 16, 5), "tanh", "zeros", rng=rng, replicas=3)).ravel()
     array([1, 1, 1])
     """
-    counts = [[len(torch.unique(one, dim=0)) for one in layer] for layer in _units(net)]
+    counts = [[len(torch.unique(units, dim=0)) for units in layer] for layer in _units(net)]
     return np.array(counts, dtype=np.int64).T.reshape(net.replicas, net.depth - 1)
 
 
@@ -65,7 +65,7 @@ def distinct_values(net: Ensemble) -> np.ndarray:
     TypeError
         If `net` is not an Ensemble.
     """
-    return np.array([[len(torch.unique(one)) for one in layer] for layer in _ensemble(net).weights]).T
+    return np.array([[len(torch.unique(weight)) for weight in layer] for layer in _ensemble(net).weights]).T
 
 
 def spread(net: Ensemble) -> np.ndarray:
@@ -111,7 +111,7 @@ def accuracy(net: Ensemble, x: Any, y: Any) -> np.ndarray:
     TypeError, ValueError
         If `net` is not an Ensemble, `x` does not fit it, or `y` is not a label for each sample.
     """
-    outputs = _ensemble(net)(_checks.tensor(x, "x").to(net.parameters))
+    outputs = _ensemble(net)(_checks.floating(x, "x"))
     labels, classes = np.asarray(y), net.widths[-1]
     if labels.shape != (outputs.shape[1],):
         raise ValueError(f"y must have shape ({outputs.shape[1]},), got {labels.shape}")

@@ -9,9 +9,10 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble, join
-from initnotes.networks.residual import BLOCKS, NORMS, Normalized, Residual, normalize
+from initnotes.networks.residual import AXES, BRANCHES, Normalized, Residual, normalize
 from initnotes.networks.training import cross_entropy, train
 from initnotes.theory import gradient_factor, stream_factors, stream_moments
+from initnotes.theory.stream import BLOCKS, NORMS
 
 SEED = 20261122
 PEERS = {  # torch's modules; β is the bias
@@ -275,7 +276,21 @@ def test_residual_trains_its_multipliers():
     assert repr(nets["one"]) == "Residual(20-8-5, 2 blocks 'inner', relu, norm None, 2 replicas)"
 
 
+def test_every_norm_and_block_of_theory_can_be_built():
+    assert list(AXES) == list(NORMS)
+    assert list(BRANCHES) == list(BLOCKS)
+
+
 # --- as an ensemble ---------------------------------------------------------------------------------------------------
+
+
+def test_arrays_are_taken_and_cells_show_the_norm():
+    net = Normalized((4, 5, 2), "relu", "he_normal", norm="batch", rng=rng(), replicas=2)
+    assert repr(net) == "Normalized(4-5-2, relu, norm batch, eps 1e-05, 2 replicas, float64)"
+    x, top = normal(6, 4), normal(2, 6, 2)
+    found = net.backward(net.forward(x.numpy()), top.numpy())
+    assert torch.equal(found.parameters, net.backward(net.forward(x), top).parameters)
+    assert repr(net.forward(x)) == "Signals(pre_activations 2×6×5, 2×6×2)"
 
 
 def test_what_differs_is_not_joined():
