@@ -83,7 +83,7 @@ def test_hes_weights_are_not_blamed_for_what_width_does() -> None:
 def test_a_slope_agrees_with_theory() -> None:
     """The factor per layer of 30 wide ReLU layers with σ_w² = 1 is √½; width 256 keeps one draw within 3 %."""
     lecun = clinic.chain((256,) * 31, "relu", "lecun_normal", rng=np.random.default_rng(1))
-    found = {one.kind: one.evidence for one in audit(lecun, inputs(32, 256)).findings}
+    found = {finding.kind: finding.evidence for finding in audit(lecun, inputs(32, 256)).findings}
     for kind in ("vanishing signal", "vanishing gradient"):
         measured, predicted = (float(part.split()[0]) for part in found[kind].split("× ")[1::2])
         assert measured == pytest.approx(math.sqrt(0.5), rel=0.03)
@@ -118,7 +118,7 @@ def test_units_that_start_equal_and_part_are_a_warning() -> None:
     with torch.no_grad():
         net[0].weight.fill_(0.1)
     found = audit(net, inputs()).findings
-    assert [(one.kind, one.severity) for one in found if one.kind == "symmetric units"] == [
+    assert [(finding.kind, finding.severity) for finding in found if finding.kind == "symmetric units"] == [
         ("symmetric units", "warning")
     ]
 
@@ -127,12 +127,12 @@ def test_zeros_on_purpose_are_an_info() -> None:
     class Branch(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.one, self.two = (nn.Linear(64, 64).double() for _ in range(3))
+            self.first, self.inner, self.two = (nn.Linear(64, 64).double() for _ in range(3))
             self.head = nn.Linear(64, 10).double()
 
         def forward(self, x: Tensor) -> Tensor:
             x = torch.relu(self.first(x))
-            return self.head(x + self.two(torch.relu(self.one(x))))
+            return self.head(x + self.two(torch.relu(self.inner(x))))
 
     net = Branch()
     for layer in (net.two, net.head):
@@ -140,8 +140,8 @@ def test_zeros_on_purpose_are_an_info() -> None:
         report = audit(net, inputs())
         assert report.healthy
         assert {"zero weights", "skip connections"} <= set(report.kinds("info"))
-    nn.init.zeros_(net.one.weight)
-    nn.init.zeros_(net.one.bias)
+    nn.init.zeros_(net.inner.weight)
+    nn.init.zeros_(net.inner.bias)
     assert "zero weights" in audit(net, inputs()).kinds("error")
 
 
@@ -177,7 +177,7 @@ def test_a_step_back_in_time_counts_as_a_layer() -> None:
     report = audit(net, torch.randn(32, 20, 16))
     assert "vanishing gradient" in report.kinds()
     assert len(report.layers) == 20
-    fix = next(one.fix for one in report.findings if one.kind == "vanishing gradient")
+    fix = next(finding.fix for finding in report.findings if finding.kind == "vanishing gradient")
     assert "initialize_(model.get_submodule(name)" in fix
     assert "cell" in fix
 
@@ -203,7 +203,7 @@ def test_overflow_is_found_where_it_starts() -> None:
     ],
 )
 def test_unscaled_inputs_are_found_and_rescaled(batch: Tensor, said: str) -> None:
-    finding = next(one for one in audit(chain(), batch).findings if one.kind == "unscaled inputs")
+    finding = next(own for own in audit(chain(), batch).findings if own.kind == "unscaled inputs")
     assert said in finding.evidence
     known = {"batch": batch}
     if said != "largest feature":
@@ -218,7 +218,7 @@ def test_recurrent_gates_and_binary_losses() -> None:
     net, x = nn.Sequential(nn.Linear(8, 1)), torch.randn(32, 8)
     target = torch.ones(32, 1)
     report = audit(net, 40 * x, loss=lambda out: functional.binary_cross_entropy_with_logits(out, 1 - target))
-    assert "log 2" in next(one.evidence for one in report.findings if one.kind == "initial loss")
+    assert "log 2" in next(finding.evidence for finding in report.findings if finding.kind == "initial loss")
     summed = audit(
         net, 40 * x, loss=lambda out: functional.binary_cross_entropy_with_logits(out, target, reduction="sum")
     )
@@ -247,10 +247,10 @@ def test_what_follows_is_read_from_the_graph(function: object, name: str | None)
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
+            self.up, self.two = nn.Linear(8, 8), nn.Linear(8, 8)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.two(function(self.one(x)))  # type: ignore[operator]
+            return self.two(function(self.up(x)))  # type: ignore[operator]
 
     first, last = audit(Net(), torch.randn(16, 8)).layers
     assert (first.activation, first.last, last.last) == (name, False, True)
@@ -282,7 +282,7 @@ def test_slopes_come_from_the_node_itself() -> None:
 
 
 def _state(model: nn.Module) -> list[Tensor]:
-    return [one.detach().clone() for one in model.state_dict().values()]
+    return [values.detach().clone() for values in model.state_dict().values()]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -309,13 +309,13 @@ def test_nothing_changes(fails: bool) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, _state(model), strict=True))
     assert torch.equal(batch, patient.batch)
     assert not batch.requires_grad
-    assert not any(one.training for one in model.modules())
+    assert not any(module.training for module in model.modules())
     assert not next(model.parameters()).requires_grad
     assert bool((first.grad == 1).all())
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
     assert (states[2] == np.random.get_state()[1]).all()  # type: ignore[index]  # noqa: NPY002
-    assert not any(one._forward_hooks or one._forward_pre_hooks for one in model.modules())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_batches_of_every_form() -> None:
@@ -399,11 +399,11 @@ def test_fixes_of_layers_without_a_scheme_run() -> None:
 
 
 def kinds_of(report: Report) -> list[tuple[str, str]]:
-    return [(one.kind, one.layer) for one in report.findings if one.severity != "info"]
+    return [(finding.kind, finding.layer) for finding in report.findings if finding.severity != "info"]
 
 
 def finding(report: Report, kind: str) -> Finding:
-    return next(one for one in report.findings if one.kind == kind)
+    return next(finding for finding in report.findings if finding.kind == kind)
 
 
 def run(fix: str, model: nn.Module, batch: object = None) -> object:
@@ -419,8 +419,8 @@ def test_scripted_parts_are_refused_before_anything_changes(look: Any) -> None:
     model[0].weight.grad = torch.ones(4, 4)
     with pytest.raises(TypeError, match="scripted or traced parts"):
         look(model, torch.randn(8, 4))
-    assert not any(one.training for one in model.modules())
-    assert not any(one.requires_grad for one in model.parameters())
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
     assert bool((model[0].weight.grad == 1).all())
 
 
@@ -435,8 +435,8 @@ def test_one_part_that_cannot_be_put_back_keeps_no_other_from_it() -> None:
     model[1].stuck = True
     with pytest.raises(RuntimeError, match="stuck"):
         audit(model, torch.randn(8, 4))
-    assert not any(one.requires_grad for one in model.parameters())
-    assert [one.training for one in model] == [False, True, False]
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert [layer.training for layer in model] == [False, True, False]
 
 
 def test_weights_on_the_meta_device_are_named() -> None:
@@ -498,7 +498,7 @@ def test_a_head_that_the_loss_does_not_use_is_not_blamed() -> None:
         net.a.weight.mul_(50)
     report = audit(net, x, loss=lambda out: functional.cross_entropy(out[0], y))
     assert finding(report, "initial loss").layer == "a"
-    assert [one.last for one in report.layers] == [False, True, False]
+    assert [layer.last for layer in report.layers] == [False, True, False]
     net = Heads()
     nn.init.zeros_(net.b.weight)
     assert "zero weights" not in audit(net, x, loss=lambda out: functional.cross_entropy(out[0], y)).kinds()
@@ -510,9 +510,9 @@ def test_all_matrices_of_a_recurrent_layer_are_looked_at() -> None:
     both = nn.LSTM(16, 16, 2, bidirectional=True, batch_first=True)
     assert audit(both, x).healthy
     with torch.no_grad():
-        for name, one in both.named_parameters():
+        for name, weight in both.named_parameters():
             if "weight" in name and name.endswith("l0_reverse"):
-                one.mul_(500)
+                weight.mul_(500)
     report = audit(both, x)
     assert "saturated units" in report.kinds()
     run(finding(report, "saturated units").fix, both)
@@ -533,8 +533,8 @@ def test_fixes_reach_a_model_that_is_one_layer() -> None:
     with torch.no_grad():
         net.weight.mul_(20)
     report = audit(net, x, loss=lambda out: functional.cross_entropy(out, y))
-    for one in report.findings:
-        run(one.fix, net)
+    for found in report.findings:
+        run(found.fix, net)
     net.weight.data.mul_(3)  # too loud, and no other finding explains it
     report = audit(net, x, loss=lambda out: functional.cross_entropy(out * 5, y))
     assert report.kinds() == ["initial loss"]
@@ -545,8 +545,8 @@ def test_fixes_reach_a_model_that_is_one_layer() -> None:
     other = nn.Bilinear(4, 4, 4)
     nn.init.zeros_(other.weight)
     for model, batch in ((nn.Sequential(net, nn.Linear(10, 3)), x), (net, x), (other, (x[:, :4], x[:, 4:8]))):
-        for one in audit(model, batch).findings:
-            run(one.fix, model, batch)
+        for found in audit(model, batch).findings:
+            run(found.fix, model, batch)
         assert audit(model, batch).healthy
 
 
@@ -555,10 +555,10 @@ class Sum(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one = nn.Linear(32, 4)
+        self.layer = nn.Linear(32, 4)
 
     def forward(self, a: Any, b: Any) -> Tensor:
-        return self.one(sum(batches.tensors((a, b))))
+        return self.layer(sum(batches.tensors((a, b))))
 
 
 Pair = namedtuple("Pair", ["u", "v"])
@@ -580,10 +580,10 @@ def test_input_fixes_reach_the_part_that_is_ill(place: Any, fault: Any) -> None:
     net, x, z = Sum(), torch.randn(16, 32), torch.randn(16, 32)
     batch = place(fault(x), z)
     report = audit(net, batch)
-    for one in report.findings:
-        if one.layer == "inputs":
-            healed = run(one.fix, net, batch)
-            batch = healed if one.kind == "unscaled inputs" else place(torch.randn(16, 32), z)
+    for found in report.findings:
+        if found.layer == "inputs":
+            healed = run(found.fix, net, batch)
+            batch = healed if found.kind == "unscaled inputs" else place(torch.randn(16, 32), z)
             assert all(bool(torch.isfinite(part).all()) for part in batches.tensors(healed))
             assert type(healed) is type(place(x, z))
     assert not {"not finite", "unscaled inputs"} & set(audit(net, batch).kinds())
@@ -604,8 +604,8 @@ def test_parameters_without_a_reset_get_a_start() -> None:
 
     torch.manual_seed(1)
     net, x = Root(), torch.randn(8, 4, 32)
-    for one in (net.heads.in_proj_weight, net.out.weight):
-        nn.init.constant_(one, math.nan)
+    for weight in (net.heads.in_proj_weight, net.out.weight):
+        nn.init.constant_(weight, math.nan)
     found = finding(audit(net, x), "not finite")
     assert found.layers == ("Root", "heads", "out")
     run(found.fix, net)
@@ -631,13 +631,15 @@ def test_fixes_leave_computed_weights_alone_and_know_subclasses() -> None:
     from torch.nn.utils import prune
 
     pruned = chain(8)
-    for one in pruned[::2]:
-        prune.l1_unstructured(one, "weight", 0.1)
+    for layer in pruned[::2]:
+        prune.l1_unstructured(layer, "weight", 0.1)
         with torch.no_grad():
-            one.weight_orig.mul_(4)
+            layer.weight_orig.mul_(4)
     report = audit(pruned, inputs())
     assert not report.healthy
-    assert all((one.fix, one.evidence[-34:]) == ("", "is computed from others: set these") for one in report.findings)
+    assert all(
+        (found.fix, found.evidence[-34:]) == ("", "is computed from others: set these") for found in report.findings
+    )
 
 
 def test_unequal_features_are_made_equal() -> None:
@@ -649,8 +651,8 @@ def test_unequal_features_are_made_equal() -> None:
 def test_sigmoids_that_are_no_modules_are_named_in_the_fix() -> None:
     class Deep(nn.Sequential):
         def forward(self, x: Tensor) -> Tensor:
-            for one in self:
-                x = torch.sigmoid(one(x))
+            for layer in self:
+                x = torch.sigmoid(layer(x))
             return x
 
     torch.manual_seed(1)
@@ -688,10 +690,10 @@ def test_outputs_may_be_objects() -> None:
     class Wrap(nn.Module):
         def __init__(self, make: Any) -> None:
             super().__init__()
-            self.one, self.make = nn.Linear(64, 4).double(), make
+            self.layer, self.make = nn.Linear(64, 4).double(), make
 
         def forward(self, x: Tensor) -> Any:
-            return self.make(self.one(x))
+            return self.make(self.layer(x))
 
     assert audit(Wrap(Out), inputs()).healthy
     with pytest.raises(ValueError, match="no tensor was found in the outputs, a str; pass loss="):

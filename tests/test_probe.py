@@ -104,15 +104,15 @@ def test_an_ensemble_against_sequential_replica_by_replica(activation):
     net, x = ensemble(activation=activation, sigma_b=0.3), data(9, 5)
     seen = probe(net, x, loss=losses)
     for replica in range(net.replicas):
-        one = probe(sequential(net, replica), x, loss=loss)
+        alone = probe(sequential(net, replica), x, loss=loss)
         for name in statistics.STATISTICS:
-            np.testing.assert_allclose(getattr(seen, name)[replica], getattr(one, name)[0], rtol=1e-10, atol=1e-14)
+            np.testing.assert_allclose(getattr(seen, name)[replica], getattr(alone, name)[0], rtol=1e-10, atol=1e-14)
     assert (seen.distinct_units[:, :-1] == distinct_units(net)).all()
 
 
 def test_the_sum_of_losses_is_as_good_and_their_mean_is_not():
     net, x = ensemble(), data(9, 5)
-    seen, summed, mean = (probe(net, x, loss=one) for one in (losses, lambda o: losses(o).sum(), loss))
+    seen, summed, mean = (probe(net, x, loss=given) for given in (losses, lambda o: losses(o).sum(), loss))
     np.testing.assert_allclose(summed.gradient_std, seen.gradient_std, rtol=1e-12)
     np.testing.assert_allclose(mean.gradient_std, seen.gradient_std / 4, rtol=1e-12)
 
@@ -328,7 +328,7 @@ def test_in_place_activations_measure_the_same(inplace):
         ([nn.LSTM(4, 3)], torch.ones(2, 6, 4), math.nan),
         ([nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()], torch.ones(2, 6, 4), math.nan),
     ],
-    ids=lambda one: type(one[-1]).__name__ if isinstance(one, list) else "",
+    ids=lambda value: type(value[-1]).__name__ if isinstance(value, list) else "",
 )
 def test_layers_of_many_kinds(layers, x, distinct):
     model = nn.Sequential(*layers)
@@ -565,10 +565,10 @@ def test_the_table_is_aligned_and_has_three_digits():
     assert len(lines) == 5
     assert len({len(line) for line in lines[1:]}) == 1
     assert "typical E z²" in lines[1]
-    one = probe(nn.Linear(3, 1200), ONES)
-    assert "typical" not in str(one)
-    assert repr(one).splitlines()[0] == "1 layer"
-    assert str(one).split().count("1200") == 2
+    alone = probe(nn.Linear(3, 1200), ONES)
+    assert "typical" not in str(alone)
+    assert repr(alone).splitlines()[0] == "1 layer"
+    assert str(alone).split().count("1200") == 2
     numbers = re.findall(r"0\.0*([1-9]\d*)", "\n".join(lines[2:]))
     assert numbers
     assert max(map(len, numbers)) <= 3

@@ -15,7 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-__all__ = ["arguments", "check_arguments", "check_loss", "checked_loss", "copied", "places", "projected", "tensors"]
+__all__ = [
+    "arguments",
+    "check_arguments",
+    "check_loss",
+    "checked_loss",
+    "copied",
+    "places",
+    "projected",
+    "tensor",
+    "tensors",
+]
 
 DETACHED = (
     "loss does not depend on the model: its gradient reaches no layer; "
@@ -33,9 +43,14 @@ def places(batch: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors of nested tuples, lists and dicts; arrays as tensors."""
+    """Yield the tensors of nested tuples, lists and dicts; arrays as copies."""
     for _, found in places(value):
-        yield torch.as_tensor(found)
+        yield tensor(found)
+
+
+def tensor(value: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor as it is, an array as a copy, which may be written."""
+    return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
 
 
 def copied(value: Any, like: Tensor, leaves: list[Tensor]) -> Any:
@@ -44,7 +59,7 @@ def copied(value: Any, like: Tensor, leaves: list[Tensor]) -> Any:
     An array becomes a tensor, of real numbers in the dtype of `like`.
     """
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(np.array(value)).to(like.device)
+        value = tensor(value).to(like.device)
         value = value.to(like.dtype) if value.is_floating_point() else value
     if isinstance(value, Tensor):
         copy = value.detach().clone()
@@ -72,12 +87,12 @@ def arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def check_arguments(model: nn.Module, batch: Any) -> None:
     """Raise if the batch holds no tensor, an empty one, or parts that are not what forward takes."""
-    found = [tensor for _, tensor in places(batch)]
+    found = [part for _, part in places(batch)]
     if not found:
         given = type(batch).__name__
         raise TypeError(f"batch must hold at least one tensor or array, got {given}; use torch.as_tensor(x)")
-    if not all(math.prod(tensor.shape) for tensor in found):
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found)
+    if not all(math.prod(part.shape) for part in found):
+        shapes = ", ".join(str(tuple(part.shape)) for part in found)
         raise ValueError(f"batch must not be empty, got shape {shapes}; pass at least one input")
     if isinstance(batch, (Tensor, np.ndarray)):
         return

@@ -117,7 +117,7 @@ def case_of(
         Where the floating-point tensors of the batch enter the graph, in their order.
     """
     healthy = all(math.isfinite(record.size) for record in records)
-    found = [(path, torch.as_tensor(given)) for path, given in batches.places(batch)]
+    found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     return {
         "records": records,

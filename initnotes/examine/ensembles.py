@@ -23,6 +23,21 @@ def _parameter(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values.clone() if values.is_inference() else values)
 
 
+class _Affine(torch.autograd.Function):
+    """h Wᵀ + b by a product that autograd cannot follow, whose gradients are products of the same kind."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, product: Any) -> Tensor:
+        ctx.save_for_backward(h, weight)
+        ctx.product = product
+        return product(h, weight.mT) + bias[:, None, :]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (delta,), (h, weight) = gradients, ctx.saved_tensors
+        return ctx.product(delta, weight), ctx.product(delta.mT, h), delta.sum(1), None
+
+
 class Linear(nn.Module):
     """R linear layers: z = h Wᵀ + b for h of shape (R, batch, fan_in)."""
 
@@ -36,10 +51,10 @@ class Linear(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """Take h, shape (R, batch, fan_in)."""
         if self.bias is None:
-            return self.product(h, self.weight.mT)
+            return h @ self.weight.mT
         if self.product is torch.matmul:
             return torch.baddbmm(self.bias[:, None, :], h, self.weight.mT)
-        return self.product(h, self.weight.mT) + self.bias[:, None, :]
+        return _Affine.apply(h, self.weight, self.bias, self.product)
 
 
 class Phi(nn.Module):

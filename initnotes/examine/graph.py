@@ -50,6 +50,7 @@ class Graph:
     ) -> None:
         self.layers, self.inputs = layers, set(inputs)
         self.named, self.inside = named or {}, inside
+        self.names: dict[Any, str | None] = {}
         self.root, self.order = root, [] if root is None else _topological(root)
         self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
         for node in self.order:
@@ -71,9 +72,9 @@ class Graph:
 
     def activation(self, node: Any) -> str | None:
         """Return the name of the activation that a node completes, None for other nodes."""
-        if node in self.inside:
-            return None
-        return self.named.get(node) or nodes.activation(node)
+        if node not in self.names:  # what a node has saved is gone after a backward pass, and its name stays
+            self.names[node] = None if node in self.inside else self.named.get(node) or nodes.activation(node)
+        return self.names[node]
 
     def bypassed(self, node: Any) -> bool:
         """Whether some path of the data reaches the root without passing this node."""

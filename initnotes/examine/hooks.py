@@ -116,11 +116,13 @@ class Watch:
         self.slopes: dict[Any, Tensor] = {}
         self.module_handles: list[Any] = []
         self.tensor_handles: list[Any] = []
-        self.modules = [(name or type(module).__name__, module) for name, module in model.named_modules()]
+        modules = [(name or type(module).__name__, module) for name, module in model.named_modules()]
+        self.modules = [(name, module, anatomy.role(module)) for name, module in modules]
+        acting = [module for _, module, role in self.modules if role == "activation"]
+        self.known = {module: anatomy.known_activation(module) for module in acting}  # without hooks on them yet
 
     def __enter__(self) -> Watch:
-        for name, module in self.modules:
-            role = anatomy.role(module)
+        for name, module, role in self.modules:
             if role == "layer":
                 if not self.replicas:
                     self.module_handles.append(module.register_forward_pre_hook(partial(anatomy.check_fits, name)))
@@ -161,8 +163,8 @@ class Watch:
         )
         if not self.full:
             call.signal = float(moments.spread(self._by_unit(z.detach(), axis)).median())
-            call.inputs = math.nan if x is None else moments.rms(x)
-            call.weights = math.nan if weight is None else moments.rms(weight)
+            call.inputs = math.nan if x is None else moments.rms(self._rows(x))
+            call.weights = math.nan if weight is None else moments.rms(self._rows(weight))
         self.calls.append(call)
         if z.requires_grad:
             self.tensor_handles.append(z.register_hook(partial(self._measure_gradient, call)))
@@ -180,7 +182,7 @@ class Watch:
         x, h = anatomy.first_tensor(inputs), anatomy.first_tensor(output)
         if x is None or h is None or h.grad_fn is None:
             return
-        known = anatomy.known_activation(module) if nodes.activation(h.grad_fn) is None else None
+        known = self.known[module] if nodes.activation(h.grad_fn) is None else None
         if isinstance(module, ensembles.Phi):
             self.named[h.grad_fn] = module.activation.name
         if known is not None:

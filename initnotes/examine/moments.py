@@ -138,8 +138,9 @@ def norm(x: Tensor) -> float:
 
 
 def rms(x: Tensor) -> float:
-    """Return the root mean square of all numbers."""
-    return norm(x) / math.sqrt(x.numel())
+    """Return the root mean square of each row of `x`, shape (R, ...), in the median."""
+    norms = norm(x) if len(x) == 1 else float(torch.linalg.vector_norm(x.flatten(1), dim=1).median())
+    return norms / math.sqrt(x[0].numel())
 
 
 def spread(by_unit: Tensor) -> Tensor:

@@ -184,23 +184,29 @@ def arrays_of(calls: Sequence[Call], replicas: int) -> dict[str, Any]:
     first = [call.applied[0] if call.applied else Applied("") for call in calls]
     device = (calls[0].z if isinstance(calls[0].z, Tensor) else calls[0].z[1]).device
     lacking = torch.full((replicas, 4), math.nan, dtype=torch.float64, device=device)
+    slopes = joined([_known(applied.slopes, lacking[:, :3]) for applied in first])
+    return {
+        "names": tuple(call.name for call in calls),
+        "kinds": tuple(type(call.module).__name__ for call in calls),
+        "activations": tuple(applied.name or None for applied in first),
+        "widths": np.array([call.width for call in calls]),
+        "saturated": slopes[:, 0],
+        "dead": slopes[:, 1],
+        "active": joined([_known(applied.active, lacking[:, :1]) for applied in first])[:, 0],
+        "distinct_units": joined([_known(call.distinct, lacking[:, :1]) for call in calls])[:, 0],
+    } | _moments_of(calls, first, lacking)
+
+
+def _moments_of(calls: Sequence[Call], first: Sequence[Applied], lacking: Tensor) -> dict[str, np.ndarray]:
+    """Return the moments of z and h and of the gradients, each of shape (R, L)."""
     of_calls = zip(calls, first, strict=True)
     rows = [(c.z, a.h, c.gradient, a.gradient, c.weight_gradient) for c, a in of_calls]
     found = joined([_known(row[at], lacking) for at in range(len(_OF_SUMS)) for row in rows])
-    by_key = moments(found).reshape(3, replicas, len(_OF_SUMS), len(calls)).transpose(2, 0, 1, 3)
-    arrays: dict[str, Any] = {}
+    by_key = moments(found).reshape(3, len(lacking), len(_OF_SUMS), len(calls)).transpose(2, 0, 1, 3)
+    arrays: dict[str, np.ndarray] = {}
     for statistics, own in zip(_OF_SUMS.values(), by_key, strict=True):
         arrays |= {name: moment for name, moment in zip(statistics, own, strict=True) if name}
-    slopes = joined([_known(applied.slopes, lacking[:, :3]) for applied in first])
-    arrays |= {"saturated": slopes[:, 0], "dead": slopes[:, 1]}
-    arrays["active"] = joined([_known(applied.active, lacking[:, :1]) for applied in first])[:, 0]
-    arrays["distinct_units"] = joined([_known(call.distinct, lacking[:, :1]) for call in calls])[:, 0]
-    names: dict[str, Any] = {
-        "names": tuple(c.name for c in calls),
-        "kinds": tuple(type(c.module).__name__ for c in calls),
-    }
-    names["activations"] = tuple(applied.name or None for applied in first)
-    return names | {"widths": np.array([call.width for call in calls])} | arrays
+    return arrays
 
 
 _COLUMNS = {
