@@ -205,6 +205,7 @@ BLOCKS: dict[str, tuple[int, Branch]] = {  # matrices of a block, and its branch
     "pre": (2, lambda phi, x, maps: maps[1](phi(maps[0](phi(x))))),
     "short": (1, lambda phi, x, maps: maps[0](phi(x))),
 }
+BRANCHES = BLOCKS
 
 
 class Residual(_Network):
