@@ -12,7 +12,7 @@ from torch.nn import functional
 import initnotes as ini
 from initnotes.examine import audit, ensembles, moments, nodes, probe, statistics
 from initnotes.networks import Ensemble, Normalized, Residual
-from initnotes.networks.residual import BLOCKS
+from initnotes.networks.residual import BRANCHES
 
 VIEWS = pytest.mark.parametrize("look", [probe, audit], ids=["probe", "audit"])
 
@@ -61,7 +61,7 @@ NETS |= {
     f"residual {block} {norm}": lambda block=block, norm=norm: Residual(
         (5, 9, 3), 2, "gelu", "he_normal", rng=rng(), replicas=3, block=block, norm=norm, multiplier=0.5
     )
-    for block in BLOCKS
+    for block in BRANCHES
     for norm in ("layer", None)
 }
 
@@ -264,6 +264,12 @@ def test_batches_of_every_form_are_the_same(look: Any) -> None:
     assert len(shown) == 1
     batches = [(a, b), [*tensors], {"a": a, "b": tensors[1]}, {"b": b, "a": tensors[0]}]
     assert len({str(look(Two(), batch)) for batch in batches}) == 1
+    net = NETS["ensemble"]()
+    x = data(7, 5)
+    assert (
+        len({str(look(net, batch, loss=losses)) for batch in (x, x.numpy(), (x,), {"inputs": x}, x.expand(3, -1, -1))})
+        == 1
+    )
 
 
 @VIEWS

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..activations import Activation
 from ..networks import Ensemble, Normalized, Residual, normalize
-from ..networks.residual import BLOCKS
+from ..networks.residual import BRANCHES
 
 __all__ = ["Linear", "Phi", "Replicas", "as_module"]
 
@@ -141,7 +141,7 @@ class _Residual(Replicas):
     def __init__(self, net: Residual) -> None:
         super().__init__(net)
         layers = [Linear(weight, bias, torch.matmul) for weight, bias in zip(net.weights, net.biases, strict=True)]
-        matrices, self.branch = BLOCKS[net.block]
+        matrices, self.branch = BRANCHES[net.block]
         step = matrices + 1
         self.stem, self.head = layers[0], layers[-1]
         self.blocks = nn.ModuleList(nn.ModuleList(layers[at : at + matrices]) for at in range(1, net.depth - 1, step))

@@ -136,20 +136,12 @@ def _watched(model: Any, batch: Any, loss: Any, *, full: bool) -> Iterator[tuple
         raise TypeError(f"model must be an Ensemble or a torch.nn.Module (an instance), got {given}")
     batches.check_loss(loss)
     with torch.inference_mode(False), torch.enable_grad():
-        if isinstance(model, Ensemble):
-            module = as_module(model)
-            batches.check_arguments(module, batch)
-            with (
-                random_states_kept(),
-                Watch(module, list(module.parameters()), replicas=model.replicas, full=full) as w,
-            ):
-                yield module, w
-            return
-        batches.check_arguments(model, batch)
-        parameters = checked_parameters(model)
-        with untouched(model, parameters) as own, Watch(model, own, replicas=None, full=full) as w:
-            model.train()
-            yield model, w
+        module, replicas = (as_module(model), model.replicas) if isinstance(model, Ensemble) else (model, None)
+        batches.check_arguments(module, batch)
+        parameters = checked_parameters(module)
+        kept = untouched(module, parameters) if replicas is None else random_states_kept(parameters)
+        with kept as own, Watch(module, own, replicas=replicas, full=full) as watch:
+            yield module.train(), watch
 
 
 class _Run(NamedTuple):
@@ -159,14 +151,14 @@ class _Run(NamedTuple):
     value: float
     fair: tuple[float, str, float] | None
     entries: Sequence[Any]
-    inputs: Any
+    inputs: list[Tensor]  # with floating-point numbers
     last: list[Tensor]  # of an ensemble, ∂loss/∂z_L
 
 
 def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bool) -> _Run:
     """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back."""
     leaves: list[Tensor] = []
-    like = next((p for p in watch.parameters), torch.empty(0))
+    like = next(iter(watch.parameters), torch.empty(0))
     copies = batches.copied(batch, like, leaves)
     entries = [leaf.grad_fn for leaf in leaves]
     parts, named = batches.arguments(copies)
@@ -185,7 +177,7 @@ def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bo
         if watch.replicas:
             outputs.register_hook(lambda gradient: last.append(gradient.detach()))
         watch.backward(value.sum())
-    return _Run(graph, float("nan") if value is None else float(value.detach().mean()), fair, entries, copies, last)
+    return _Run(graph, float("nan") if value is None else float(value.detach().mean()), fair, entries, leaves, last)
 
 
 def _value(outputs: Any, loss: Any, replicas: int | None, *, needed: bool) -> Tensor | None:
@@ -204,5 +196,5 @@ def _start(model: Any, run: _Run) -> MeanField | None:
     """Return what theory starts from; None for what it has no case for."""
     if not isinstance(model, Ensemble) or type(model).forward is not Ensemble.forward:
         return None
-    inputs = run.inputs.detach().to(model.parameters).expand(model.replicas, -1, -1)
+    inputs = run.inputs[0].detach().to(model.parameters).expand(model.replicas, -1, -1)
     return mean_field_of(model, inputs, run.last[0] if run.last else None)

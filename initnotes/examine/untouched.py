@@ -45,7 +45,7 @@ def untouched(model: nn.Module, parameters: list[nn.Parameter]) -> Iterator[list
     owned = [(module, dict(module._parameters), dict(module._buffers), module.training) for module in model.modules()]
     saved = [(p, p.detach(), p.detach().clone(), p.grad, p.requires_grad) for p in parameters]
     with ExitStack() as back:  # runs all of it, the parameters first, even if one step fails
-        back.enter_context(random_states_kept())
+        back.enter_context(random_states_kept(parameters))
         back.enter_context(_fast_path_off())
         for of_module in owned:
             back.callback(_put_back, *of_module)
@@ -61,12 +61,12 @@ def untouched(model: nn.Module, parameters: list[nn.Parameter]) -> Iterator[list
 
 
 @contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Put the states of all global random number generators back."""
+def random_states_kept(parameters: list[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Put the states of all global random number generators back; yield the parameters, as `untouched` does."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     ours, numpys, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
-        yield
+        yield parameters
     finally:
         torch.set_rng_state(ours)
         np.random.set_state(numpys)  # noqa: NPY002
