@@ -67,8 +67,8 @@ def test_digits_are_the_same_in_every_call_and_nobodys_to_spoil():
     first, again = digits(), digits()
     first.train.x[:] = 0
     again_after = digits()
-    for one, other in zip([*again.train, *again.test], [*again_after.train, *again_after.test], strict=True):
-        np.testing.assert_array_equal(one, other)
+    for part, other in zip([*again.train, *again.test], [*again_after.train, *again_after.test], strict=True):
+        np.testing.assert_array_equal(part, other)
     assert again.train.x.any()
 
 

@@ -59,7 +59,7 @@ def test_decay_is_the_product_of_gates_without_recurrent_weights():
     memory = net.forward(torch.zeros(4, 1, 9, 2, dtype=torch.float64))
     gradients = torch.autograd.grad(memory.output.sum(), memory.cells)
     for arm, bias in enumerate([-1.0, 0.0, 2.0]):
-        sizes = np.array([float(one[arm].square().mean().sqrt()) for one in gradients[::-1]])
+        sizes = np.array([float(part[arm].square().mean().sqrt()) for part in gradients[::-1]])
         assert sizes / sizes[0] == pytest.approx(decay(np.arange(9), forget_bias=bias, sigma_u=0.0), rel=1e-12)
 
 

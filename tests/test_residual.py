@@ -140,8 +140,8 @@ def test_normalized_agrees_with_torch_forward_and_backward(norm):
             assert torch.allclose(gradients.biases[at][replica], shift.bias.grad, atol=1e-12)
     delta, below = gradients.pre_activations, signals.activations
     assert len(delta) == len(below) == len(signals.pre_activations) == 3
-    for weight, one, h in zip(gradients.weights, delta, below, strict=True):
-        assert torch.allclose(weight, one.mT @ h, atol=1e-12)
+    for weight, above, h in zip(gradients.weights, delta, below, strict=True):
+        assert torch.allclose(weight, above.mT @ h, atol=1e-12)
 
 
 def test_without_a_norm_it_is_the_plain_ensemble():
@@ -149,7 +149,7 @@ def test_without_a_norm_it_is_the_plain_ensemble():
     plain = Ensemble(*arguments, rng=rng(), replicas=3, bias=0.1)
     net = Normalized(*arguments, norm=None, rng=rng(), replicas=3, bias=0.1)
     x, top = normal(6, 5, seed=1), normal(3, 6, 3, seed=2)
-    theirs, ours = (one.backward(one.forward(x), top) for one in (plain, net))
+    theirs, ours = (each.backward(each.forward(x), top) for each in (plain, net))
     assert torch.allclose(plain(x), net(x), atol=1e-12)
     assert torch.allclose(theirs.parameters, ours.parameters, atol=1e-12)
 
@@ -244,7 +244,7 @@ def test_residual_agrees_with_torch_forward_and_backward(block, norm):
     x, top = normal(6, 5, seed=1), normal(2, 6, 3, seed=2)
     signals = net.forward(x)
     gradients = net.backward(signals, top)
-    leaves = [[one.clone().requires_grad_() for one in part] for part in (net.weights, net.biases)]
+    leaves = [[leaf.clone().requires_grad_() for leaf in part] for part in (net.weights, net.biases)]
     for replica in range(2):
         states = by_hand(net, replica, x, leaves)
         for ours, theirs in zip(signals.pre_activations, states, strict=True):
@@ -260,7 +260,7 @@ def test_a_zero_multiplier_or_last_matrix_is_the_identity():
     for start in ({"multiplier": 0.0}, {"last": "zeros"}):
         net = Residual((5, 8, 3), 4, "relu", "he_normal", rng=rng(), replicas=2, **start)
         states = net.forward(x).pre_activations
-        assert all(torch.equal(one, states[0]) for one in states[:5])
+        assert all(torch.equal(state, states[0]) for state in states[:5])
         assert not torch.equal(states[5], states[0])
 
 
@@ -388,7 +388,7 @@ def test_a_deep_network_explodes_as_predicted():
     # 32 networks: the standard error of the mean is about 0.5 %; a fresh seed misses 5 % with chance below 1e-6
     net = Normalized((64, *[64] * 16, 4), "relu", "he_normal", norm="batch", rng=rng(), eps=0.0)
     gradients = net.backward(net.forward(normal(16, 64, seed=1)), normal(32, 16, 4, seed=2))
-    D = [one.square().mean((1, 2)) for one in gradients.pre_activations]
+    D = [delta.square().mean((1, 2)) for delta in gradients.pre_activations]
     factor = float(((D[3] / D[13]) ** 0.1).mean())
     assert factor == pytest.approx(gradient_factor("relu", batch=16), rel=0.05)
     assert factor != pytest.approx(gradient_factor("relu"), rel=0.05)  # the large-batch limit is caught
@@ -416,7 +416,7 @@ def test_streams_grow_as_predicted(block, scale):
     # 128 networks, log of the mean over 6 blocks: standard error below 0.04, so that 0.2 is missed by less than 1e-5
     kind = {"block": block, "multiplier": scale, "rng": rng(), "replicas": 128}
     states = Residual((32, 96, 4), 6, "relu", "he_normal", **kind).forward(normal(4, 32, seed=1)).pre_activations
-    q = [float(one.square().mean()) for one in states[:-1]]
+    q = [float(state.square().mean()) for state in states[:-1]]
     predicted = stream_moments(6, block, scale=scale)
     assert math.log(q[6] / q[0]) == pytest.approx(math.log(predicted[6]), abs=0.2)
     without_mean = (1 + scale**2) ** 6  # what one would say of "post", forgetting that means add up

@@ -93,7 +93,7 @@ def test_cross_entropy_takes_axes_in_front_of_the_replicas():
     outputs = torch.from_numpy(rng().standard_normal((2, REPLICAS, BATCH, 5)))
     labels = torch.from_numpy(rng(1).integers(0, 5, (2, REPLICAS, BATCH)))
     together = cross_entropy(outputs, labels)
-    apart = zip(*(cross_entropy(*one) for one in zip(outputs, labels, strict=True)), strict=True)
+    apart = zip(*(cross_entropy(*pair) for pair in zip(outputs, labels, strict=True)), strict=True)
     for part, parts_of in zip(together, apart, strict=True):
         torch.testing.assert_close(part, torch.stack(parts_of), rtol=1e-12, atol=1e-15)
 
@@ -226,7 +226,7 @@ def p_uniform(orders):
 
 def p_independent(orders):
     """Chi-square of the joint table of two replicas' permutations against independence and uniformity."""
-    first, second = (np.unique_inverse(one).inverse_indices for one in ranks(orders).T)
+    first, second = (np.unique_inverse(rank).inverse_indices for rank in ranks(orders).T)
     return stats.chisquare(np.bincount(6 * first + second, minlength=36)).pvalue
 
 
