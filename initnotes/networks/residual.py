@@ -200,7 +200,6 @@ BRANCHES: dict[str, tuple[int, Branch]] = {  # of each of BLOCKS: how many matri
     "pre": (2, lambda phi, x, maps: maps[1](phi(maps[0](phi(x))))),
     "short": (1, lambda phi, x, maps: maps[0](phi(x))),
 }
-BRANCHES = BLOCKS
 
 
 class Residual(_Network):
