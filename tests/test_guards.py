@@ -162,6 +162,9 @@ def test_other_semicolons_pass(good: NotebookNode, source: str) -> None:
 def test_long_cell_is_caught(good: NotebookNode) -> None:
     assert guards.cell_length(change(good, source="x = 1\n\n" * 20)) == []
     assert guards.cell_length(change(good, source="x = 1\n\n" * 21))
+    evidence = "exact(\n    'units',\n    [1],\n    1,\n    excludes={'all differ': 2},\n)\n"
+    assert guards.cell_length(change(good, source=evidence * 20)) == []
+    assert guards.cell_length(change(good, source=evidence * 21))
 
 
 def tagged(cell: int, *names: str) -> Callable[[NotebookNode], NotebookNode]:

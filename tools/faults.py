@@ -94,13 +94,13 @@ MUTANTS: tuple[Mutant, ...] = (
         _THEORY,
         "zip(down[:0:-1], slopes[::-1], strict=True)",
         "zip(up[:0:-1], slopes[::-1], strict=True)",
-        "tests/test_theory_profile.py::test_it_is_the_maps_layer_by_layer",
+        "tests/test_theory_sizes.py::test_it_is_the_maps_layer_by_layer",
     ),
     Mutant(
         _THEORY,
         "signal[layer] = scale * h + bias",
         "signal[layer] = scale * h",
-        "tests/test_theory_profile.py::test_it_is_the_maps_layer_by_layer",
+        "tests/test_theory_sizes.py::test_it_is_the_maps_layer_by_layer",
     ),
     Mutant(
         _THEORY,

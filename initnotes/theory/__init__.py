@@ -9,7 +9,7 @@ function of which only values are known.
 from .correlation import correlation_map, depth_scale
 from .gaussian import derivative_second_moment, first_moment, second_moment
 from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
-from .profile import Profile, factors, profile
+from .sizes import Profile, factors, profile
 from .stream import gradient_factor, stream_factors, stream_moments
 
 __all__ = [
