@@ -214,6 +214,15 @@ def test_bad_output_gradients(gradient, error, message):
         net.backward(net.forward(normal(BATCH, 4)), gradient)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_untracked_signals_are_those_of_forward_to_the_last_places(activation, dtype):
+    net = ensemble(3, activation, dtype=dtype)
+    inputs = normal(BATCH, 4)
+    few_units = 20 * torch.finfo(net.dtype).eps
+    torch.testing.assert_close(net.untracked(inputs).output, net(inputs), rtol=few_units, atol=few_units)
+
+
 def test_parts_and_values_for_each_parameter():
     net = ensemble(3)
     part = net.part(slice(1, 3))

@@ -6,7 +6,7 @@ What lives here draws parameters and passes signals forward and backward; statis
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,6 +221,18 @@ class Ensemble:
         TypeError, ValueError
             If `inputs` are not floating-point numbers of such a shape, or `masks` are not as above.
         """
+        return self._signals(inputs, masks, self.activation)
+
+    def untracked(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
+        """Pass `inputs` forward as `forward` does, for training, where neither autograd nor a transform follows.
+
+        On the CPU tanh is NumPy's, whose last place differs from that of torch's: training that hangs on rounding, as
+        that of equal units does, repeats itself with the same one only.
+        """
+        numpy_tanh = self.activation == activations.get("tanh") and self.parameters.device.type == "cpu"
+        return self._signals(inputs, masks, _numpy_tanh if numpy_tanh else self.activation)
+
+    def _signals(self, inputs: Any, masks: Sequence[Tensor] | None, phi: Callable[[Tensor], Tensor]) -> Signals:
         h = self._inputs(inputs)
         self._check_masks(masks, h.shape[1])
         signals = Signals([], [h], masks)
@@ -228,7 +240,7 @@ class Ensemble:
             z = self._affine(h, weight.mT, bias)
             signals.pre_activations.append(z)
             if layer < self.depth - 1:
-                h = self.activation(z) if masks is None else self.activation(z) * masks[layer]
+                h = phi(z) if masks is None else phi(z) * masks[layer]
                 signals.activations.append(h)
         return signals
 
@@ -358,6 +370,12 @@ def join(ensembles: Sequence[Ensemble]) -> Ensemble:
             raise ValueError(f"ensembles to be joined differ in {', '.join(differ)}, got {first} and {net}")
     blocks = zip(*(net.tensors for net in ensembles), strict=True)
     return first._like(torch.cat([part.flatten() for block in blocks for part in block]))
+
+
+def _numpy_tanh(z: Tensor) -> Tensor:
+    h = torch.empty_like(z)
+    np.tanh(z.numpy(), out=h.numpy())
+    return h
 
 
 def _sizes(layers: Sequence[Tensor]) -> str:

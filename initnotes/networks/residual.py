@@ -120,6 +120,10 @@ class _Network(Ensemble):
             tape, fed = self._wire(h, *self.split(leaf))
         return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, leaf, tape)
 
+    def untracked(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
+        """Pass `inputs` forward as `forward` does; its backward pass is autograd's."""
+        return self.forward(inputs, masks)
+
     def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
         """Pass the loss's gradient with respect to the output back, as `Ensemble.backward` does; once a forward pass.
 

@@ -184,7 +184,7 @@ def train(
         batch = full if order is None else torch.from_numpy(np.tile(next(order), (len(named), 1)))
         batch = batch.to(inputs.device)
         masks = _masks(whole, size, dropout, len(named), rng) if dropout else None
-        signals = whole.forward(inputs if order is None else updates.rows(inputs, batch), masks)
+        signals = whole.untracked(inputs if order is None else updates.rows(inputs, batch), masks)
         losses, output_gradient = loss_of(signals.output, updates.rows(targets, batch))
         if count % every == 0 or count == steps:
             curves.record(count, losses, whole)
