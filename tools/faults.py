@@ -106,7 +106,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _THEORY,
         "variances = start + square * _size(act, norm) * np.arange(blocks)",
         "variances = start + square * _size(act, norm) * np.arange(1, blocks + 1)",
-        "tests/test_normalization.py::test_residual_gradients_grow_as_predicted",
+        "tests/test_residual.py::test_residual_gradients_grow_as_predicted",
     ),
     Mutant(
         _NETWORKS,
