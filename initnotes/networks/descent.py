@@ -108,6 +108,7 @@ class _Room:
         self.ones = like.new_ones(replicas, 1, batch)
         self.z = _shared(like, layers, depth)
         self.h = self.z if net.activation in IN_PLACE else _shared(like, layers, depth)
+        self.flipped = _shared(like, [(replicas, n, out) for out, n in net.shapes], 1)
         self.deltas = _shared(like, layers, 2)
         turns = depth if together else 1
         self.weights = _shared(like, [(replicas, *shape) for shape in net.shapes], turns)
@@ -134,8 +135,9 @@ class _Piece:
         self.weights = [weight[replicas] for weight in net.weights]
         self.biases = [bias[replicas][:, None] for bias in net.biases]
         count = len(self.weights[0])
-        self.z, self.deltas, self.weight_gradients, self.bias_gradients = (
-            [part[:count] for part in parts] for parts in (room.z, room.deltas, room.weights, room.biases)
+        self.z, self.flipped, self.deltas, self.weight_gradients, self.bias_gradients = (
+            [part[:count] for part in parts]
+            for parts in (room.z, room.flipped, room.deltas, room.weights, room.biases)
         )
         self.h = [part[:count] for part in (room.inputs, *room.h)]
         self._multiply(room.ones[:count])
@@ -145,7 +147,10 @@ class _Piece:
     def _multiply(self, ones: Tensor) -> None:
         """Prepare all products: forward, of the gradients, and back from a layer to the one before."""
         layers = list(enumerate(zip(self.weights, self.deltas, strict=True)))
-        self.forward = [_product(self.h[at], weight.mT, self.z[at]) for at, (weight, _) in layers]
+        self.forward = [
+            (partial(np.copyto, flipped.numpy(), weight.mT.numpy()), _product(self.h[at], flipped, self.z[at]))
+            for (at, (weight, _)), flipped in zip(layers, self.flipped, strict=True)
+        ]
         self.found = [
             (_product(delta.mT, self.h[at], self.weight_gradients[at]), _product(ones, delta, self.bias_gradients[at]))
             for at, (_, delta) in layers
@@ -154,9 +159,10 @@ class _Piece:
 
     def update(self, y: Tensor) -> None:
         """Make one update from the inputs in the room and targets of as many replicas as there are here."""
-        for layer, product in enumerate(self.forward):
+        for layer, (flip, product) in enumerate(self.forward):
             if layer:
                 self.phi(self.z[layer - 1], self.h[layer])
+            flip()  # a product with weight.mT takes twice as long
             product()
             self.z[layer].add_(self.biases[layer])
         self.deltas[-1].copy_(self.gradient(self.z[-1], y[: len(self.z[-1])]))
