@@ -136,8 +136,7 @@ class _Piece:
         self.biases = [bias[replicas][:, None] for bias in net.biases]
         count = len(self.weights[0])
         self.z, self.flipped, self.deltas, self.weight_gradients, self.bias_gradients = (
-            [part[:count] for part in parts]
-            for parts in (room.z, room.flipped, room.deltas, room.weights, room.biases)
+            [part[:count] for part in parts] for parts in (room.z, room.flipped, room.deltas, room.weights, room.biases)
         )
         self.h = [part[:count] for part in (room.inputs, *room.h)]
         self._multiply(room.ones[:count])
