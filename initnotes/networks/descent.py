@@ -27,7 +27,7 @@ NUMBERS = 2**15  # of a layer: what is computed together stays in a processor's 
 IN_PLACE: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]] = {
     # φ, of z and h in one place, and δ times φ′ in the place of δ, from h alone
     activations.get("tanh"): (
-        lambda z, h: z.tanh_(),
+        lambda z, h: np.tanh(z.numpy(), out=z.numpy()),  # as `train` takes it; several threads slow torch's down
         lambda delta, z, h: torch.ops.aten.tanh_backward.grad_input(delta, h, grad_input=delta),
     ),
     activations.get("relu"): (
