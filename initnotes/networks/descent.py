@@ -5,12 +5,17 @@ What lives here makes one update as fast as its matrix products allow; ``sweeps`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .. import activations
+from ..activations import Activation
 from .ensemble import Ensemble
 from .updates import GRADIENTS, OPTIMIZERS, clip_
 
@@ -19,6 +24,17 @@ __all__ = ["updater"]
 Update = Callable[[Tensor, Tensor], None]
 
 NUMBERS = 2**15  # of a layer: what is computed together stays in a processor's cache
+IN_PLACE: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]] = {
+    # φ, of z and h in one place, and δ times φ′ in the place of δ, from h alone
+    activations.get("tanh"): (
+        lambda z, h: np.tanh(z.numpy(), out=z.numpy()),  # as `train` takes it; several threads slow torch's down
+        lambda delta, z, h: torch.ops.aten.tanh_backward.grad_input(delta, h, grad_input=delta),
+    ),
+    activations.get("relu"): (
+        lambda z, h: z.relu_(),
+        lambda delta, z, h: torch.ops.aten.threshold_backward.grad_input(delta, h, 0, grad_input=delta),
+    ),
+}
 
 
 def updater(net: Ensemble, rates: Tensor, *, loss: str, optimizer: str, clip: float | None) -> Update:
@@ -59,20 +75,50 @@ def _as_a_whole(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: f
 
 def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: float | None) -> Update:
     """Return an update that takes some copies at a time all the way, while their signals are still in the cache."""
+    room: _Room | None = None
     pieces: list[_Piece] = []
 
     def update(x: Tensor, y: Tensor) -> None:
+        nonlocal room
         copies = min(max(1, NUMBERS // (len(x) * max(net.widths) ** 2)), net.replicas // len(x))
-        if not pieces:
+        if room is None:
             size = copies * len(x)
+            room = _Room(net, size, x.shape[1], together=clip is not None)
             cuts = [slice(cut, cut + size) for cut in range(0, net.replicas, size)]
-            pieces.extend(_Piece(net, rates, cut, loss, optimizer, clip) for cut in cuts)
-        x, y = _repeated(x, copies), _repeated(y, copies)
+            pieces.extend(_Piece(net, rates, cut, room, loss, optimizer, clip) for cut in cuts)
+        room.inputs.unflatten(0, (copies, len(x))).copy_(x)
+        targets = _repeated(y, copies)
         with np.errstate(all="ignore"):  # of replicas that diverge
             for piece in pieces:
-                piece.update(x, y)
+                piece.update(targets)
 
     return update
+
+
+class _Room:
+    """Memory for what lies between the parameters and their update, which the pieces use in turns, step after step.
+
+    Fresh memory costs as much as a product. φ(z) takes the place of z where φ′ follows from it.
+    """
+
+    def __init__(self, net: Ensemble, replicas: int, batch: int, *, together: bool) -> None:
+        like, depth = net.parameters, net.depth
+        layers = [(replicas, batch, width) for width in net.widths[1:]]
+        self.inputs = like.new_empty(replicas, batch, net.widths[0])
+        self.ones = like.new_ones(replicas, 1, batch)
+        self.z = _shared(like, layers, depth)
+        self.h = self.z if net.activation in IN_PLACE else _shared(like, layers, depth)
+        self.flipped = _shared(like, [(replicas, n, out) for out, n in net.shapes], 1)
+        self.deltas = _shared(like, layers, 2)
+        turns = depth if together else 1
+        self.weights = _shared(like, [(replicas, *shape) for shape in net.shapes], turns)
+        self.biases = _shared(like, [(replicas, 1, out) for out, _ in net.shapes], turns)
+
+
+def _shared(like: Tensor, shapes: Sequence[tuple[int, ...]], turns: int) -> list[Tensor]:
+    """Return tensors of such shapes, of which each lies in the same memory as the one so many places before it."""
+    memory = [like.new_empty(max(map(math.prod, shapes))) for _ in range(turns)]
+    return [memory[at % turns][: math.prod(shape)].view(shape) for at, shape in enumerate(shapes)]
 
 
 class _Piece:
@@ -82,48 +128,72 @@ class _Piece:
     """
 
     def __init__(
-        self, net: Ensemble, rates: Tensor, replicas: slice, loss: str, optimizer: str, clip: float | None
+        self, net: Ensemble, rates: Tensor, replicas: slice, room: _Room, loss: str, optimizer: str, clip: float | None
     ) -> None:
-        self.activation, self.gradient, self.clip = net.activation, GRADIENTS[loss], clip
+        self.gradient, self.clip = GRADIENTS[loss], clip
+        self.phi, self.slope = IN_PLACE.get(net.activation) or _copied(net.activation)
         self.weights = [weight[replicas] for weight in net.weights]
-        self.biases = [bias[replicas] for bias in net.biases]
-        own, make = rates[replicas].to(net.parameters), OPTIMIZERS[optimizer]
-        self.steps = [(make(own[:, None, None]), make(own[:, None])) for _ in self.weights]
-
-    def update(self, x: Tensor, y: Tensor) -> None:
-        """Make one update from the batches of as many replicas as there are here."""
+        self.biases = [bias[replicas][:, None] for bias in net.biases]
         count = len(self.weights[0])
-        z, h = self._forward(x[:count])
-        found = self._gradients(z, h, self.gradient(z[-1], y[:count]))
-        if self.clip is not None:
-            found = iter(kept := list(found))
-            clip_([part for _, *pair in kept for part in pair], self.clip)
-        for layer, gradient, bias_gradient in found:
-            step, bias_step = self.steps[layer]
-            step(self.weights[layer], gradient)
-            bias_step(self.biases[layer], bias_gradient)
+        self.z, self.flipped, self.deltas, self.weight_gradients, self.bias_gradients = (
+            [part[:count] for part in parts] for parts in (room.z, room.flipped, room.deltas, room.weights, room.biases)
+        )
+        self.h = [part[:count] for part in (room.inputs, *room.h)]
+        self._multiply(room.ones[:count])
+        own = rates[replicas].to(net.parameters)[:, None, None]
+        self.steps = [(OPTIMIZERS[optimizer](own), OPTIMIZERS[optimizer](own)) for _ in self.weights]
 
-    def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        z: list[Tensor] = []
-        h = [x]
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            if z:
-                h.append(self.activation(z[-1]))
-            z.append(_product(h[-1], weight.mT).add_(bias[:, None]))
-        return z, h
+    def _multiply(self, ones: Tensor) -> None:
+        """Prepare all products: forward, of the gradients, and back from a layer to the one before."""
+        layers = list(enumerate(zip(self.weights, self.deltas, strict=True)))
+        self.forward = [
+            (partial(np.copyto, flipped.numpy(), weight.mT.numpy()), _product(self.h[at], flipped, self.z[at]))
+            for (at, (weight, _)), flipped in zip(layers, self.flipped, strict=True)
+        ]
+        self.found = [
+            (_product(delta.mT, self.h[at], self.weight_gradients[at]), _product(ones, delta, self.bias_gradients[at]))
+            for at, (_, delta) in layers
+        ]
+        self.back = [_product(delta, weight, self.deltas[at - 1]) for at, (weight, delta) in layers[1:]]
 
-    def _gradients(self, z: list[Tensor], h: list[Tensor], delta: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield each layer and its gradients, the last layer first; once they are yielded nothing needs its weights."""
-        ones = torch.ones_like(delta[:, :1, :1]).expand(-1, 1, delta.shape[1]).contiguous()
-        for layer in range(len(z) - 1, -1, -1):
-            found = layer, _product(delta.mT, h[layer]), _product(ones, delta)[:, 0]
+    def update(self, y: Tensor) -> None:
+        """Make one update from the inputs in the room and targets of as many replicas as there are here."""
+        for layer, (flip, product) in enumerate(self.forward):
             if layer:
-                delta = self.activation.backward(_product(delta, self.weights[layer]), z[layer - 1], h[layer])
-            yield found
+                self.phi(self.z[layer - 1], self.h[layer])
+            flip()  # a product with weight.mT takes twice as long
+            product()
+            self.z[layer].add_(self.biases[layer])
+        self.deltas[-1].copy_(self.gradient(self.z[-1], y[: len(self.z[-1])]))
+        for layer in self._gradients():
+            step, bias_step = self.steps[layer]
+            step(self.weights[layer], self.weight_gradients[layer])
+            bias_step(self.biases[layer], self.bias_gradients[layer])
+
+    def _gradients(self) -> Iterator[int]:
+        """Yield each layer once its gradients are there and nothing needs its weights, the last layer first."""
+        layers = range(len(self.weights) - 1, -1, -1)
+        for layer in layers:
+            for product in self.found[layer]:
+                product()
+            if layer:
+                self.back[layer - 1]()
+                self.slope(self.deltas[layer - 1], self.z[layer - 1], self.h[layer])
+            if self.clip is None:
+                yield layer
+        if self.clip is not None:
+            clip_([*self.weight_gradients, *self.bias_gradients], self.clip)
+            yield from layers
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+def _product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], Any]:
+    """Return a function that writes a · b, of what they hold by then, to `out`."""
+    return partial(np.matmul, a.numpy(), b.numpy(), out=out.numpy())
+
+
+def _copied(activation: Activation) -> tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]:
+    """Return φ from z to h, and the function that multiplies δ by φ′(z), of any activation."""
+    return lambda z, h: h.copy_(activation(z)), lambda delta, z, h: delta.copy_(activation.backward(delta, z, h))
 
 
 def _repeated(batch: Tensor, copies: int) -> Tensor:

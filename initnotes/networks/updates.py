@@ -110,7 +110,7 @@ def _momentum(lr: float | Tensor, beta: float = 0.9) -> Step:
 
     def step(parameters: Tensor, gradient: Tensor) -> None:
         nonlocal velocity
-        velocity = gradient if velocity is None else velocity.mul_(beta).add_(gradient)
+        velocity = gradient.clone() if velocity is None else velocity.mul_(beta).add_(gradient)
         parameters -= lr * velocity
 
     return step
@@ -126,7 +126,7 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
         t += 1
         square = (gradient * gradient).mul_(1 - beta_2)
         mean = gradient.mul_(1 - beta_1)
-        m = mean if t == 1 else m.mul_(beta_1).add_(mean)
+        m = mean.clone() if t == 1 else m.mul_(beta_1).add_(mean)
         v = square if t == 1 else v.mul_(beta_2).add_(square)
         root = (v / (1 - beta_2**t)).sqrt_().add_(eps)
         parameters -= (m / (1 - beta_1**t)).mul_(lr).div_(root)
@@ -135,7 +135,7 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
 
 
 # Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
-# may overwrite and keep the gradient that it is given. A rate is one number, or a tensor that fits the parameters.
+# may overwrite the gradient that it is given, but does not keep it. A rate is a number or a tensor that fits.
 OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
 
 
