@@ -7,7 +7,7 @@ import copy
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +44,8 @@ class Activation:
         Whether φ is a closed form that never changes, with all its kinks named: ``theory`` remembers what it found.
     sampled : bool, default False
         Whether `derivative` is a stopgap: ``theory`` differentiates φ itself, between the kinks that it finds.
+    source : callable, optional
+        The function that `get` made this of.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Activation:
     fused: Callable[[Any, Any, Any, Any], Any] | None = None
     closed: bool = False
     sampled: bool = False
+    source: Any = None
 
     def __post_init__(self) -> None:
         """Check the parts and sort the kinks."""
@@ -410,13 +413,13 @@ def _of_callable(function: Function) -> Activation:
 def _of_unknown(torch: Any, function: Function) -> Activation:
     name = getattr(function, "__name__", repr(function))
     if torch is not None and not takes(function, np.array([0.5])) and takes(function, torch.tensor([0.5])):
-        return _elementwise(_through_torch(name, function))
+        return _elementwise(replace(_through_torch(name, function), source=function))
 
     def on_tensor(_: Any, x: Any) -> Any:
         return function(x)
 
     derivative = on_both(lambda x: central_difference(function, x), autograd(on_tensor))
-    return _elementwise(Activation(name, on_both(function, on_tensor), derivative, sampled=True))
+    return _elementwise(Activation(name, on_both(function, on_tensor), derivative, sampled=True, source=function))
 
 
 def _elementwise(activation: Activation) -> Activation:

@@ -158,7 +158,8 @@ class Ensemble:
     @property
     def kind(self) -> dict[str, Any]:
         """All that ensembles must share to be joined."""
-        own = {name: getattr(self, name) for name in ("widths", "activation", "dtype", "product")}
+        own = {name: getattr(self, name) for name in ("widths", "dtype", "product")}
+        own["activation"] = self.activation.source or self.activation  # two made of one function differ
         return own | {"device": self.parameters.device, "class": type(self)} | self.architecture
 
     @property
