@@ -158,8 +158,8 @@ class Ensemble:
     @property
     def kind(self) -> dict[str, Any]:
         """All that ensembles must share to be joined."""
-        own = {name: getattr(self, name) for name in ("widths", "dtype", "product")}
-        own["activation"] = self.activation.source or self.activation  # two made of one function differ
+        phi = self.activation.source or self.activation  # two activations made of one function differ
+        own = {"widths": self.widths, "activation": phi, "dtype": self.dtype, "product": self.product}
         return own | {"device": self.parameters.device, "class": type(self)} | self.architecture
 
     @property
