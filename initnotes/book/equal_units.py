@@ -192,7 +192,7 @@ def predict_spread(
     Returns
     -------
     ratios : ndarray, shape (draws, steps)
-        Before each step, `initnotes.measure.spread` for each unit of relative difference at the start.
+        Before each step, `initnotes.networks.spread` for each unit of relative difference at the start.
     rates : ndarray, shape (steps,)
         ln(1 + lr·κ) at each step, with -κ the lowest eigenvalue of D: the fastest growth that this step allows.
 
