@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _checks
 
-__all__ = ["Table", "shown", "table"]
+__all__ = ["Table", "head_html", "row_html", "shown", "table"]
 
 
 def shown(value: Any, *, digits: int = 3) -> str:
@@ -78,22 +78,30 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col'{self._side(at)}>{html.escape(cell)}</th>" for at, cell in enumerate(self.head))
-        body = "".join(f"<tr>{self._html_row(cells)}</tr>" for cells in self.rows)
+        body = "".join(row_html(cells, right=self.right) for cells in self.rows)
         label = html.escape(self.caption or "Table", quote=True)
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         return (
             f"<div class='wide-table' role='region' tabindex='0' aria-label='{label}'>"
-            f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<table>{caption}{head_html(self.head, right=self.right)}<tbody>{body}</tbody></table></div>"
         )
 
-    def _html_row(self, cells: tuple[str, ...]) -> str:
-        rest = "".join(f"<td{self._side(at)}>{html.escape(cell)}</td>" for at, cell in enumerate(cells) if at)
-        return f"<th scope='row'>{_breakable(cells[0])}</th>{rest}"
 
-    def _side(self, column: int) -> str:
-        """Return the attribute that aligns a cell, wherever the table is shown."""
-        return " style='text-align: right !important'" if column in self.right else ""
+def head_html(cells: Sequence[str], *, right: frozenset[int] = frozenset()) -> str:
+    """Return a table's head as HTML."""
+    heads = "".join(f"<th scope='col'{_side(at in right)}>{html.escape(cell)}</th>" for at, cell in enumerate(cells))
+    return f"<thead><tr>{heads}</tr></thead>"
+
+
+def row_html(cells: Sequence[str], *, right: frozenset[int] = frozenset()) -> str:
+    """Return a table's row as HTML; its first cell is its head."""
+    rest = "".join(f"<td{_side(at in right)}>{html.escape(cell)}</td>" for at, cell in enumerate(cells) if at)
+    return f"<tr><th scope='row'>{_breakable(cells[0])}</th>{rest}</tr>"
+
+
+def _side(right: bool) -> str:
+    """Return the attribute that aligns a cell, wherever the table is shown."""
+    return " style='text-align: right !important'" if right else ""
 
 
 def _breakable(name: str) -> str:
@@ -142,4 +150,5 @@ def table(columns: Mapping[str, Iterable[Any]], *, caption: str = "", digits: in
 
 
 def _is_text(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, (str, bool, np.bool_)) for value in values)
+    present = [value for value in values if value is not None]
+    return not present or any(isinstance(value, (str, bool, np.bool_)) for value in present)

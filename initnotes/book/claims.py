@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .. import _checks
+from .. import _checks, _table
 from .evidence import Evidence, WrongAnswer
 from .intervals import CONFIDENCE, exact, mean, median, proportion
 from .sweeps import training
@@ -102,21 +102,16 @@ class Claim:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            "<tr><th scope='row'>{}</th><td>{}</td><td>{}</td><td>{}</td></tr>".format(*map(html.escape, row))
-            for row in self._rows()
-        )
+        cells = "".join(map(_table.row_html, self._rows()))
         label = f"Claim {self.number}: {self.verdict}"
-        interval = f"Measured [{CONFIDENCE:.1%} interval]"
+        head = ("Evidence", f"Measured [{CONFIDENCE:.1%} interval]", "Demanded", "Fails by chance (estimate)")
         budget = f"<p class='claim-budget'>Budget: {html.escape(self.budget)}.</p>" if self.budget else ""
         return (
             f"<section class='claim claim-{self.verdict.replace(' ', '-')}' aria-label='{html.escape(label)}'>"
             f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {html.escape(self.text)}.</p>"
             f"<p class='claim-verdict'><strong>{html.escape(self.verdict)}</strong>: {html.escape(self.because)}.</p>"
-            f"{budget}<div class='claim-evidence' role='region' tabindex='0' aria-label='Evidence'><table><thead><tr>"
-            f"<th scope='col'>Evidence</th><th scope='col'>{interval}</th><th scope='col'>Demanded</th>"
-            "<th scope='col'>Fails by chance (estimate)</th></tr></thead>"
-            f"<tbody>{cells}</tbody></table></div></section>"
+            f"{budget}<div class='claim-evidence' role='region' tabindex='0' aria-label='Evidence'>"
+            f"<table>{_table.head_html(head)}<tbody>{cells}</tbody></table></div></section>"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -200,16 +200,12 @@ class Evidence:
         """Return the false-failure rate, rounded up to a power of ten: a stated bound, or about what was estimated."""
         if not self.false_failure_rate:
             return "0 (follows from algebra)"
-        return f"{'about' if self.drawn else '≤'} {self.stated_rate:g}"
+        return f"{(self._mark.strip() or 'about') if self.drawn else '≤'} {self.stated_rate:g}"
 
     @property
     def stated_rate(self) -> float:
-        """The false-failure rate as it is shown, rounded up to a power of ten.
-
-        Without digits, which is for numbers that differ by machine, so does its estimate: that is 1e-5 at least.
-        """
-        differs = not self.digits and self.drawn
-        return _power_of_ten(max(self.false_failure_rate, 1e-5) if differs else self.false_failure_rate)
+        """The false-failure rate as it is shown, rounded up to a power of ten."""
+        return _power_of_ten(self.false_failure_rate)
 
     def as_json(self) -> dict[str, Any]:
         """Return all attributes as what JSON can hold, numbers unrounded.

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import _checks
+from .. import _checks, _table
 from . import claims
 from .evidence import Evidence
 
@@ -92,9 +92,7 @@ class ListedClaim:
         because = f": {html.escape(self.because)}" if self.because else ""
         kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
         measured = "".join(
-            f"<tr><th scope='row'>{html.escape(piece.what)}</th>"
-            f"<td>{html.escape(piece.shown())}</td><td>{html.escape(piece.demand())}</td></tr>"
-            for piece in self.evidence
+            _table.row_html((piece.what, piece.shown(), piece.demand())) for piece in self.evidence
         )
         background = "<br>".join(map(html.escape, self._background()))
         return (
@@ -209,10 +207,9 @@ class Ledger:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        interval = f"Measured [{claims.CONFIDENCE:.1%} interval]"
+        head = ("Evidence", f"Measured [{claims.CONFIDENCE:.1%} interval]", "Theory, or what is demanded")
         return (
-            "<div class='ledger'><table><thead><tr><th scope='col'>Evidence</th>"
-            f"<th scope='col'>{interval}</th><th scope='col'>Theory, or what is demanded</th></tr></thead>"
+            f"<div class='ledger'><table>{_table.head_html(head)}"
             f"{''.join(entry._rows() for entry in self)}</table></div>"
         )
 
