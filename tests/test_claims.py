@@ -717,13 +717,16 @@ def test_the_box_is_escaped_and_accessible():
 def test_the_plain_text():
     assert str(claim()).split("\n") == [
         "Claim 3: Zero init is just a special case of equal weights.",
+        "Said by: course notes and tutorials; no single text is cited.",
+        "At its best: zeros are equal, so what holds for equal weights holds for zeros.",
         "Verdict: holds when: all is <equal> & zero.",
         "Budget: 2 steps at rate 0.1: enough to see.",
+        "Evidence: 3 measurements.",
         "- units: all 2 values: 1; demanded = 1, not 16 (units); false failure 0 (follows from algebra)",
         "- growth: median of 32 draws: 1 [0.93, 1.1]; demanded theory 1 ± 20 %, not 0.577 (PyTorch's default); "
         "false failure about 1e-06",
         "- separated: proportion of 32 draws: ≈ 1 [0.7, 1]; demanded ≥ 0.5, not ≈ 0 (equal start); "
-        "false failure about 1e-05",
+        "false failure ≈ 1e-06",
     ]
 
 

@@ -84,6 +84,12 @@ class Claim:
         return str(listed()[self.number]["claim"])
 
     @property
+    def background(self) -> dict[str, str]:
+        """Who says it, and the best that it can mean, in the words of the list."""
+        listed_as = listed()[self.number]
+        return {"Said by": str(listed_as["source"]), "At its best": str(listed_as["charitable"])}
+
+    @property
     def false_failure_rate(self) -> float:
         """Estimated chance that a repetition with fresh draws does not support the verdict: the evidence's sum."""
         return sum(piece.false_failure_rate for piece in self.evidence)
@@ -92,9 +98,14 @@ class Claim:
         """Return what is shown of each piece of evidence: what, measured, demanded, chance."""
         return [(piece.what, piece.shown(), piece.demanded_not(), piece.chance()) for piece in self.evidence]
 
+    def _measurements(self) -> str:
+        return f"{len(self.evidence)} measurement{'s' if len(self.evidence) > 1 else ''}"
+
     def __str__(self) -> str:
-        lines = [f"Claim {self.number}: {self.text}.", f"Verdict: {self.verdict}: {self.because}."]
+        lines = [f"Claim {self.number}: {self.text}.", *(f"{head}: {text}." for head, text in self.background.items())]
+        lines += [f"Verdict: {self.verdict}: {self.because}."]
         lines += [f"Budget: {self.budget}."] if self.budget else []
+        lines += [f"Evidence: {self._measurements()}."]
         for what, measured, demanded, chance in self._rows():
             lines.append(f"- {what}: {measured}; demanded {demanded}; false failure {chance}")
         return "\n".join(lines)
@@ -105,13 +116,16 @@ class Claim:
         cells = "".join(map(_table.row_html, self._rows()))
         label = f"Claim {self.number}: {self.verdict}"
         head = ("Evidence", f"Measured [{CONFIDENCE:.1%} interval]", "Demanded", "Fails by chance (estimate)")
+        told = (f"<strong>{name}:</strong> {html.escape(text)}." for name, text in self.background.items())
         budget = f"<p class='claim-budget'>Budget: {html.escape(self.budget)}.</p>" if self.budget else ""
         return (
             f"<section class='claim claim-{self.verdict.replace(' ', '-')}' aria-label='{html.escape(label)}'>"
             f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {html.escape(self.text)}.</p>"
+            f"<p class='claim-source'>{' '.join(told)}</p>"
             f"<p class='claim-verdict'><strong>{html.escape(self.verdict)}</strong>: {html.escape(self.because)}.</p>"
-            f"{budget}<div class='claim-evidence' role='region' tabindex='0' aria-label='Evidence'>"
-            f"<table>{_table.head_html(head)}<tbody>{cells}</tbody></table></div></section>"
+            f"{budget}<details class='claim-fold'><summary>Evidence: {self._measurements()}</summary>"
+            "<div class='claim-evidence' role='region' tabindex='0' aria-label='Evidence'>"
+            f"<table>{_table.head_html(head)}<tbody>{cells}</tbody></table></div></details></section>"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -171,7 +185,10 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
     >>> units = exact("distinct units", [1, 1], 1, excludes={"units separate": 16})
     >>> print(settle(3, "holds", "zero is equal", units))
     Claim 3: Zero init is just a special case of equal weights.
+    Said by: course notes and tutorials; no single text is cited.
+    At its best: zeros are equal, so what holds for equal weights holds for zeros.
     Verdict: holds: zero is equal.
+    Evidence: 1 measurement.
     - distinct units: all 2 values: 1; demanded = 1, not 16 (units separate); false failure 0 (follows from algebra)
     """
     number = _checks.integer(number, "number")
