@@ -25,6 +25,18 @@ from .cells import (
     visible_code,
 )
 from .claims import claim_numbers, claims_listed, false_failures, told_verdicts
+from .lines import (
+    HOUR,
+    MAIN_CELLS,
+    MAIN_WORDS,
+    UNTIL_DIVIDED,
+    exercise_names,
+    first_exercises,
+    length,
+    main_line,
+    main_line_words,
+    visible_cells,
+)
 from .machine import machine_paths, tracked
 from .outputs import CLAIM, active_html, machine_traces, mime_types, not_numbers, output_size
 from .seeds import seeds
@@ -51,7 +63,11 @@ NOTEBOOK_GUARDS: tuple[Callable[[NotebookNode], list[str]], ...] = (
 __all__ = [
     "CELL_LINES",
     "CLAIM",
+    "HOUR",
+    "MAIN_CELLS",
+    "MAIN_WORDS",
     "NOTEBOOK_GUARDS",
+    "UNTIL_DIVIDED",
     "UNTIL_REWRITTEN",
     "VISIBLE_LINES",
     "VISIBLE_MEDIAN",
@@ -64,12 +80,17 @@ __all__ = [
     "cover",
     "errors",
     "execution_order",
+    "exercise_names",
     "false_failures",
+    "first_exercises",
     "folding",
     "landing_figure",
+    "length",
     "links",
     "machine_paths",
     "machine_traces",
+    "main_line",
+    "main_line_words",
     "mime_types",
     "not_numbers",
     "notebooks",
@@ -83,5 +104,6 @@ __all__ = [
     "told_verdicts",
     "tracked",
     "uncompared",
+    "visible_cells",
     "visible_code",
 ]
