@@ -503,7 +503,7 @@ def test_every_chapter_says_how_long_it_takes(built_site: Path) -> None:
     for stem in CHAPTERS:
         page = (built_site / "book" / f"{stem}.html").read_text(encoding="utf-8")
         assert f"<span>{reading.spoken(times[stem])} to run</span>" in page
-        assert "minutes to read</span>" in page
+        assert "minutes to read</span>" in page or "<span>Main line: about " in page
         assert f'href="../_sources/book/{stem}.ipynb" download>' in page
         assert (built_site / "_sources" / "book" / f"{stem}.ipynb").is_file()
 
@@ -524,21 +524,41 @@ def test_time_changes_only_by_more_than_half(tmp_path: Path) -> None:
 
 
 def test_reading_time_counts_what_one_reads() -> None:
-    assert reading.reading_minutes(publish_doctree("word " * 1000)) == 5
-    assert reading.reading_minutes(publish_doctree("word " * 1001)) == 10
-    assert reading.reading_minutes(publish_doctree("0.41, half-truth - " * 500)) == 5  # a number is one word
-    page = publish_doctree("word")
-    page += nodes.literal_block(text="x = 1\n" * 600)
+    assert reading.reading_minutes(publish_doctree("word " * 750)) == 5
+    assert reading.reading_minutes(publish_doctree("word " * 751)) == 10
+    assert reading.reading_minutes(publish_doctree("0.41, half-truth - " * 375)) == 5  # a number is one word
+    page = publish_doctree("word " * 10)
+    page += nodes.literal_block(text="x = 1\n" * 199)
     assert reading.reading_minutes(page) == 15
+    output = nodes.container(classes=["cell_output"])
+    output += nodes.literal_block(text="1\n" * 300)
+    page += output
+    assert reading.reading_minutes(page) == 20
     page += reading.fold("", reading.summary(text="Solution"), nodes.paragraph(text="word " * 9000))
-    assert reading.reading_minutes(page) == 15
+    assert reading.reading_minutes(page) == 20
+    page += nodes.math_block(text="x")
+    assert reading.reading_minutes(page) == 20
     drawing = f"<svg><style>{'a ' * 2000}</style><text>{'1 ' * 2000}</text></svg>"
-    page += nodes.raw("", f'<p class="{"a-b " * 2000}">two words</p>{drawing}', format="html")
-    assert reading.reading_minutes(page) == 15
-    page += nodes.raw("", f"<td>{'seen ' * 1000}</td>", format="html")
+    folded = f"<details><summary>two</summary><p>{'word ' * 9000}</p></details>"
+    page += nodes.raw("", f'<p class="{"a-b " * 2000}">two words</p>{drawing}{folded}', format="html")
     assert reading.reading_minutes(page) == 20
+    page += nodes.raw("", f"<td>{'seen ' * 750}</td>", format="html")
+    assert reading.reading_minutes(page) == 25
     page += nodes.raw("", f"<div class='ledger'>{'seen ' * 9000}</div>", format="html")
-    assert reading.reading_minutes(page) == 20
+    assert reading.reading_minutes(page) == 25
+
+
+def test_a_divider_parts_two_readings() -> None:
+    source = "Title\n=====\n\nOne\n---\n\n{}\n\n{}\n{}\n\n{}\n\nReferences\n----------\n\nend\n"
+    page = publish_doctree(
+        source.format("word\n" * 1400, "Going further", "-" * 13, "word\n" * 2200),
+        settings_overrides={"doctitle_xform": False},
+    )
+    assert reading.divide(page) == ["Main line: about 10 minutes", "with all that goes further: 25"]
+    (section,) = (part for part in page.findall(nodes.section) if "further" in part["classes"])
+    assert section.children[1].astext().startswith("A second reading: about 15 minutes")
+    whole = publish_doctree("word " * 700)
+    assert reading.divide(whole) == ["About 5 minutes to read"]
 
 
 @pytest.mark.parametrize(

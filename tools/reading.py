@@ -23,8 +23,9 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 TIMES = "times.yml"  # beside the chapters; `make run` keeps it
 MODULES = ("reading.mjs", "previews.mjs")
 
-WORDS_A_MINUTE = 200
-SECONDS = {"formula": 1.0, "display": 10.0, "code line": 1.0, "figure": 15.0}  # what one looks at; code is skimmed
+WORDS_A_MINUTE = 150  # a student's pace
+SECONDS = {"formula": 1.0, "display": 20.0, "code line": 3.0, "output line": 1.0, "figure": 15.0}
+FURTHER = "going further"  # the section that parts a second reading from the first
 
 
 class fold(nodes.General, nodes.Element):  # noqa: N801 # docutils looks a node's visitor up by its class
@@ -125,8 +126,8 @@ def _begins_in_bold(paragraph: nodes.paragraph) -> bool:
     return isinstance(first, nodes.strong)
 
 
-def _is_output(image: nodes.image) -> bool:
-    return any("cell_output" in parent.get("classes", []) for parent in _ancestors(image))
+def _is_output(node: nodes.Node) -> bool:
+    return any("cell_output" in parent.get("classes", []) for parent in _ancestors(node))
 
 
 def _ancestors(node: nodes.Node) -> list[nodes.Element]:
@@ -161,18 +162,21 @@ def mark_sections(doctree: nodes.document, *, start: bool) -> None:
 # ------------------------------------------------------------------------------------------------ how long it takes
 
 
-def reading_minutes(doctree: nodes.document) -> int:
-    """Return how long a page takes to read, in minutes rounded up to 5: its words, formulas, code and figures.
+def reading_minutes(part: nodes.Element) -> int:
+    """Return how long a student takes to read a part of a page, in minutes rounded up to 5.
 
-    What is folded does not count: it is for those who do the exercises. Nor does the ledger, where one looks things up.
+    Its words, formulas, code and figures count. What is folded does not: it is for those who want to see how it was
+    done. Nor does the ledger, where one looks things up.
     """
-    unfolded = doctree.deepcopy()
+    unfolded = part.deepcopy()
     for hidden in list(unfolded.findall(fold)):
         hidden.parent.remove(hidden)
+    code = {block: _is_output(block) for block in unfolded.findall(nodes.literal_block)}
     seconds = {
         "formula": len(list(unfolded.findall(nodes.math))),
         "display": len(list(unfolded.findall(nodes.math_block))),
-        "code line": sum(len(block.astext().splitlines()) for block in unfolded.findall(nodes.literal_block)),
+        "code line": sum(len(block.astext().splitlines()) for block, output in code.items() if not output),
+        "output line": sum(len(block.astext().splitlines()) for block, output in code.items() if output),
         "figure": len(list(unfolded.findall(nodes.image))),
     }
     for markup in list(unfolded.findall(nodes.raw)):
@@ -187,8 +191,31 @@ def reading_minutes(doctree: nodes.document) -> int:
 
 
 def _words_of(markup: str) -> str:
-    """Return the words that HTML shows: no tags, and of a drawing nothing."""
-    return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"<(svg|style)\b.*?</\1>", " ", markup, flags=re.DOTALL)))
+    """Return the words that HTML shows: no tags, nothing that is folded, and of a drawing nothing."""
+    return html.unescape(
+        re.sub(r"<[^>]*>", " ", re.sub(r"<(svg|style|details)\b.*?</\1>", " ", markup, flags=re.DOTALL))
+    )
+
+
+def _further(doctree: nodes.Element) -> nodes.Element | None:
+    """Return the section that a second reading is for."""
+    return next((part for part in doctree.findall(nodes.section) if FURTHER in part["names"]), None)
+
+
+def divide(doctree: nodes.document) -> list[str]:
+    """Say at the divider how much it keeps for a second reading; return what a page's top says of its length."""
+    every = reading_minutes(doctree)
+    further = _further(doctree)
+    if further is None:
+        return [f"About {every} minutes to read"]
+    first = doctree.deepcopy()
+    rest = _further(first)
+    assert rest is not None
+    rest.parent.remove(rest)
+    more = f"A second reading: about {reading_minutes(further)} minutes. The course goes on without it."
+    further["classes"].append("further")
+    further.insert(1, nodes.paragraph("", more, classes=["further-facts"]))
+    return [f"Main line: about {reading_minutes(first)} minutes", f"with all that goes further: {every}"]
 
 
 def spoken(seconds: int) -> str:
@@ -206,11 +233,11 @@ def spoken(seconds: int) -> str:
     return f"{whole}{'½' if half else ''} minute{'s' if halves > 2 else ''}"
 
 
-def facts(doctree: nodes.document, name: str, seconds: int | None) -> nodes.paragraph:
+def facts(reading: list[str], name: str, seconds: int | None) -> nodes.paragraph:
     """Return the line at a chapter's top: how long it takes to read and to run, and its notebook."""
     source = f"{'../' * name.count('/')}_sources/{name}.ipynb"
     running = [f"{spoken(seconds)} to run"] if seconds else []
-    parts = [f"About {reading_minutes(doctree)} minutes to read", *running]
+    parts = [*reading, *running]
     link = f'<a class="notebook-link" href="{source}" download>Download the notebook</a>'
     inside = [nodes.inline(text=part) for part in parts] + [nodes.raw("", link, format="html")]
     return nodes.paragraph("", "", *inside, classes=["chapter-facts"])
@@ -247,7 +274,7 @@ def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
     elif _is_chapter(app, name):
         file = _times_file(app, name)
         times = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
-        title.parent.insert(1, facts(doctree, name, times.get(Path(name).name)))
+        title.parent.insert(1, facts(divide(doctree), name, times.get(Path(name).name)))
 
 
 def _mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tools.guards book/NAME.ipynb``: hold one notebook to every guard, as if it were on no list of exceptions."""
+"""``python -m tools.guards book/NAME.ipynb``: hold a notebook to every guard, as if no list of exceptions named it."""
 
 import sys
 from pathlib import Path

@@ -118,7 +118,7 @@ def visible_cells(notebook: Notebook) -> list[Notebook]:
 
 
 def length(notebook: Notebook, name: str) -> list[str]:
-    """A chapter has one divider, at most 2,200 words and 12 visible cells before it; the hour 3,500 words in all."""
+    """One divider, with at most 2,200 words and 12 visible cells before it; in the hour at most 3,500 words in all."""
     if name == HOUR:
         count = (
             main_line_words(notebook)
@@ -134,9 +134,7 @@ def length(notebook: Notebook, name: str) -> list[str]:
     faults = [] if dividers == 1 else [f"{dividers} headings '## {DIVIDER}', not one"]
     count, seen = main_line_words(notebook), len(visible_cells(notebook))
     if count > MAIN_WORDS:
-        faults.append(
-            f"the main line has {count} words, more than {MAIN_WORDS}; move some behind the divider"
-        )
+        faults.append(f"the main line has {count} words, more than {MAIN_WORDS}; move some behind the divider")
     if seen > MAIN_CELLS:
         faults.append(f"the main line has {seen} visible code cells, more than {MAIN_CELLS}; fold some (hide-input)")
     return faults
