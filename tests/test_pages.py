@@ -1,6 +1,7 @@
 """The site's own part of the build: formulas, assets, policy, and which pages a change concerns."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -69,6 +70,29 @@ def test_block_has_no_number_of_its_own(tmp_path: Path, tex: str) -> None:
     with closing(formulas.Renderer(tmp_path / "formulas.json")) as renderer:
         assert "eqn-num" not in renderer.html(formulas.tex_of_block(tex), display=True)
         assert "eqn-num" in renderer.html(r"\begin{align} a &= b \end{align}", display=True)
+
+
+@pytest.mark.parametrize(
+    ("tex", "parts"),
+    [
+        (r"a = b, \qquad c \le d", 2),
+        (r"\frac{a = b \qquad c}{d}", 1),
+        (r"\left( a = b \qquad c \right)", 1),
+        (r"\begin{aligned} a &= b \qquad c \end{aligned}", 1),
+        (r"\{ a \qquad b \}", 2),
+    ],
+)
+def test_formula_has_parts_for_a_narrow_column(tex: str, parts: int) -> None:
+    assert len(formulas.lines_of(tex)) == parts
+
+
+def test_formula_breaks_before_what_it_breaks_at(tmp_path: Path) -> None:
+    """KaTeX parts a formula where a line may end; as it is, that would be behind the relation."""
+    with closing(formulas.Renderer(tmp_path / "formulas.json")) as renderer:
+        (tex,) = formulas.lines_of(r"x = -\frac{a + b}{c} + d \approx e")
+        parts = renderer.html(tex, display=True).split('class="katex-base"')[1:]
+    shown = [re.sub(r"<[^>]*>", "", part.partition(">")[2])[:1] for part in parts]
+    assert shown == ["x", "=", "+", "≈"]
 
 
 def test_icons_are_those_of_the_list() -> None:

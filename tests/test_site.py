@@ -273,6 +273,41 @@ def test_wide_formula_shows_its_beginning_and_its_number(page: Page, address: st
     assert any(formula["cut"] for formula in page.evaluate(CUT))
 
 
+OVERFLOWING = """() => {
+    document.documentElement.dataset.whole = "";
+    for (const fold of document.querySelectorAll(".bd-article details")) fold.open = true;
+    return [...document.querySelectorAll(".bd-article .katex-display")]
+        .filter((formula) => formula.scrollWidth > formula.clientWidth + 1)
+        .map((formula) => [
+            formula.closest("section.further, details") ? "further" : "main line",
+            formula.scrollWidth - formula.clientWidth,
+            formula.querySelector("annotation").textContent.trim(),
+        ]);
+}"""
+
+
+def overflowing(page: Page, url: str, width: int) -> list[tuple[str, int, str]]:
+    """Return the displayed formulas that are wider than their column: where, by how much, and what."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(url)
+    return page.evaluate(OVERFLOWING)
+
+
+@pytest.mark.parametrize("name", notebooks.toc_files())
+def test_formulas_fit_the_column(page: Page, address: str, name: str) -> None:
+    assert overflowing(page, f"{address}/{name}.html", 1280) == []
+
+
+@pytest.mark.parametrize("name", [name for name in notebooks.toc_files() if re.search("/(refresher|0[1-8]_)", name)])
+def test_formulas_of_the_main_line_fit_a_phone(page: Page, address: str, name: str) -> None:
+    wide = overflowing(page, f"{address}/{name}.html", 390)
+    assert [formula for formula in wide if formula[0] == "main line"] == []
+
+
+def test_formula_that_overflows_is_caught(page: Page, address: str) -> None:
+    assert overflowing(page, f"{address}/book/06_he.html", 200) != []
+
+
 # ---------------------------------------------------------------------------------------------------------- offline
 
 

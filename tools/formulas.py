@@ -116,9 +116,52 @@ def tex_of_block(text: str) -> str:
     return parts[0] if len(parts) == 1 else r"\begin{gathered}" + r"\\".join(parts) + r"\end{gathered}"
 
 
+_BREAKING = r"approx|sim|propto|leq?|geq?|ll|gg|equiv|to|in|Longrightarrow|longrightarrow|cdot|odot|times"
+_TOKEN = re.compile(rf"\\(?P<named>left|right|qquad|{_BREAKING})(?![A-Za-z])|\\.|[{{}}=<>+-]", re.DOTALL)
+
+
+def lines_of(tex: str) -> list[str]:
+    r"""Return the parts of a display formula that a narrow column puts one below the other, split at \\qquad.
+
+    Each part may break before a relation or an operator, and not after it as KaTeX would. What holds an environment has
+    its lines already.
+
+    Examples
+    --------
+    >>> lines_of(r"a = b + c, \qquad d \le e")
+    ['a \\allowbreak =\\nobreak  b \\allowbreak +\\nobreak  c,', 'd \\allowbreak \\le\\nobreak  e']
+    >>> lines_of(r"\frac{a = b}{c}"), lines_of(r"\begin{aligned} a &= b \end{aligned}")
+    (['\\frac{a = b}{c}'], ['\\begin{aligned} a &= b \\end{aligned}'])
+    """
+    if r"\begin" in tex:
+        return [tex]
+    parts, depth, done = [""], 0, 0
+    for token in _TOKEN.finditer(tex):
+        text, name = token[0], token["named"]
+        parts[-1] += tex[done : token.start()]
+        done = token.end()
+        depth += (text == "{" or name == "left") - (text == "}" or name == "right")
+        if depth or text in "{}" or name in ("left", "right") or (text.startswith("\\") and not name):
+            parts[-1] += text
+        elif name == "qquad":
+            parts.append("")
+        else:
+            parts[-1] += rf"\allowbreak {text}\nobreak "
+    parts[-1] += tex[done:]
+    return [part.strip() for part in parts if part.strip()]
+
+
+_DISPLAY = ('<span class="katex-display">', "</span>")
+
+
 def _rendered(translator: Any, formula: nodes.Element, tex: str, display: bool) -> str:
+    html = translator.builder.app.katex.html
     try:
-        return translator.builder.app.katex.html(tex.strip(), display=display)
+        if not display:
+            return html(tex.strip(), display=False)
+        before, after = _DISPLAY
+        lines = [html(line, display=True) for line in lines_of(tex.strip())]
+        return before + "".join(line.removeprefix(before).removesuffix(after) for line in lines) + after
     except FormulaError as reason:
         logger.warning("KaTeX cannot render %r: %s", tex.strip(), reason, location=formula)
         return ""
