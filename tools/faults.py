@@ -228,4 +228,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "if days >= late.most_days:",
         "tests/test_lateness.py::test_what_days_cost_and_in_words",
     ),
+    Mutant(
+        "initnotes/networks/sweeps.py",
+        "np.median(values, axis=-1).argmin(-1)",
+        "np.median(values, axis=-1).argmax(-1)",
+        "tests/test_sweeps.py::test_each_half_is_judged_at_the_rate_that_the_other_chose",
+    ),
 )
