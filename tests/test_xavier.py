@@ -67,7 +67,7 @@ def test_differences_are_as_theory_says(gain, centered):
 def test_a_centered_sigmoid_is_a_tanh():
     net = xavier.sigmoid_net((8, 7, 6, 5, 3), 4.0, rng=rng(), centered=True, replicas=3)
     x = rng(2).standard_normal((9, 8))
-    theirs, ours = (one.forward(x).activations[1:] for one in (net, xavier.tanh_twin(net)))
+    theirs, ours = (each.forward(x).activations[1:] for each in (net, xavier.tanh_twin(net)))
     for sigmoid, tanh in zip(theirs, ours, strict=True):
         assert torch.allclose(2 * sigmoid - 1, tanh, atol=1e-13)
 
@@ -93,4 +93,11 @@ def test_the_table_tells_each_arm_at_its_own_best():
     assert str(xavier.losses_at_best({2: a_sweep()})).splitlines()[1:] == [
         "2              a      5      2.5",
         "2              b      5      7.0",
+    ]
+
+
+def test_the_table_tells_ranges_where_machines_differ():
+    assert [line.split()[-3:] for line in str(xavier.losses_at_best({2: a_sweep()}, width=2)).splitlines()[1:]] == [
+        ["2.0", "to", "4.0"],
+        ["6.0", "to", "8.0"],
     ]

@@ -209,7 +209,7 @@ def tanh_twin(net: Ensemble) -> Ensemble:
     --------
     >>> net = sigmoid_net((4, 3, 3, 2), 4.0, rng=np.random.default_rng(1), centered=True, replicas=2)
     >>> x = np.ones((5, 4))
-    >>> sigmoid, tanh = (one.forward(x).activations[2] for one in (net, tanh_twin(net)))
+    >>> sigmoid, tanh = (each.forward(x).activations[2] for each in (net, tanh_twin(net)))
     >>> bool(torch.allclose(2 * sigmoid - 1, tanh))
     True
     """
@@ -291,13 +291,15 @@ def logs(sweep: Sweep) -> Sweep:
     return replace(sweep, values={arm: np.log(values) for arm, values in sweep.values.items()})
 
 
-def losses_at_best(sweeps: Mapping[int, Sweep]) -> _table.Table:
-    """Return a table of the median loss of each arm at its own best rate, to one decimal.
+def losses_at_best(sweeps: Mapping[int, Sweep], *, width: float | None = None) -> _table.Table:
+    """Return a table of the median loss of each arm at its own best rate.
 
     Parameters
     ----------
     sweeps : mapping of int to Sweep
         Number of hidden layers to a sweep over networks of that depth.
+    width : float, optional
+        Of the ranges that are told instead of the losses to one decimal, for training that differs between machines.
 
     Returns
     -------
@@ -307,15 +309,24 @@ def losses_at_best(sweeps: Mapping[int, Sweep]) -> _table.Table:
     Examples
     --------
     >>> gone = {"a": np.zeros((2, 2), bool)}
-    >>> sweep = Sweep(np.ones(2), ("a",), (5, 50), {"a": np.array([[[2.0, 2.0]] * 2, [[1.0, 1.0]] * 2])}, gone)
+    >>> sweep = Sweep(np.ones(2), ("a",), (5, 50), {"a": np.array([[[2.2, 2.2]] * 2, [[1.3, 1.3]] * 2])}, gone)
     >>> losses_at_best({3: sweep})
     hidden layers  start  steps     loss
-    3              a      5 and 50  2.0 and 1.0
+    3              a      5 and 50  2.2 and 1.3
+    >>> losses_at_best({3: sweep}, width=0.5)["3", "loss"]
+    '2.0 to 2.5 and 1.0 to 1.5'
     """
     rows = []
     for depth, sweep in sweeps.items():
         for arm in sweep.arms:
-            ends = [f"{np.median(sweep.at_best(arm, at)):.1f}" for at in range(len(sweep.budgets))]
-            rows.append((str(depth), arm, " and ".join(map(str, sweep.budgets)), " and ".join(ends)))
+            losses = [_told(np.median(sweep.at_best(arm, at)), width) for at in range(len(sweep.budgets))]
+            rows.append((str(depth), arm, " and ".join(map(str, sweep.budgets)), " and ".join(losses)))
     heads = ("hidden layers", "start", "steps", "loss")
     return _table.table(dict(zip(heads, zip(*rows, strict=True), strict=True)))
+
+
+def _told(loss: float, width: float | None) -> str:
+    if width is None:
+        return f"{loss:.1f}"
+    low = np.floor(loss / width) * width
+    return f"{low:.1f} to {low + width:.1f}"
