@@ -33,7 +33,7 @@ _CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 
 
 def malformed(data: BibliographyData) -> list[str]:
-    """Every entry has an author, a title, a year and a venue, and the fields that ``PATTERNS`` names have their form."""
+    """Every entry has an author, a title, a year and a venue, and what ``PATTERNS`` names has its form."""
     faults = []
     for key, entry in data.entries.items():
         fields = entry.fields
