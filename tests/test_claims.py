@@ -717,8 +717,8 @@ def test_the_box_is_escaped_and_accessible():
 def test_the_plain_text():
     assert str(claim()).split("\n") == [
         "Claim 3: Zero init is just a special case of equal weights.",
-        "Said by: course notes and tutorials; no single text is cited.",
-        "At its best: zeros are equal, so what holds for equal weights holds for zeros.",
+        "Said by: A. Ng, lecture on random initialization (Coursera); course notes of CS231n, Neural Networks Part 2.",
+        "At its best: units that start at zero are equal, so they stay copies of each other as other equal units do.",
         "Verdict: holds when: all is <equal> & zero.",
         "Budget: 2 steps at rate 0.1: enough to see.",
         "Evidence: 3 measurements.",

@@ -185,8 +185,8 @@ def settle(number: int, verdict: str, because: str, *evidence: Evidence, budget:
     >>> units = exact("distinct units", [1, 1], 1, excludes={"units separate": 16})
     >>> print(settle(3, "holds", "zero is equal", units))
     Claim 3: Zero init is just a special case of equal weights.
-    Said by: course notes and tutorials; no single text is cited.
-    At its best: zeros are equal, so what holds for equal weights holds for zeros.
+    Said by: A. Ng, lecture on random initialization (Coursera); course notes of CS231n, Neural Networks Part 2.
+    At its best: units that start at zero are equal, so they stay copies of each other as other equal units do.
     Verdict: holds: zero is equal.
     Evidence: 1 measurement.
     - distinct units: all 2 values: 1; demanded = 1, not 16 (units separate); false failure 0 (follows from algebra)
