@@ -91,9 +91,7 @@ class ListedClaim:
         link = f"<a href='{self.notebook}.ipynb#claim-{self.number}'>{html.escape(self.where())}</a>"
         because = f": {html.escape(self.because)}" if self.because else ""
         kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
-        measured = "".join(
-            _table.row_html((piece.what, piece.shown(), piece.demand())) for piece in self.evidence
-        )
+        measured = "".join(_table.row_html((piece.what, piece.shown(), piece.demand())) for piece in self.evidence)
         background = "<br>".join(map(html.escape, self._background()))
         return (
             f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
