@@ -26,6 +26,7 @@ __all__ = [
     "pixels",
     "selu_moments",
     "selu_path",
+    "tuned",
 ]
 
 LECUN_SLOPE = 1.7159 * 2 / 3
