@@ -1,4 +1,4 @@
-"""ReLU layers one by one: what passes down, arc-cosine map, dead layers, Jacobians; each beside a rule that it refutes."""
+"""ReLU layers one by one: what passes down, the arc-cosine map, dead layers, Jacobians."""
 
 import numpy as np
 import pytest
