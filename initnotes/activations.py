@@ -199,20 +199,8 @@ _NAMED = {
         kinks=(0.0,),
     ),
     "elu": elu(1.0),
-    "gelu": _closed_form(
-        "gelu",
-        formula.gelu,
-        formula.gelu_slope,
-        lambda torch, x: torch.nn.functional.gelu(x),
-        fused=lambda torch, delta, z, h: torch.ops.aten.gelu_backward(delta, z),
-    ),
-    "silu": _closed_form(
-        "silu",
-        formula.silu,
-        formula.silu_slope,
-        lambda torch, x: torch.nn.functional.silu(x),
-        fused=lambda torch, delta, z, h: torch.ops.aten.silu_backward(delta, z),
-    ),
+    "gelu": _closed_form("gelu", formula.gelu, formula.gelu_slope, lambda torch, x: torch.nn.functional.gelu(x)),
+    "silu": _closed_form("silu", formula.silu, formula.silu_slope, lambda torch, x: torch.nn.functional.silu(x)),
     "linear": _closed_form("linear", lambda x: x, lambda x: np.where(np.isnan(x), x, x.dtype.type(1)), lambda _, x: x),
     "erf": _closed_form("erf", formula.erf, formula.erf_slope, lambda torch, x: torch.erf(x)),
 }
