@@ -115,8 +115,8 @@ def dead_share(c: float, inputs: int) -> float:
 
     Examples
     --------
-    >>> round(dead_share(0.0, 3), 6), round(dead_share(1 - 1e-9, 100), 3)
-    (0.125, 0.5)
+    >>> round(dead_share(0.0, 3), 6), round(dead_share(0.99, 100), 2)
+    (0.125, 0.4)
     """
     c = _checks.real(c, "c", low=0.0)
     if c >= 1:
