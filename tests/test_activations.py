@@ -103,6 +103,13 @@ class TestNamed:
         get(name)(x).sum().backward()
         np.testing.assert_allclose(x.grad.numpy(), get(name).derivative(np.array([-1.0, 2.0])), rtol=1e-12)
 
+    def test_delta_times_slope_is_what_autograd_gives(self, name):
+        x = torch.linspace(-4, 4, 41, dtype=torch.float64, requires_grad=True)
+        delta, h = torch.linspace(1, 2, 41, dtype=torch.float64), get(name)(x)
+        (expected,) = torch.autograd.grad(h, x, delta)
+        found = get(name).backward(delta, x.detach(), h.detach())
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12, atol=1e-15)
+
     def test_passing_through_get_twice_is_once(self, name):
         assert get(get(name)) is get(name)
         assert get(name).name == name

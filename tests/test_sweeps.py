@@ -104,6 +104,13 @@ def test_pieces_of_any_size_train_alike(numbers, monkeypatch):
     assert_same(swept(optimizer="momentum"), one_at_a_time(optimizer="momentum"))
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "sigmoid"])
+def test_each_way_to_compute_an_activation_trains_alike(activation, monkeypatch):
+    """In one place, apart, and copied, beside the ordinary forward and backward passes."""
+    monkeypatch.setitem(KINDS, activation, lambda scheme, seed: ensemble(scheme, seed, activation))
+    assert_same(swept(activation), one_at_a_time(activation))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_float32_is_swept_in_float32(dtype):
     found = sweep({"a": ensemble(dtype=dtype)}, *clouds(), rates=RATES, budgets=BUDGETS, rng=rng())

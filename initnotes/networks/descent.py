@@ -23,7 +23,7 @@ __all__ = ["updater"]
 
 Update = Callable[[Tensor, Tensor], None]
 
-NUMBERS = 2**15  # of a layer: what is computed together stays in a processor's cache
+NUMBERS = 2**16  # of a layer: what is computed together stays in a processor's cache
 IN_PLACE: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]] = {
     # φ, of z and h in one place, and δ times φ′ in the place of δ, from h alone
     activations.get("tanh"): (
@@ -33,6 +33,17 @@ IN_PLACE: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tens
     activations.get("relu"): (
         lambda z, h: z.relu_(),
         lambda delta, z, h: torch.ops.aten.threshold_backward.grad_input(delta, h, 0, grad_input=delta),
+    ),
+}
+APART: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]] = {
+    # φ from z to h, and δ times φ′(z) in the place of δ, without fresh memory
+    activations.get("gelu"): (
+        lambda z, h: torch.ops.aten.gelu.out(z, out=h),
+        lambda delta, z, h: torch.ops.aten.gelu_backward.grad_input(delta, z, grad_input=delta),
+    ),
+    activations.get("silu"): (
+        lambda z, h: torch.ops.aten.silu.out(z, out=h),
+        lambda delta, z, h: torch.ops.aten.silu_backward.grad_input(delta, z, grad_input=delta),
     ),
 }
 
@@ -77,10 +88,11 @@ def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: fl
     """Return an update that takes some copies at a time all the way, while their signals are still in the cache."""
     room: _Room | None = None
     pieces: list[_Piece] = []
+    weights = sum(out * n for out, n in net.shapes) // net.depth  # of a layer, on average
 
     def update(x: Tensor, y: Tensor) -> None:
         nonlocal room
-        copies = min(max(1, NUMBERS // (len(x) * max(net.widths) ** 2)), net.replicas // len(x))
+        copies = min(max(1, NUMBERS // (len(x) * weights)), net.replicas // len(x))
         if room is None:
             size = copies * len(x)
             room = _Room(net, size, x.shape[1], together=clip is not None)
@@ -131,7 +143,7 @@ class _Piece:
         self, net: Ensemble, rates: Tensor, replicas: slice, room: _Room, loss: str, optimizer: str, clip: float | None
     ) -> None:
         self.gradient, self.clip = GRADIENTS[loss], clip
-        self.phi, self.slope = IN_PLACE.get(net.activation) or _copied(net.activation)
+        self.phi, self.slope = (IN_PLACE | APART).get(net.activation) or _copied(net.activation)
         self.weights = [weight[replicas] for weight in net.weights]
         self.biases = [bias[replicas][:, None] for bias in net.biases]
         count = len(self.weights[0])
