@@ -43,16 +43,6 @@ def test_notebook_is_in_its_stored_form(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
-def test_visible_code_is_short(path: Path) -> None:
-    assert guards.visible_code(notebooks.load(path), path.stem) == []
-
-
-def test_chapters_that_are_exempt_are_there_and_need_it() -> None:
-    for name in guards.UNTIL_REWRITTEN:
-        assert guards.visible_code(notebooks.load(notebooks.ROOT / "book" / f"{name}.ipynb"), "") != []
-
-
-@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
 def test_claims_are_listed(path: Path) -> None:
     assert guards.claims_listed(notebooks.load(path), guards.claim_numbers()) == []
 
@@ -182,24 +172,20 @@ def lines(count: int) -> str:
 
 
 def test_long_visible_cell_is_caught(good: NotebookNode) -> None:
-    assert guards.visible_code(change(good, source=lines(8)), "09_new") == []
+    assert guards.visible_code(change(good, source=lines(8))) == []
     long = change(good, source=lines(9))
-    assert "9 visible lines, more than 8" in guards.visible_code(long, "09_new")[0]
-    assert guards.visible_code(long, guards.UNTIL_REWRITTEN[0]) == []
-    assert guards.visible_code(tagged(1, "hide-input")(long), "09_new") == []
-    assert guards.visible_code(tagged(1, "remove-input")(long), "09_new") == []
-    assert guards.visible_code(tagged(1, "hide-output")(long), "09_new") != []
+    assert "9 visible lines, more than 8" in guards.visible_code(long)[0]
+    assert guards.visible_code(tagged(1, "hide-input")(long)) == []
+    assert guards.visible_code(tagged(1, "remove-input")(long)) == []
+    assert guards.visible_code(tagged(1, "hide-output")(long)) != []
 
 
 def test_high_median_is_caught(make_notebook: Maker) -> None:
-    assert guards.visible_code(make_notebook(SEED, lines(5), lines(8)), "09_new") == []
-    assert (
-        "median of 3 visible cells is 6 lines"
-        in guards.visible_code(make_notebook(lines(6), lines(6), lines(1)), "09_new")[0]
-    )
-    assert guards.visible_code(make_notebook(lines(5), lines(6)), "09_new")
+    assert guards.visible_code(make_notebook(SEED, lines(5), lines(8))) == []
+    assert "median of 3 visible cells is 6 lines" in guards.visible_code(make_notebook(lines(6), lines(6), lines(1)))[0]
+    assert guards.visible_code(make_notebook(lines(5), lines(6)))
     folded = make_notebook(lines(6), (lines(6), ["hide-input"]), lines(1), lines(1))
-    assert guards.visible_code(folded, "09_new") == []
+    assert guards.visible_code(folded) == []
 
 
 SOLUTION = """prose

@@ -10,7 +10,6 @@ from nbformat import NotebookNode
 
 from .cells import (
     CELL_LINES,
-    UNTIL_REWRITTEN,
     VISIBLE_LINES,
     VISIBLE_MEDIAN,
     alt_text,
@@ -50,6 +49,7 @@ NOTEBOOK_GUARDS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     silenced,
     cell_length,
     folding,
+    visible_code,
     alt_text,
     mime_types,
     active_html,
@@ -68,7 +68,6 @@ __all__ = [
     "MAIN_WORDS",
     "NOTEBOOK_GUARDS",
     "UNTIL_DIVIDED",
-    "UNTIL_REWRITTEN",
     "VISIBLE_LINES",
     "VISIBLE_MEDIAN",
     "active_html",

@@ -12,7 +12,6 @@ from . import (
     length,
     main_line_words,
     visible_cells,
-    visible_code,
 )
 
 
@@ -21,7 +20,7 @@ def main(path: Path) -> int:
     notebook = notebooks.load(path)
     name = path.stem if path.stem == HOUR else "strictly"
     faults = [fault for guard in NOTEBOOK_GUARDS for fault in guard(notebook)]
-    for named in (visible_code, length, first_exercises):
+    for named in (length, first_exercises):
         faults += named(notebook, name)
     print("\n".join([*faults, *exercise_names(notebook)]) or "no fault")
     print(f"main line: {main_line_words(notebook)} words, {len(visible_cells(notebook))} visible cells")

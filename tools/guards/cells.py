@@ -15,18 +15,6 @@ CELL_LINES = 20
 VISIBLE_LINES, VISIBLE_MEDIAN = 8, 5
 ALT_CHARACTERS = 40
 
-# The chapters that were written before the rule. Each one's own issue shortens its cells and takes it off the list.
-UNTIL_REWRITTEN = (
-    "01_symmetry",
-    "02_zero",
-    "03_small_random",
-    "04_vanishing_exploding",
-    "05_xavier",
-    "06_he",
-    "07_lecun",
-    "08_biases",
-)
-
 _EVIDENCE = {"exact", "mean", "median", "proportion", "training"}
 _NOT_SHOWN = {"remove-input", "remove-cell"}
 _SHORTEN = "fold what only defines, loops or draws (the tag hide-input), or move it to initnotes"
@@ -121,13 +109,8 @@ def cell_length(notebook: Notebook) -> list[str]:
     ]
 
 
-def visible_code(notebook: Notebook, name: str) -> list[str]:
-    """No code that is not folded is over 8 lines, and its median is at most 5.
-
-    `name` is that of the chapter; those of `UNTIL_REWRITTEN` may be longer.
-    """
-    if name in UNTIL_REWRITTEN:
-        return []
+def visible_code(notebook: Notebook) -> list[str]:
+    """No code that is not folded is over 8 lines, and its median is at most 5."""
     folded = {cell.id for cell, how in zip(notebook.cells, folds(notebook), strict=True) if "source_hidden" in how}
     seen = [cell for cell in code_cells(notebook) if cell.id not in folded and not _NOT_SHOWN & set(tags(cell))]
     faults = [

@@ -19,14 +19,6 @@ MAIN_WORDS, MAIN_CELLS, HOUR_WORDS = 2200, 12, 3500
 
 # Chapters that have no divider yet, each until its own issue.
 UNTIL_DIVIDED = (
-    "01_symmetry",
-    "02_zero",
-    "03_small_random",
-    "04_vanishing_exploding",
-    "05_xavier",
-    "06_he",
-    "07_lecun",
-    "08_biases",
     "09_frameworks",
     "10_normalization",
     "11_clinic",
