@@ -64,10 +64,9 @@ def last_bit_product(a: Tensor, b: Tensor) -> Tensor:
     product = torch.zeros(())
     for i, j in sorted(itertools.product(range(count), repeat=2), key=sum, reverse=True):  # small terms first
         if i + j < count:
-            (whole_a, unit_a), (whole_b, unit_b) = slices_a[i], slices_b[j]
-            product = product + torch.matmul(whole_a, whole_b) * unit_a * unit_b
+            product = product + torch.matmul(slices_a[i], slices_b[j])
     product = product.to(a.dtype)
-    product[..., 1::2] = product[..., 1::2].nextafter(torch.full_like(product[..., 1::2], torch.inf))
+    product[..., 1::2] = product[..., 1::2].nextafter(torch.tensor(torch.inf, dtype=a.dtype))
     return product
 
 
@@ -118,8 +117,8 @@ def nearly_equal(
     return net
 
 
-def _slices(matrix: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
-    """Write each matrix of a batch as a sum of `count` integer matrices, each times its power of two.
+def _slices(matrix: Tensor, count: int) -> list[Tensor]:
+    """Write each matrix of a batch as a sum of `count` matrices, each of integers times one power of two.
 
     One matrix that is repeated for all replicas is cut once.
     """
@@ -127,8 +126,8 @@ def _slices(matrix: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
     rest, slices = (matrix[:1] if repeated else matrix).double(), []
     for _ in range(count):
         whole, unit = whole_multiples(rest)
-        slices.append((whole, unit))
-        rest = rest - whole * unit
+        slices.append(whole * unit)
+        rest = rest - slices[-1]
     return slices
 
 
