@@ -1,12 +1,12 @@
-"""What theory says of a layer whose units are equal, or nearly so: the predictions of chapter 1.
+"""What theory says of a layer whose units are equal, or nearly so, and the starts that are to confirm it: chapter 1.
 
-What lives here predicts; the networks that are to confirm it are made and trained in the chapter.
+What lives here predicts and makes starts; the chapter trains them.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,15 @@ from torch import Tensor
 
 from .. import _checks
 from ..networks import Ensemble, distinct_units, order_free_product
-from ..networks.products import check_factors, whole_multiples
-from ..networks.training import batch_order, cross_entropy, train
+from ..networks.products import Product, check_factors, whole_multiples
+from ..networks.training import batch_order, cross_entropy
 from ..schemes import constant
 
-__all__ = ["difference_matrix", "last_bit_product", "one_unit_losses", "predict_spread"]
+__all__ = ["APART", "Growth", "difference_matrix", "last_bit_product", "nearly_equal", "one_unit_losses"]
+__all__ += ["predict_spread"]
+
+APART = 0.1
+"""The relative spread at which units count as separated: a tenth of what it can be."""
 
 
 def last_bit_product(a: Tensor, b: Tensor) -> Tensor:
@@ -60,20 +64,70 @@ def last_bit_product(a: Tensor, b: Tensor) -> Tensor:
     product = torch.zeros(())
     for i, j in sorted(itertools.product(range(count), repeat=2), key=sum, reverse=True):  # small terms first
         if i + j < count:
-            (whole_a, unit_a), (whole_b, unit_b) = slices_a[i], slices_b[j]
-            product = product + torch.matmul(whole_a, whole_b) * unit_a * unit_b
+            product = product + torch.matmul(slices_a[i], slices_b[j])
     product = product.to(a.dtype)
-    product[..., 1::2] = product[..., 1::2].nextafter(torch.full_like(product[..., 1::2], torch.inf))
+    product[..., 1::2] = product[..., 1::2].nextafter(torch.tensor(torch.inf, dtype=a.dtype))
     return product
 
 
-def _slices(matrix: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
-    """Write each matrix of a batch as a sum of `count` integer matrices, each times its power of two."""
-    rest, slices = matrix.double(), []
+def nearly_equal(
+    epsilon: float,
+    *,
+    rng: np.random.Generator,
+    width: int = 16,
+    replicas: int = 32,
+    dtype: Any = "float64",
+    product: Product = torch.matmul,
+) -> Ensemble:
+    """Make tanh networks for the digits, 64-width-10, whose units differ by a relative `epsilon`.
+
+    Every weight is its replica's constant, uniform between 0.015 and 0.025, times 1 + epsilon · a normal number; biases
+    are zero.
+
+    Parameters
+    ----------
+    epsilon : float
+        At least 0. With 0 the units are equal to the last bit.
+    rng : numpy.random.Generator
+        For the constants and the differences.
+    width, replicas, dtype, product
+        As for `initnotes.networks.Ensemble`, which also says what is wrong with them.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> net = nearly_equal(1e-8, rng=np.random.default_rng(1), replicas=3)
+    >>> net, distinct_units(net).ravel()
+    (Ensemble(64-16-10, tanh, 3 replicas, float64), array([16, 16, 16]))
+    """
+    epsilon = _checks.real(epsilon, "epsilon", low=0.0)
+    scheme = constant(1.0)
+    net = Ensemble((64, width, 10), "tanh", scheme, rng=rng, replicas=replicas, dtype=dtype, product=product)
+    constants = rng.uniform(0.015, 0.025, (net.replicas, 1, 1))
+    for weight in net.weights:
+        weight *= torch.from_numpy(constants * (1 + epsilon * rng.standard_normal(weight.shape)))
+    return net
+
+
+def _slices(matrix: Tensor, count: int) -> list[Tensor]:
+    """Write each matrix of a batch as a sum of `count` matrices, each of integers times one power of two.
+
+    One matrix that is repeated for all replicas is cut once.
+    """
+    repeated = matrix.dim() > 2 and matrix.stride(0) == 0
+    rest, slices = (matrix[:1] if repeated else matrix).double(), []
     for _ in range(count):
         whole, unit = whole_multiples(rest)
-        slices.append((whole, unit))
-        rest = rest - whole * unit
+        slices.append(whole * unit)
+        rest = rest - slices[-1]
     return slices
 
 
@@ -133,7 +187,7 @@ def one_unit_losses(
 
 
 def difference_matrix(net: Ensemble, x: Tensor, y: Tensor) -> Tensor:
-    """Return D, which drives a small difference between two equal hidden units: δ ← (I - lr·D) δ under SGD.
+    """Return D, which drives a small difference between two equal hidden units: d ← (I - lr·D) d under SGD.
 
     D = [[A, M], [Mᵀ, 0]] with A = Σ (vᵀg) φ″(z) x̃x̃ᵀ and M = Σ φ′(z) x̃gᵀ, where x̃ = (x, 1), v are the unit's outgoing
     weights, g is the loss's gradient with respect to the outputs, and the sums run over the batch.
@@ -170,12 +224,41 @@ def difference_matrix(net: Ensemble, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([torch.cat([A, M], dim=1), torch.cat([M.T, M.new_zeros(len(v), len(v))], dim=1)])
 
 
+class Growth(NamedTuple):
+    """How a small relative difference between units grows, as `predict_spread` predicts it.
+
+    Attributes
+    ----------
+    ratios : ndarray, shape (draws, steps)
+        Before each step, `initnotes.networks.spread` for each unit of relative difference at the start.
+    rates : ndarray, shape (steps,)
+        ln(1 + lr·κ) at each step, with -κ the lowest eigenvalue of D: the fastest growth that this step allows.
+    """
+
+    ratios: np.ndarray
+    rates: np.ndarray
+
+    @property
+    def median(self) -> np.ndarray:
+        """The median of the ratios, shape (steps,)."""
+        return np.median(self.ratios, axis=0)
+
+    def steps(self, epsilon: float) -> float:
+        """Return the first step at which a difference of `epsilon` has grown to `APART`; inf if none does."""
+        reached = _checks.real(epsilon, "epsilon", low=0.0) * self.median >= APART
+        return float(reached.argmax()) if reached.any() else np.inf
+
+    def steps_at_first_rate(self, epsilon: float) -> float:
+        """Return what `steps` would be if the difference grew at the fastest rate of step 0 for ever."""
+        return float(np.log(APART / _checks.real(epsilon, "epsilon", low=0.0, strict=True)) / self.rates[0])
+
+
 def predict_spread(
     x: Any, y: Any, *, width: int, start: float, lr: float, steps: int, rng: np.random.Generator, draws: int = 32
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Growth:
     """Predict how a small relative difference between the units of a tanh layer grows under full-batch SGD.
 
-    One exactly symmetric network is trained, and random differences are carried along by its `difference_matrix`, one
+    One exactly symmetric network is trained, and random differences d are carried along by its `difference_matrix`, one
     linear step for each of its steps.
 
     Parameters
@@ -191,10 +274,7 @@ def predict_spread(
 
     Returns
     -------
-    ratios : ndarray, shape (draws, steps)
-        Before each step, `initnotes.networks.spread` for each unit of relative difference at the start.
-    rates : ndarray, shape (steps,)
-        ln(1 + lr·κ) at each step, with -κ the lowest eigenvalue of D: the fastest growth that this step allows.
+    Growth
 
     Raises
     ------
@@ -207,15 +287,16 @@ def predict_spread(
     inputs, outputs = x.shape[1], int(y.max()) + 1
     scheme = constant(start)
     net = Ensemble((inputs, width, outputs), "tanh", scheme, rng=rng, replicas=1, product=order_free_product)
-    delta = start * torch.from_numpy(rng.standard_normal((inputs + 1 + outputs, draws, width)))
-    delta[inputs] = 0.0  # biases start at 0 and have no relative difference
-    delta -= delta.mean(dim=2, keepdim=True)
+    difference = start * torch.from_numpy(rng.standard_normal((inputs + 1 + outputs, draws, width)))
+    difference[inputs] = 0.0  # biases start at 0 and have no relative difference
+    difference -= difference.mean(dim=2, keepdim=True)
     ratios, rates = [], []
     for _ in range(steps):
         unit = torch.cat([net.weights[0][0, 0], net.biases[0][0, :1]])
-        ratios.append((delta[: inputs + 1] ** 2).sum(dim=0).mean(dim=1).sqrt() / unit.norm())
+        ratios.append((difference[: inputs + 1] ** 2).sum(dim=0).mean(dim=1).sqrt() / unit.norm())
         D = difference_matrix(net, x, y)
         rates.append(torch.log(1 - lr * torch.linalg.eigvalsh(D)[0]))
-        delta -= lr * torch.tensordot(D, delta, dims=1)
-        train(net, x, y, lr=lr, steps=1, rng=rng)
-    return torch.stack(ratios, dim=1).numpy(), torch.stack(rates).numpy()
+        difference -= lr * torch.tensordot(D, difference, dims=1)
+        signals = net.forward(x)
+        net.parameters -= lr * net.backward(signals, cross_entropy(signals.output, y[None])[1]).parameters
+    return Growth(torch.stack(ratios, dim=1).numpy(), torch.stack(rates).numpy())
