@@ -105,8 +105,8 @@ def _side(right: bool) -> str:
 
 
 def _breakable(name: str) -> str:
-    """Return a name as HTML that may break after its dots and underscores."""
-    return re.sub(r"([._])", r"\1<wbr>", html.escape(name))
+    """Return a name as HTML that may break after its dots and underscores; a number stays whole."""
+    return re.sub(r"([._])(?!\d)", r"\1<wbr>", html.escape(name))
 
 
 def table(columns: Mapping[str, Iterable[Any]], *, caption: str = "", digits: int = 3) -> Table:

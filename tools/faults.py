@@ -234,4 +234,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "np.median(values, axis=-1).argmax(-1)",
         "tests/test_sweeps.py::test_each_half_is_judged_at_the_rate_that_the_other_chose",
     ),
+    Mutant(
+        "initnotes/book/small_starts.py",
+        "(scale ** (2 - depth) - 1) / ((depth - 2) * reach)",
+        "(scale ** (1 - depth) - 1) / ((depth - 1) * reach)",
+        "tests/test_small_starts.py::test_steps_to_grow_solves_its_equation",
+    ),
+    Mutant(
+        "initnotes/book/biases.py",
+        "float(logarithm - (frequencies * np.log(prior)).sum())",
+        "float(logarithm + (frequencies * np.log(prior)).sum())",
+        "tests/test_biases.py::test_initial_loss_begins_as_its_series",
+    ),
 )

@@ -262,7 +262,7 @@ def histograms(
         Densities, drawn dashed over the measured ones.
     shared : bool
         Whether the panels of a row have one range, the largest layer's, so that you see sizes change; otherwise each
-        has its own, so that you see shapes.
+        has its own, so that you see shapes. A range holds all but one of a thousand numbers.
     color : str or matplotlib color, optional
         A scheme's name or a color.
     bins : int
@@ -300,7 +300,7 @@ def histograms(
     look = _color(color, given=True) if color is not None else shades(2)[1]
     for axes, (row, of) in zip(grid, values.items(), strict=True):
         densities = (theory or {}).get(row, {})
-        limits = {layer: np.abs(numbers).max() or 1.0 for layer, numbers in of.items()}
+        limits = {layer: _limit(numbers) for layer, numbers in of.items()}
         for ax, (layer, numbers) in zip(axes, of.items(), strict=True):
             limit = max(limits.values()) if shared else limits[layer]
             _histogram(ax, numbers, np.linspace(-limit, limit, bins + 1), look, densities.get(layer))
@@ -342,6 +342,12 @@ def _values(values: Any, row: str, layer: int) -> np.ndarray:
     if not found.size or not np.isfinite(found).all():
         raise ValueError(f"{row} of layer {layer} must be finite, one number or more; of {found.size} not all are")
     return found
+
+
+def _limit(values: np.ndarray) -> float:
+    """Return the size that all but one of a thousand numbers stay below: a rare large one must not hide the others."""
+    size = np.abs(values)
+    return float(np.quantile(size, 0.999) or size.max() or 1.0)
 
 
 def _histogram(ax: Axes, values: np.ndarray, edges: np.ndarray, look: Any, density: Any) -> None:
