@@ -108,7 +108,10 @@ def test_what_is_killed_is_told_from_what_survives_and_what_breaks() -> None:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Return the children that a process has forked; what else it has started has a command of its own."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if Path(f"/proc/{child}/cmdline").read_bytes() == command]
 
 
 def test_an_interrupt_ends_the_children() -> None:
@@ -118,7 +121,10 @@ def test_an_interrupt_ends_the_children() -> None:
             assert tool.poll() is None
             time.sleep(0.05)
         os.kill(tool.pid, signal.SIGINT)
-        said, _ = tool.communicate(timeout=60)
+        try:
+            said, _ = tool.communicate(timeout=60)
+        finally:
+            tool.kill()  # where it has not heard: leaving the block would wait for it
     assert "Interrupted after 0 of " in said
     assert tool.returncode == 1
     assert not any(Path(f"/proc/{child}").exists() for child in running)

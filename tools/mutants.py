@@ -152,6 +152,7 @@ def _child(job: Job, scratch: Path) -> NoReturn:
     code = BROKEN
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its children
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.alarm(LIMIT)
         tempfile.tempdir = str(scratch)
         said = os.open(scratch / "said.txt", os.O_WRONLY | os.O_CREAT)
@@ -170,10 +171,12 @@ def run(waiting: Sequence[Job], scratch: Path, at_once: int) -> Iterator[tuple[J
         while left or running:
             while left and len(running) < at_once:
                 job, own = left.pop(0), Path(tempfile.mkdtemp(dir=scratch))
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # hooks that run at a fork would swallow it
                 pid = os.fork()
                 if not pid:
                     _child(job, own)
                 running[pid] = job, own
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             pid, status = os.wait()
             job, own = running.pop(pid)
             yield job, os.waitstatus_to_exitcode(status), (own / "said.txt").read_text(encoding="utf-8")

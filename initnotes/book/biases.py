@@ -210,8 +210,8 @@ def first_phase(share: float, size: Any, *, lr: float, steps: int) -> np.ndarray
 
     Examples
     --------
-    >>> first_phase(0.05, [0.0], lr=0.1, steps=2).round(3)
-    array([[0.693, 0.653]])
+    >>> first_phase(0.05, [0.0], lr=0.1, steps=2).round(2)
+    array([[0.69, 0.65]])
     """
     share, lr = _checks.real(share, "share", low=0.0, strict=True), _checks.real(lr, "lr", low=0.0)
     size, steps = np.asarray(size, dtype=np.float64), _checks.integer(steps, "steps")
