@@ -1,5 +1,7 @@
 """The guards on a chapter's two readings find nothing in the book, and each one catches a planted fault."""
 
+import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -115,3 +117,50 @@ def test_exercises_that_come_too_early_are_caught() -> None:
 def test_names_that_are_not_there_are_caught(span: str, there: bool) -> None:
     notebook = made("> known = 1", EXERCISE.format(title="one", text=f"Call `{span}`."))
     assert (guards.exercise_names(notebook) == []) is there
+
+
+def bound(statement: ast.stmt) -> set[str]:
+    """Return the names that a top-level statement binds."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def used(tree: ast.AST) -> set[str]:
+    """Return the names that a tree reads, but for arguments of its functions."""
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return read - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+
+
+def needed(code: str, notebook: NotebookNode) -> list[ast.stmt]:
+    """Return the first statements of a notebook that bind what the code uses, and what these use, in order."""
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    statements = [statement for source in cells for statement in ast.parse(source).body]
+    names, chosen = used(ast.parse(code)) - bound(ast.Module(ast.parse(code).body, [])), set()
+    while names:
+        name = names.pop()
+        found = next((at for at, statement in enumerate(statements) if name in bound(statement)), None)
+        if found is not None and found not in chosen:
+            chosen.add(found)
+            names |= used(statements[found])
+    return [statements[at] for at in sorted(chosen)]
+
+
+def told_to_run() -> list[tuple[str, Path, str]]:
+    """Return every block of Python in an exercise: its title, its chapter and the code."""
+    return [
+        (title, path, code)
+        for path in BOOK
+        for title, text in lines.exercises(list(notebooks.load(path).cells))
+        for code in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(("path", "code"), [run[1:] for run in told_to_run()], ids=[run[0] for run in told_to_run()])
+def test_what_an_exercise_tells_one_to_run_runs(path: Path, code: str) -> None:
+    """With two steps of training in place of hundreds."""
+    before = ast.Module(needed(code, notebooks.load(path)), [])
+    exec(compile(before, path.stem, "exec"), namespace := {})
+    exec(re.sub(r"steps=\d+", "steps=2", code), namespace)
