@@ -16,7 +16,7 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 
 _PYTEST = ("-m", "pytest", "-p", "tools", "-p", "no:logging")  # tools first: then the plugins start faster
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
-_ALL_CORES = ("-n", "auto", "--dist", "worksteal")
+_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")  # one more: much of it waits for a browser
 _A_FILE_A_KERNEL = ("-n", str((os.cpu_count() or 1) // 2 if (os.cpu_count() or 1) > 3 else 0), "--dist", "loadscope")
 _COVERAGE = ("--cov=initnotes", "--cov=initgrade", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "mutants": ("-m", "tools.mutants"),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
-BESIDE = ("nbval", "mypy")  # one after the other
+BESIDE = ("nbval", "mypy", "mutants")  # one after the other
 
 
 @dataclass
