@@ -115,7 +115,8 @@ def children(pid: int) -> list[int]:
 
 
 def test_an_interrupt_ends_the_children() -> None:
-    slow = ["import time", "mutants.prepare = lambda: None", "mutants.outcome = lambda *_: time.sleep(600)"]
+    heard = "import signal; signal.signal(2, signal.default_int_handler)"  # a job in the background would ignore it
+    slow = [heard, "import time", "mutants.prepare = lambda: None", "mutants.outcome = lambda *_: time.sleep(600)"]
     with subprocess.Popen(script(*slow), cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as tool:
         while not (running := children(tool.pid)):
             assert tool.poll() is None

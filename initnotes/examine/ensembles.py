@@ -110,14 +110,15 @@ class Replicas(nn.Module):
 class _Plain(Replicas):
     def __init__(self, net: Ensemble) -> None:
         super().__init__(net)
-        for at, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True), start=1):
-            self.add_module(str(at), Linear(weight, bias, net.product))
-        self.depth = net.depth
+        layers = [Linear(weight, bias, net.product) for weight, bias in zip(net.weights, net.biases, strict=True)]
+        for at, layer in enumerate(layers, start=1):
+            self.add_module(str(at), layer)
+        self.layers = tuple(layers)
 
     def wire(self, h: Tensor) -> Tensor:
-        for at in range(1, self.depth):
-            h = self.act(self.get_submodule(str(at))(h))
-        return self.get_submodule(str(self.depth))(h)
+        for layer in self.layers[:-1]:
+            h = self.act(layer(h))
+        return self.layers[-1](h)
 
 
 class _Normalized(Replicas):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..activations import Activation
 from ..networks import Ensemble
+from .moments import joined, measured
 
 __all__ = ["MeanField", "mean_field_of"]
 
@@ -78,16 +79,19 @@ def _squares_if_random(net: Ensemble) -> np.ndarray | None:
     as the entries, up to √(2/n) of it for n sums; equal entries make it many times that. With 5 standard deviations,
     random weights fail once in a million layers or less.
     """
-    found = []
-    for weight in net.weights:
-        entries = weight.double()
-        rows, columns = entries.sum(2), entries.sum(1)
-        found.append(torch.stack([rows.sum(), *map(torch.linalg.vector_norm, (entries, rows, columns))]))
-    total, size, *sums = torch.stack(found).T.cpu().numpy()
+    found = joined([measured(_sums, weight) for weight in net.weights])
+    total, (size, *sums) = found[:, 0].sum(axis=0), np.sqrt(np.square(found[:, 1:]).sum(axis=0))
     units = np.array(net.shapes).T
     with np.errstate(all="ignore"):
         fits = (np.square(sums / size) <= 1 + 5 * np.sqrt(2 / (net.replicas * units))).all(axis=0)
         return size**2 / (net.replicas * units.prod(axis=0)) if (fits & (abs(total) <= 5 * size)).all() else None
+
+
+def _sums(weight: Tensor) -> Tensor:
+    """Return Σ W, and the norms of W, of its sums over inputs and of those over units, shape (R, 4)."""
+    entries = weight.double()
+    parts = entries.flatten(1), entries.sum(2), entries.sum(1)
+    return torch.stack([parts[1].sum(1), *(torch.linalg.vector_norm(part, dim=1) for part in parts)], dim=1)
 
 
 def _mean_squares(x: Tensor) -> np.ndarray:

@@ -55,10 +55,14 @@ def joined(found: Sequence[Found]) -> np.ndarray:
             rows[at] = own
         else:
             pending.setdefault((own[0], own[1].shape, own[1].dtype), {})[at] = own[1]
+    columns = {tuple(rows): torch.stack(list(rows.values()), dim=-1)} if rows else {}
     for (statistic, shape, _), same in pending.items():
         together = statistic(torch.cat(list(same.values())))
-        rows.update(zip(same, together.split(shape[0]), strict=True))
-    return torch.stack([rows[at] for at in range(len(found))], dim=-1).cpu().numpy()
+        columns[tuple(same)] = together.unflatten(0, (len(same), shape[0])).movedim(0, -1)
+    made = np.empty((*next(iter(columns.values())).shape[:-1], len(found)))
+    for places, values in columns.items():
+        made[..., places] = values.cpu().numpy()
+    return made
 
 
 def sums(x: Tensor) -> Tensor:
