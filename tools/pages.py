@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.search import js_index
 
-from . import assets, formulas
+from . import assets, formulas, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DESCRIPTION = 155  # characters that a search engine shows
@@ -35,7 +35,7 @@ ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
-    "ledger.mjs": "<div class='ledger'>",
+    **{f"{name}.js": text for name, text in scripts.SCRIPTS.items()},
 }
 
 
@@ -93,6 +93,8 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     context["css_files"] = []
     context["script_files"] = needed(context["script_files"], body)
     for script in context["script_files"]:
+        if _name(script).endswith(".mjs"):
+            raise ExtensionError(f"a page opened as a file loads no module: enter {_name(script)} in tools/scripts.py")
         if script.filename:
             script.attributes.setdefault("defer", "defer")
     if doctree is not None:
@@ -145,7 +147,7 @@ def _versioned(page: str, folder: Path) -> str:
         version = f"?v={hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if file.is_file() else ""
         return f'{match.group(1)}="{match.group(2)}{version}"'
 
-    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|mjs|css))(?:\?[^"#]*)?"', link, page)
+    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|css))(?:\?[^"#]*)?"', link, page)
 
 
 def sealed(page: str, folder: Path) -> str:
@@ -323,6 +325,11 @@ def _configure(app: Sphinx, config: Any) -> None:
     folder = Path(app.outdir).parent / "assets"
     assets.prepare(folder)
     config.html_static_path.append(str(folder))
+    try:
+        for name in scripts.publish(Path(app.srcdir, "book", "assets"), folder):
+            app.add_js_file(name)
+    except ValueError as fault:
+        raise ExtensionError(str(fault)) from fault
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
