@@ -15,6 +15,7 @@ from .files import replace_file
 SCRIPTS = {
     "reading": "",
     "previews": "",
+    "controls": "",
     "ledger": "<div class='ledger'>",
     "train-digits": "<train-lab",
     "train-lab": "<train-lab",
