@@ -99,9 +99,10 @@ TOOLS = """() => {
     covered: () => inside(document).filter(shown).filter((one) => {
       const places = centers(one).filter((place) => !clipped(one, place));
       return places.length && !places.some((place) => reached(one, place));
-    }).map(named),
+    }).map((one) => `${named(one)} is covered${controls.by(one)}`),
+    by: (one) => ` by ${named(at(...centers(one)[0]) ?? document.body)}`,
     point: (one) => {
-      one.scrollIntoView({ block: "center" });
+      one.scrollIntoView({ block: "center", behavior: "instant" });
       const place = centers(one).find((place) => reached(one, place));
       return place ?? null;
     },
@@ -116,15 +117,27 @@ EFFECT = {  # what counts for a control of a kind, apart from the rest that may 
 }
 
 
+STILL = """async (one) => {
+  let place = null;
+  for (let turn = 0; turn < 20; turn++) {  // what comes near is laid out and moves what is below; a menu slides away
+    const before = String(place);
+    place = controls.point(one);
+    await new Promise((done) => setTimeout(done, 30));
+    if (place && String(place) === before) break;
+  }
+  return place;
+}"""
+
+
 def effect(page: Page, control: ElementHandle) -> str | None:
     """Use a control as a reader does and return what is wrong, or None if it does something."""
     name = control.evaluate("(one) => controls.named(one)")
     tag, kind = control.evaluate("(one) => [one.localName, one.type]")
-    point = control.evaluate("(one) => controls.point(one)")
+    point = control.evaluate(STILL)
     if point is None:
-        return f"{name} is covered"
+        return f"{name} is covered{control.evaluate('(one) => controls.by(one)')}"
     page.mouse.move(*point)
-    page.evaluate("() => new Promise((done) => setTimeout(() => { heard.length = 0; done(); }, 40))")
+    page.evaluate("() => new Promise((done) => setTimeout(() => { heard.length = 0; done(); }, 30))")
     if tag == "select":
         last = control.evaluate("(one) => [one.selectedIndex, one.options.length - 1]")
         control.select_option(index=last[1] if last[0] != last[1] else 0)
@@ -138,10 +151,19 @@ def effect(page: Page, control: ElementHandle) -> str | None:
         page.mouse.click(*point)
     wanted = EFFECT.get(tag, EFFECT["button"])
     try:
-        page.wait_for_function(f"heard.some((one) => /^({wanted})/.test(one))", timeout=600, polling=20)
+        page.wait_for_function(f"() => heard.some((one) => /^({wanted})/.test(one))", timeout=600, polling=20)
     except Never:
         return f"{name} does nothing"
     return None
+
+
+def covered(page: Page) -> list[str]:
+    """Return the controls in sight on which something else lies, once what slides away has done so."""
+    try:
+        page.wait_for_function("() => controls.covered().length === 0", timeout=1000)
+    except Never:
+        return page.evaluate("controls.covered()")
+    return []
 
 
 RESTORE = """() => {
@@ -197,7 +219,7 @@ def test_planted_dead_control_is_found(page: Page, body: str, fault: str) -> Non
 
 def test_what_does_something_is_not_found(page: Page) -> None:
     page.set_content(
-        "<button onclick='this.title = 1'>x</button><a href='#x'>y</a><details><summary>z</summary>a</details>"
+        "<button onclick='this.title = 1'>x</button><details><summary>z</summary>a</details>"
         "<input type=checkbox id=x><select onchange='this.title = 1'><option>1<option>2</select>"
     )
     assert idle(page, []) == []
@@ -212,10 +234,8 @@ FOCUS = "document.activeElement"
 def menu_faults(page: Page, which: str) -> list[str]:
     """Open and close a menu that is a dialog by pointer and by keyboard, and return what is wrong."""
     toggle = page.locator(f".{which}-toggle")
-    if not toggle.is_visible():
-        return ["the button is not there"]
-    if page.locator(f".{which}-toggle").count() != 1:
-        return ["there is more than one button"]
+    if toggle.count() != 1 or not toggle.is_visible():
+        return ["the button is not there, or not alone"]
     found = []
     dialog = page.locator(f"#pst-{which}-sidebar-modal")
     for opens in ("click", "Enter"):
@@ -251,9 +271,9 @@ def menu_faults(page: Page, which: str) -> list[str]:
                     found.append(f"{how}: the focus does not come back")
             if toggle.get_attribute("aria-expanded") != "false":
                 found.append(f"{how}: it does not say that it is closed")
-    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     page.evaluate(TOOLS)
-    return found + [f"{one} is covered" for one in page.evaluate("controls.covered()")]
+    return found + covered(page)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +291,11 @@ def test_menu_opens_and_closes(open_page: Callable[..., Page], address: str, wid
         ("", "**/controls.js*", "does not say that it is open"),
         ("", "**/controls.js*", "no button closes it"),
         ("", "**/controls.js*", "does not come back"),
-        (".bd-header-article::after { content: ''; position: fixed; inset: 0 0 auto; height: 200px }", "", "covered"),
+        (
+            ".bd-header-article::after { content: ''; position: fixed; inset: 0 0 auto 60%; height: 200px }",
+            "",
+            "covered",
+        ),
     ],
 )
 def test_planted_dead_menu_is_found(
@@ -282,8 +306,8 @@ def test_planted_dead_menu_is_found(
     assert any(fault in line for line in menu_faults(page, "primary"))
 
 
-def test_theme_binds_a_hidden_header_first_is_found(open_page: Callable[..., Page], address: str) -> None:
-    """What was wrong before: the theme's scripts bind the first toggle, and that was one that nobody sees."""
+def test_hidden_header_that_the_theme_binds_is_found(open_page: Callable[..., Page], address: str) -> None:
+    """What was wrong before: the theme's scripts bind the first button of a kind, and that was one that nobody sees."""
 
     def with_header(route: Any) -> None:
         answer = route.fetch()
@@ -293,7 +317,9 @@ def test_theme_binds_a_hidden_header_first_is_found(open_page: Callable[..., Pag
     page = open_page(f"{address}/404.html", 390)
     page.route("**/notation.html", with_header)
     page.goto(f"{address}/book/notation.html")
-    assert menu_faults(page, "primary") != []
+    page.locator(".primary-toggle").last.click()
+    assert page.locator("dialog[open]").count() == 0
+    assert menu_faults(page, "primary") == ["the button is not there, or not alone"]
 
 
 def test_chapters_are_put_away_on_a_wide_page(open_page: Callable[..., Page], address: str) -> None:
@@ -308,7 +334,7 @@ def test_chapters_are_put_away_on_a_wide_page(open_page: Callable[..., Page], ad
             assert toggle.get_attribute("aria-expanded") == str(shown).lower()
             assert toggle.evaluate(f"(one) => one === {FOCUS}")
             assert page.locator(".bd-header-article .search-button").is_visible()
-    page.wait_for_function("() => controls.covered().length === 0")
+    assert covered(page) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -340,10 +366,10 @@ def test_search_theme_and_download(open_page: Callable[..., Page], address: str,
             page.keyboard.press("Escape")
             assert toggle.evaluate(f"(one) => one === {FOCUS}")
         else:
-            page.locator("h1").click()
+            page.mouse.click(10, 800)
         assert not menu.is_visible(), closes
         assert toggle.get_attribute("aria-expanded") == "false"
-    assert page.evaluate("controls.covered()") == []
+    assert covered(page) == []
 
 
 def test_downloads_print_and_full_screen(open_page: Callable[..., Page], address: str) -> None:
@@ -362,7 +388,7 @@ def test_downloads_print_and_full_screen(open_page: Callable[..., Page], address
     full = page.locator("[data-click='fullscreen']")
     for on in (True, False):
         full.click()
-        page.wait_for_function(f"Boolean(document.fullscreenElement) === {str(on).lower()}")
+        page.wait_for_function(f"() => Boolean(document.fullscreenElement) === {str(on).lower()}")
 
 
 def test_full_screen_is_not_offered_where_there_is_none(open_page: Callable[..., Page], address: str) -> None:
@@ -438,6 +464,6 @@ def test_arrow_keys_stay_with_what_needs_them(open_page: Callable[..., Page], ad
     page.get_by_label("Words").focus()
     assert turned(page, "ArrowLeft") == ""
     page = open_page(f"{address}/book/01_symmetry.html", 390)
-    page.locator("pre").first.scroll_into_view_if_needed()
-    page.locator("pre[tabindex='0']").first.focus()
+    page.locator(".cell_input pre:visible").first.scroll_into_view_if_needed()
+    page.locator("pre[role='group']:visible").first.focus()
     assert turned(page, "ArrowRight") == ""

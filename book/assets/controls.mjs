@@ -47,7 +47,9 @@ document.querySelector("#pst-search-dialog")?.setAttribute("aria-label", "Search
 let opener = null;
 
 function giveBack() {
-  if (opener?.isConnected && !openDialog() && document.activeElement === document.body) opener.focus({ preventScroll: true });
+  const at = document.activeElement;
+  const lost = !at || at === document.body || at.closest("dialog:not([open])");
+  if (lost && opener?.isConnected && !openDialog()) opener.focus({ preventScroll: true });
 }
 
 addEventListener(
