@@ -121,9 +121,9 @@ def unzipped(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "site").as_uri()
 
 
-def file_faults(page: Page, address: str) -> list[str]:
+def file_faults(page: Page, address: str, patience: int = 4000) -> list[str]:
     """Use what the README promises of pages that are opened as files, and the menu, and return what does not work."""
-    page.set_default_timeout(3000)
+    page.set_default_timeout(patience)
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(f"error: {error}"))
 
@@ -183,6 +183,6 @@ def test_modules_opened_as_files_are_found(page: Page, unzipped: str) -> None:
         "**/*.js*",
         lambda route: route.abort() if re.search("init-lab|excerpts", route.request.url) else route.continue_(),
     )
-    found = file_faults(page, unzipped)
+    found = file_faults(page, unzipped, patience=2000)
     assert found[:2] == ["figure", "preview of another page"]
     assert "preview of this page" not in found
