@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ElementHandle, Page
 from playwright.sync_api import TimeoutError as Never
+from test_reading import ALL, AXE, RUN
 from test_site import watched
 
 WIDTHS = (390, 800, 1280)
@@ -305,6 +306,19 @@ def test_planted_dead_menu_is_found(
     page.add_style_tag(content=style or "/* as it is */")
     found = menu_faults(page, "primary")
     assert [fault for fault in faults if not any(fault in line for line in found)] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_open_menus_are_accessible(open_page: Callable[..., Page], address: str, theme: str) -> None:
+    page = open_page(f"{address}/book/notation.html", 390, color_scheme=theme)
+    page.evaluate(AXE)
+    for button in (".primary-toggle", ".secondary-toggle", ".bd-header-article .search-button"):
+        page.locator(button).click()
+        page.locator("dialog[open]").wait_for()
+        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {})))")
+        assert page.evaluate(RUN.replace("axe.run(", "axe.run('dialog[open]', "), ALL) == [], button
+        page.keyboard.press("Escape")
+        page.locator("dialog[open]").wait_for(state="detached")
 
 
 def test_hidden_header_that_the_theme_binds_is_found(open_page: Callable[..., Page], address: str) -> None:

@@ -8,7 +8,7 @@ const openDialog = () => document.querySelector("dialog[open]");
 
 // Below a width the theme shows a menu as a dialog. Above it the chapters stand beside the page and can be put away.
 const MENUS = [
-  { which: "primary", label: "Chapters", wide: "(min-width: 992px)" },
+  { which: "primary", label: "All pages", wide: "(min-width: 992px)" },
   { which: "secondary", label: "On this page", wide: "(min-width: 1200px)" },
 ];
 
