@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.search import js_index
 
-from . import assets, formulas
+from . import assets, excerpts, formulas, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DESCRIPTION = 155  # characters that a search engine shows
@@ -35,7 +35,7 @@ ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
-    "ledger.mjs": "<div class='ledger'>",
+    **{f"{name}.js": text for name, text in scripts.SCRIPTS.items()},
 }
 
 
@@ -93,6 +93,8 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     context["css_files"] = []
     context["script_files"] = needed(context["script_files"], body)
     for script in context["script_files"]:
+        if _name(script).endswith(".mjs"):
+            raise ExtensionError(f"a page opened as a file loads no module: enter {_name(script)} in tools/scripts.py")
         if script.filename:
             script.attributes.setdefault("defer", "defer")
     if doctree is not None:
@@ -108,7 +110,16 @@ POLICY = (
     "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
 )
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
-_CLICKS = {'onclick="toggleFullScreen()"': 'data-click="fullscreen"', 'onclick="window.print()"': 'data-click="print"'}
+# What the theme writes: handlers that the policy forbids, hints that cover buttons, what does nothing without a script.
+_MENDED = {
+    'onclick="toggleFullScreen()"': 'data-click="fullscreen"',
+    'onclick="window.print()"': 'data-click="print"',
+    ' data-bs-toggle="tooltip"': "",
+    "data-bs-title=": "title=",
+    'class="dropdown dropdown-': 'class="pst-js-only dropdown dropdown-',
+    'class="btn btn-sm btn-fullscreen-button': 'class="pst-js-only btn btn-sm btn-fullscreen-button',
+    'target="_blank"\n   class="btn btn-sm btn-download-source': 'download class="btn btn-sm btn-download-source',
+}
 _IMAGE = re.compile(r'<img\b[^>]*?\bsrc="((?:\.\./)*_images/[^"?]+)"[^>]*?>')
 _ICON = re.compile(r'class="[^"]*?\bfa-(?!solid\b|lg\b)([\w-]+)')
 
@@ -145,7 +156,7 @@ def _versioned(page: str, folder: Path) -> str:
         version = f"?v={hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if file.is_file() else ""
         return f'{match.group(1)}="{match.group(2)}{version}"'
 
-    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|mjs|css))(?:\?[^"#]*)?"', link, page)
+    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|css))(?:\?[^"#]*)?"', link, page)
 
 
 def sealed(page: str, folder: Path) -> str:
@@ -158,11 +169,13 @@ def sealed(page: str, folder: Path) -> str:
     """
     if "Content-Security-Policy" in page:
         return _versioned(page, folder)
-    for old, new in _CLICKS.items():
+    for old, new in _MENDED.items():
         page = page.replace(old, new)
     handler = re.search(r"<\w+[^>]*?\s(on[a-z]+)=", _SCRIPT.sub("", page))
     if handler:
         raise ValueError(f"the policy forbids the attribute {handler.group(1)}: use addEventListener in a script file")
+    if re.search(r"""\bhref=["']javascript:""", page):
+        raise ValueError("the policy forbids a javascript: link: use a button and addEventListener in a script file")
     unknown = sorted(set(_ICON.findall(page)) - set(assets.ICONS))
     if unknown:
         raise ValueError(f"the icon fa-{unknown[0]} is not in the font: add it to ICONS in tools/assets.py")
@@ -186,6 +199,30 @@ _REDIRECT = """<!DOCTYPE html>
 <body><main><h1>{title}</h1><p><a href="{first}">Start reading</a></p></main></body>
 </html>
 """
+_FIND_ROOT = """
+<script>
+// Where the site's address is not known, the book is in the nearest folder above that has its search page.
+(async () => {
+  for (const folders = location.pathname.split("/").slice(0, -1); folders.length; folders.pop()) {
+    const root = `${folders.join("/")}/`;
+    if (!(await fetch(`${root}search.html`, { method: "HEAD" })).ok) continue;
+    for (const link of document.links) link.href = root + link.getAttribute("href");
+    document.forms[0].action = `${root}search.html`;
+    return;
+  }
+})().catch(() => {});
+</script>"""
+
+
+def missing_page(title: str, pages: Iterable[tuple[str, str]], address: str) -> str:
+    """Return the page that a host shows where there is none, at any depth, with links to `pages`: names, titles."""
+    root = f"{address.rstrip('/')}/" if address else ""
+    items = [f'<li><a href="{root}{name}.html">{html.escape(text, quote=False)}</a></li>' for name, text in pages]
+    template = (TEMPLATES / "404.html").read_text(encoding="utf-8")
+    script = "" if address else _FIND_ROOT
+    return template.format(title=html.escape(title), root=root, links="\n".join(items), script=script)
+
+
 _LINK = re.compile(r"""\b(?:src|href)="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
 
 
@@ -231,6 +268,13 @@ def _without_lost_words(file: Path) -> None:
     file.write_text(js_index.dumps(index), encoding="utf-8")
 
 
+def _in_order(env: BuildEnvironment, name: str) -> Iterable[str]:
+    """Yield the pages under the page `name` in the order of the contents."""
+    for inner in env.toctree_includes.get(name, []):
+        yield inner
+        yield from _in_order(env, inner)
+
+
 def _finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -239,12 +283,18 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     if first != "index.html":
         title = html.escape(app.env.titles[app.config.root_doc].astext())
         (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
+    names = [app.config.root_doc, *_in_order(app.env, app.config.root_doc)]
+    titles = [(name, app.env.titles[name].astext()) for name in names]
+    missing = missing_page(titles[0][1], titles, app.config.html_baseurl)
+    (folder / "404.html").write_text(missing, encoding="utf-8")
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
     _without_lost_words(folder / "searchindex.js")
-    for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
-        page = path.read_text(encoding="utf-8")
+    paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
+    pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")
+    for path, page in zip(paths, pages.values(), strict=True):
         try:
             done = sealed(page, path.parent)
         except ValueError as fault:
@@ -323,6 +373,11 @@ def _configure(app: Sphinx, config: Any) -> None:
     folder = Path(app.outdir).parent / "assets"
     assets.prepare(folder)
     config.html_static_path.append(str(folder))
+    try:
+        for name in scripts.publish(Path(app.srcdir, "book", "assets"), folder):
+            app.add_js_file(name)
+    except ValueError as fault:
+        raise ExtensionError(str(fault)) from fault
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from sphinx_design.shared import is_component
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TIMES = "times.yml"  # beside the chapters; `make run` keeps it
-MODULES = ("reading.mjs", "previews.mjs")
 
 WORDS_A_MINUTE = 150  # a student's pace
 SECONDS = {"formula": 1.0, "display": 20.0, "code line": 3.0, "output line": 1.0, "figure": 15.0}
@@ -293,8 +292,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the design of the pages."""
     for node in _TAGS:
         app.add_node(node, html=(_visit, _depart))
-    for module in MODULES:
-        app.add_js_file(module, type="module")
     app.add_post_transform(FoldDropdowns)
     app.connect("config-inited", _configure)
     app.connect("doctree-read", _depend)
