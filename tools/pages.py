@@ -6,7 +6,6 @@
 import base64
 import hashlib
 import html
-import json
 import posixpath
 import re
 from collections import Counter
@@ -19,7 +18,6 @@ from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx.search import js_index
 
 from . import assets, formulas
 
@@ -218,19 +216,6 @@ def prune(folder: Path) -> None:
             path.unlink()
 
 
-def _index_entries(app: Sphinx) -> Path:
-    """Return where the terms of pages that are not written again wait: Sphinx alone would drop them from the search."""
-    return Path(app.doctreedir, "index_entries.json")
-
-
-def _without_lost_words(file: Path) -> None:
-    """Drop the words that no page has any more, which an incremental build leaves in the search's index."""
-    index = js_index.loads(file.read_text(encoding="utf-8"))
-    for kind in ("terms", "titleterms"):
-        index[kind] = {word: places for word, places in index[kind].items() if places != []}
-    file.write_text(js_index.dumps(index), encoding="utf-8")
-
-
 def _finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -242,7 +227,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
-    _without_lost_words(folder / "searchindex.js")
     for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
         page = path.read_text(encoding="utf-8")
         try:
@@ -252,7 +236,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         if done != page:
             path.write_text(done, encoding="utf-8")
     prune(folder)
-    _index_entries(app).write_text(json.dumps(app.env._search_index_index_entries), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------ what others rely on
@@ -304,8 +287,6 @@ def concerns_others(before: dict[tuple[str, ...], str], now: dict[tuple[str, ...
 
 def _remember(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     app.offered = offered(env)  # type: ignore[attr-defined]
-    if _index_entries(app).is_file():
-        env._search_index_index_entries = json.loads(_index_entries(app).read_text(encoding="utf-8"))
     return app.config.book_changed  # a file's time may be an old one, so Sphinx alone would miss a change
 
 
