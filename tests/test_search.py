@@ -48,7 +48,7 @@ HELD_OUT = [
     ("0.01", "03_small_random#small-random-weights | 08_biases#what-0-01-does-to-a-relu"),
     ("lsuv", "introductions#modern-claims-still-open"),
     ("nn.Linear", "06_he#what-nn-linear-does"),
-    ("batchnorm", "10_normalization#normalization"),
+    ("batchnorm", "10_normalization#normalization | glossary#term-batch-normalization"),
     ("vanishing gradient", "04_vanishing_exploding#vanishing-and-exploding-gradients"),
     ("fan in", "glossary#term-fan-in"),
     ("gain for other activations", "06_he#any-activation-a-gain-and-whether-it-holds"),

@@ -22,8 +22,6 @@ from sphinx.errors import ExtensionError
 from . import assets, formulas
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-DESCRIPTION = 155  # characters that a search engine shows
-_FORMULA = "\0"
 _LAST = 900
 
 # ------------------------------------------------------------------------------------------------- what a page loads
@@ -68,22 +66,6 @@ def one_sheet(folder: Path, names: Iterable[str]) -> str:
     return "\n".join(map(rebased, names))
 
 
-def description(doctree: nodes.document) -> str:
-    """Return the first sentences without a formula, cut between words where they are longer than is shown."""
-    text = ""
-    for paragraph in doctree.findall(nodes.paragraph):
-        words = paragraph.astext()
-        for formula in paragraph.findall(nodes.math):
-            words = words.replace(formula.astext(), _FORMULA)
-        sentences = re.split(r"(?<=[.?!])\s+", " ".join(words.split()))
-        text = " ".join(
-            [text, *(sentence for sentence in sentences if _FORMULA not in sentence and sentence.endswith("."))]
-        ).strip()
-        if len(text) > DESCRIPTION:
-            return text[:DESCRIPTION].rsplit(" ", 1)[0] + " …"
-    return text
-
-
 def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     body = context.get("body", "")
     sheets = ["basic.css", assets.STYLE, *map(_name, sorted(context["css_files"], key=lambda sheet: sheet.priority))]
@@ -94,8 +76,6 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         if script.filename:
             script.attributes.setdefault("defer", "defer")
     if doctree is not None:
-        text = html.escape(description(doctree), quote=True)
-        context["metatags"] = context.get("metatags", "") + f'\n    <meta name="description" content="{text}" />'
         context["title"] = html.escape(app.env.titles[pagename].astext(), quote=False)
 
 
@@ -179,11 +159,13 @@ _REDIRECT = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8" />
 <title>{title}</title>
-<meta http-equiv="refresh" content="0; url={first}" />
+<meta http-equiv="refresh" content="0; url={first}" />{tags}
 </head>
 <body><main><h1>{title}</h1><p><a href="{first}">Start reading</a></p></main></body>
 </html>
 """
+# What a page says of itself; the address that leads to it is what people share.
+_SHARED = re.compile(r'\s*<(?:meta (?:name="(?:description|twitter:)|property="og:)|link rel="canonical")[^>]*>')
 _LINK = re.compile(r"""\b(?:src|href)="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
 
 
@@ -223,7 +205,8 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     first = f"{app.config.root_doc}.html"
     if first != "index.html":
         title = html.escape(app.env.titles[app.config.root_doc].astext())
-        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
+        tags = "".join(_SHARED.findall((folder / first).read_text(encoding="utf-8")))
+        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first, tags=tags), encoding="utf-8")
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")

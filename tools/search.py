@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -23,6 +24,7 @@ from .reading import fold, is_output, summary, words_of
 
 FOLDER = Path(__file__).resolve().parent / "minisearch"
 INDEX = "search-index.js"
+WORDS = "search.yml"
 LIBRARY = "minisearch.js"
 _SPHINX = ("sphinx_highlight.js",)  # marks words with a link that the policy of the pages forbids
 
@@ -169,15 +171,27 @@ def _read(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         (place, numbers.get("" if place.level == 1 else f"#{place.anchor}", ()) if place.level else ())
         for place in found
     ]
+    if pagename == app.config.root_doc and found:  # the start page has the book's whole title
+        numbered[0] = (found[0]._replace(title=str(app.config.html_title)), ())
     app.places[pagename] = [  # type: ignore[attr-defined]
         place._replace(title=f"{'.'.join(map(str, number))} {place.title}" if number else place.title)
         for place, number in numbered
     ]
 
 
-def index(pages: dict[str, Iterable[Any]]) -> str:
-    """Return the script that tells `search.js` the places of all pages."""
-    told = {f"{name}.html": pages[name] for name in sorted(pages)}
+def words(root: Path) -> dict[str, str]:
+    """Return what readers type for a place although it does not stand there, by page and anchor."""
+    file = root / "book" / WORDS
+    listed = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {f"book/{place}": " ".join(str(said).split()) for place, said in listed.items()}
+
+
+def index(pages: dict[str, Iterable[Any]], more: dict[str, str]) -> str:
+    """Return the script that tells `search.js` the places of all pages, with the words that lead there as well."""
+    told = {
+        f"{name}.html": [[*place, more[at]] if (at := f"{name}#{place[0]}") in more else place for place in pages[name]]
+        for name in sorted(pages)
+    }
     return f"globalThis.SEARCH_INDEX = {json.dumps(told, ensure_ascii=False, separators=(',', ':'))};\n"
 
 
@@ -187,7 +201,7 @@ def _write(app: Sphinx, error: Exception | None) -> None:
     kept = {name: found for name, found in app.places.items() if name in app.env.found_docs}  # type: ignore[attr-defined]
     replace_file(_file(app), json.dumps(kept).encode("utf-8"))
     static = Path(app.outdir, "_static")
-    replace_file(static / INDEX, index(kept).encode("utf-8"))
+    replace_file(static / INDEX, index(kept, words(Path(app.srcdir))).encode("utf-8"))
     library = unmapped((FOLDER / LIBRARY).read_text(encoding="utf-8"))
     replace_file(static / LIBRARY, library.encode("utf-8"))
 

@@ -5,26 +5,27 @@
 
   // ------------------------------------------------------------------------------------------------------- words
 
-  // What readers type for one thing becomes one word, on both sides.
-  const SAME = {
-    glorot: "xavier", kaiming: "he", bn: "batchnorm", ln: "layernorm", gn: "groupnorm", dying: "dead", die: "dead", dies: "dead",
-    died: "dead", kill: "dead", zeros: "zero", zeroes: "zero", std: "deviation", lr: "rate", init: "initialize",
-    inits: "initialize", torch: "pytorch", convolution: "conv", convolutions: "conv", convolutional: "conv", batchnormalization: "batchnorm",
-    layernormalization: "layernorm", sigma: "σ", chi: "χ", phi: "φ", theta: "θ", eta: "η", alpha: "α", lambda: "λ", gamma: "γ", randn: "random",
-  };
+  // Names of one thing: where the book says one, it is found by all.
+  const GROUPS = [
+    "xavier glorot", "he kaiming", "dead dying die dies died", "zero zeros zeroes", "std deviation", "rate lr", "initialize init inits",
+    "pytorch torch", "conv convolution convolutions convolutional", "random randn", "skip residual resnet shortcut", "σ sigma", "χ chi",
+    "φ phi", "θ theta", "η eta", "α alpha", "λ lambda", "γ gamma", "batchnorm bn", "layernorm ln", "data-dependent lsuv", "variance var",
+  ];
   // Several words that are one: the word for them.
   const PHRASES = [
-    [/batch[ -]norm(?:ali[sz]ation|ed|s)?/, "batchnorm"],
-    [/layer[ -]norm(?:ali[sz]ation|ed|s)?/, "layernorm"],
-    [/fan[ -]in/, "fan_in"],
-    [/fan[ -]out/, "fan_out"],
+    [/batch[ -]norm(?:ali[sz]ation|ed|s)?/, () => ["batchnorm", "normaliz"]],
+    [/layer[ -]norm(?:ali[sz]ation|ed|s)?/, () => ["layernorm", "normaliz"]],
+    [/fan[ -]in/, () => ["fan_in", "fan"]],
+    [/fan[ -]out/, () => ["fan_out", "fan"]],
+    [/data[ -]dependent/, () => ["data-dependent", "data"]],
+    [/(?:√|(?:math[.]|np[.]|torch[.])?sqrt) ?\(? ?(\d+)/, (found) => [`√${found[1]}`]],
   ];
   const STOP = new Set(
     ("a an and are as at be but by can do does for from get has have how i if in into is it its me my no not of on or should so than " +
       "that the their then there these this to use using vs was we what when which who why will with you your").split(" "),
   );
   // A name with dots and a number are words, and so are the parts of a name.
-  const SURFACE = new RegExp(`(?:${PHRASES.map(([phrase]) => phrase.source).join("|")})(?![\\p{L}\\p{N}])|[\\p{L}\\p{N}_]+(?:[.^][\\p{L}\\p{N}_]+)*`, "giu");
+  const SURFACE = new RegExp(`(?:${PHRASES.map(([phrase]) => phrase.source).join("|")})(?![\\p{L}\\p{N}])|[\\p{L}\\p{N}_]+(?:[.^][\\p{L}\\p{N}_]+)*|√`, "giu");
 
   const simple = (text) => text.normalize("NFKD").replace(/[\u0300-\u036f^]/g, "").toLowerCase();
 
@@ -43,65 +44,119 @@
       .replace(/(?<=\w\w)e$/, "");
   }
 
-  const known = (word) => stem(SAME[word] ?? word);
+  const MEMBERS = new Map();
+  for (const group of GROUPS) for (const word of group.split(" ")) MEMBERS.set(stem(word), group.split(" ").map(stem));
 
-  /** What a word in the text stands for; nothing for one that says nothing. */
-  function terms(surface) {
+  /** What a word stands for by itself: more than one term for a name with parts. */
+  function meanings(surface) {
     const word = simple(surface);
-    if (/[ -]/.test(word)) return [PHRASES.find(([phrase]) => phrase.test(word))[1], ...word.split(/[ -]/).filter((part) => !STOP.has(part)).map(known)];
-    if (STOP.has(word)) return [];
-    const camel = surface.split(/(?<=\p{Ll})(?=\p{Lu})/u);
+    for (const [phrase, meaning] of PHRASES) {
+      const found = word.match(phrase);
+      if (found?.[0].length === word.length) return meaning(found);
+    }
     const parts = word.split(/[._]/).filter(Boolean);
-    if (/^[\d.]+$/.test(word) || (parts.length < 2 && camel.length < 2)) return [known(word)];
-    const inner = [...parts, ...(camel.length > 1 && parts.length < 2 ? camel.map(simple) : [])];
-    return [...new Set([SAME[word] ? known(word) : word, ...inner.filter((part) => part.length > 1 && !STOP.has(part)).map(known)])];
+    const camel = parts.length > 1 ? [] : surface.split(/(?<=\p{Ll})(?=\p{Lu})/u).map(simple);
+    const inner = [...parts, ...camel].filter((part) => part.length > 1 && !STOP.has(part));
+    return /^[\d.]+$/.test(word) || parts.length + camel.length < 3 ? [stem(word)] : [...new Set([word, ...inner.map(stem)])];
   }
 
+  const kept = { book: new Map(), query: new Map() }; // the book has some ten thousand words, again and again
+
+  /** The terms of a word: those of a query as they are, those of the book with all names of the same thing. */
+  function terms(surface, field) {
+    const known = field ? kept.book : kept.query;
+    let found = known.get(surface);
+    if (!found) {
+      found = meanings(surface);
+      if (field) found = [...new Set(found.flatMap((term) => MEMBERS.get(term) ?? [term]))];
+      known.set(surface, found);
+    }
+    return field === "text" && STOP.has(found[0]) ? [] : found; // a title is a whole
+  }
+
+  const unnumbered = (title) => title.replace(/^(?:Stop )?[\d.]+ /, ""); // a section's number is no number of the text
   const surfaces = (text) => text.match(SURFACE) ?? [];
 
   // -------------------------------------------------------------------------------------------------------- ranks
 
-  const BOOST = { title: 5, chapter: 1.2, text: 1, code: 0.4 };
-  const LEVEL = { 0: 0.8, 1: 1.6, 2: 1, 3: 0.9 }; // a claim's box or a term, a chapter, a section, one that goes further
+  const BOOST = { title: 2, chapter: 0.7, text: 1, words: 2, code: 0.8 };
+  const OPTIONS = {
+    boost: BOOST,
+    boostTerm: (term) => (STOP.has(term) ? 0.15 : 1),
+    prefix: (term) => term.length > 2 && !/\d/.test(term) && !STOP.has(term),
+    weights: { prefix: 0.4, fuzzy: 0.3 },
+    bm25: { k: 2, b: 0.85, d: 0.5 },
+  };
   // Where the same words stand again, or for another reader.
   const LESS = [
-    [/^book\/teaching\./, 0.35],
-    [/^book\/(?:introductions|references|changelog)\./, 0.5],
+    [/^book\/(?:teaching|changelog)\./, 0.35],
+    [/^book\/(?:introductions|references)\./, 0.5],
+    [/#claim-\d+$|#term-/, 0.6],
     [/#(?:.*exercises|summary|references|claims-settled|.*-claims-settled|going-further|in-your-framework)$/, 0.5],
   ];
-  const weight = (id, level) =>
-    LESS.reduce((left, [where, factor]) => (where.test(id) ? left * factor : left), LEVEL[level] ?? 0.8);
+  const weight = (id) => LESS.reduce((left, [where, factor]) => (where.test(id) ? left * factor : left), 1);
 
-  /** Return the search over the `pages` of the index: each page's places as [anchor, level, title, text, code]. */
-  function open(pages) {
-    const engine = new MiniSearch({ fields: Object.keys(BOOST), tokenize: surfaces, processTerm: terms });
+  const fraction = (all, met) => all.filter(met).length / (all.length || 1);
+
+  /** What is asked for in a query: its words that say something, or all if none does. */
+  function asked(query) {
+    const every = [...new Set(surfaces(query).flatMap((word) => terms(word)))];
+    const telling = every.filter((term) => !STOP.has(term));
+    return { every, telling: telling.length ? telling : every };
+  }
+
+  /** The places of the index, which has for each page rows of [anchor, level, title, text, code, words]. */
+  function placesOf(pages) {
     const places = new Map();
     for (const [page, rows] of Object.entries(pages)) {
-      for (const [anchor, level, title, text, code] of rows) {
+      if (!rows.length) continue;
+      // What a chapter says of itself at its top holds for all of its sections.
+      const [, , top, said] = rows[0];
+      const about = surfaces(`${unnumbered(top)} ${said}`).filter((word) => !STOP.has(word.toLowerCase()));
+      for (const [anchor, level, title, text, code, words] of rows) {
+        const [where, chapter] = level === 1 ? ["", ""] : [top, [...new Set(about)].join(" ")];
+        const heads = surfaces(unnumbered(title)).map((word) => terms(word, "title"));
+        const path = new Set([heads, surfaces(unnumbered(where)).map((word) => terms(word, "title"))].flat(2));
         const id = `${page}#${anchor}`;
-        const chapter = level === 1 ? "" : (rows[0]?.[2] ?? "");
-        places.set(id, { id, level, title, chapter, text, code });
+        places.set(id, { id, title, where, text, code, words, chapter, heads, path });
       }
     }
-    engine.addAll([...places.values()]);
+    return places;
+  }
 
-    /** The places for a query, the best first, each with the words in it that were meant. */
+  /** Return, once all is read, the search: it gives the places for a query, the best first, with the terms meant. */
+  async function open(pages) {
+    const places = placesOf(pages);
+    const engine = new MiniSearch({
+      fields: Object.keys(BOOST),
+      extractField: (place, field) => (field === "title" ? unnumbered(place.title) : place[field]),
+      tokenize: surfaces,
+      processTerm: terms,
+    });
+    await engine.addAllAsync([...places.values()], { chunkSize: 25 }); // a page stays responsive
+
+    /** A hit with a score that counts how much of the query is in the place, and how much of its title in the query. */
+    function scored(hit, { every, telling }) {
+      const place = places.get(hit.id);
+      const isAsked = (head) => head.some((term) => every.includes(term));
+      const share = fraction(telling, (term) => hit.queryTerms.includes(term));
+      const onPath = fraction(telling, (term) => place.path.has(term));
+      const begins = place.heads[0]?.some((term) => telling.includes(term)) ? 0.6 : 0;
+      const score = hit.score * share ** 1.5 * (1 + 0.8 * fraction(place.heads, isAsked) + begins + onPath);
+      return { ...place, score, terms: new Set(hit.terms.filter((term) => telling.includes(term) || !STOP.has(term))) };
+    }
+
     return function search(query) {
-      const asked = new Set(surfaces(query).flatMap(terms));
-      if (!asked.size) return [];
-      const options = {
-        boost: BOOST,
-        boostDocument: (id) => weight(id, places.get(id).level),
-        prefix: (term) => term.length > 2 && !/\d/.test(term),
-        weights: { prefix: 0.4, fuzzy: 0.3 },
-      };
       const words = surfaces(query).join(" ");
+      const meant = asked(query);
+      const options = { ...OPTIONS, boostDocument: weight };
       let hits = engine.search(words, options);
       const met = new Set(hits.flatMap((hit) => hit.queryTerms));
-      const mistyped = [...asked].filter((term) => !met.has(term) && term.length > 4 && !/\d/.test(term));
+      const mistyped = meant.telling.filter((term) => !met.has(term) && term.length > 4 && !/\d/.test(term));
       if (mistyped.length) hits = engine.search(words, { ...options, fuzzy: (term) => mistyped.includes(term) && 0.25 });
       return hits
-        .map((hit) => ({ ...places.get(hit.id), terms: new Set(hit.terms), score: hit.score * (hit.queryTerms.length / asked.size) ** 2 }))
+        .map((hit) => scored(hit, meant))
+        .filter((hit) => hit.score > 0)
         .sort((a, b) => b.score - a.score);
     };
   }
@@ -113,7 +168,7 @@
   /** Where in a text the words are that were meant. */
   function marks(text, meant) {
     return [...text.matchAll(SURFACE)]
-      .filter((found) => terms(found[0]).some((term) => meant.has(term)))
+      .filter((found) => terms(found[0], "title").some((term) => meant.has(term)))
       .map((found) => ({ start: found.index, end: found.index + found[0].length, said: found[0] }));
   }
 
@@ -164,7 +219,7 @@
 
   function item(hit, root) {
     const line = made("li", {}, made("a", { href: root + address(hit) }, ...marked(pieces(hit.title, marks(hit.title, hit.terms)))));
-    if (hit.chapter) line.append(made("span", { className: "where" }, hit.chapter));
+    if (hit.where) line.append(made("span", { className: "where" }, hit.where));
     if (hit.text) line.append(made("p", { className: "context" }, ...marked(excerpt(hit.text, hit.terms))));
     return line;
   }
@@ -189,5 +244,5 @@
     box.append(more);
   }
 
-  globalThis.BookSearch = { open, terms, surfaces, excerpt, address, show };
+  globalThis.BookSearch = { open, excerpt, address, show };
 })();
