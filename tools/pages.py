@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment

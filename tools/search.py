@@ -17,7 +17,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-from . import formulas, plain_math
+from . import formulas
 from .assets import unmapped
 from .files import replace_file
 from .reading import fold, is_output, summary, words_of
@@ -141,7 +141,7 @@ def _prose(text: str) -> str:
     return re.sub(r" (?=[.,;:!?)])(?!\.\d)", "", " ".join(text.split()))
 
 
-# ------------------------------------------------------------------------------------------------- its part of the build
+# ------------------------------------------------------------------------------------------ its part of the build
 
 
 def _file(app: Sphinx) -> Path:

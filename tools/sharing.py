@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from . import formulas, offline
 from .files import ROOT
 
-SHORT, LONG = 155, 300  # characters: what a search engine shows, and what no description exceeds
+SHORT, LONG = 200, 300  # characters: up to the first, sentences are added; no description is longer than the second
 SITEMAP = "sitemap.xml"
 PDF = f"{offline.NAME}.pdf"
 _NOT_PROSE = {"chapter-facts", "further-facts", "topic"}
@@ -33,7 +33,7 @@ _PICTURE = re.compile(r'<img\b[^>]*?\bsrc="(?:\.\./)*(_images/[^"?]+\.png)"')
 
 
 def description(doctree: nodes.document, said: Any = lambda tex: tex) -> str:
-    """Return a page's first sentences, whole, with formulas as text: at least one, and as many as are shown.
+    """Return the first sentences of a page, whole, with formulas as text; "" if its sections begin with none.
 
     `said` turns the TeX of a formula into text.
     """
@@ -48,7 +48,7 @@ def description(doctree: nodes.document, said: Any = lambda tex: tex) -> str:
 
 def _paragraphs(doctree: nodes.document) -> list[nodes.paragraph]:
     every = [node for node in doctree.findall(nodes.paragraph) if not _NOT_PROSE & set(node["classes"])]
-    return [node for node in every if isinstance(node.parent, nodes.section)] or every
+    return [node for node in every if isinstance(node.parent, nodes.section)]
 
 
 def _line(node: nodes.Node, said: Any) -> str:
@@ -95,7 +95,7 @@ def bibtex(root: Path = ROOT) -> str:
     return "@software{initnotes,\n" + ",\n".join(lines) + "\n}\n"
 
 
-# --------------------------------------------------------------------------------------------------- what a page's head has
+# ------------------------------------------------------------------------------------------- what a page's head has
 
 
 def _tag(name: str, content: object) -> str:
@@ -147,11 +147,13 @@ def _share(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any
         return formulas.as_text(app.katex, tex, display=False)  # type: ignore[attr-defined]
 
     if doctree is None:
-        title = html.unescape(re.sub(r"<[^>]*>", "", str(context.get("title", "")))) or pagename
-        told = f"{title.capitalize()}: {site}"
+        title = html.unescape(re.sub(r"<[^>]*>", "", str(context.get("title", "")))) or {"genindex": "Index"}.get(
+            pagename, pagename
+        )
+        told = f"{title.capitalize()}. {site}."
     else:
         title = app.env.titles[pagename].astext()
-        told = description(doctree, said) or f"{title}: {site}"
+        told = description(doctree, said) or f"{title}. {site}."
     name = _picture(app, context.get("body", "")) if base else ""
     picture = (urljoin(base, name), _file_of(app, name)) if name else None
     url = urljoin(base, f"{pagename}.html") if base else ""

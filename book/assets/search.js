@@ -8,13 +8,13 @@
   // Names of one thing: where the book says one, it is found by all.
   const GROUPS = [
     "xavier glorot", "he kaiming", "dead dying die dies died", "zero zeros zeroes", "std deviation", "rate lr", "initialize init inits",
-    "pytorch torch", "conv convolution convolutions convolutional", "random randn", "skip residual resnet shortcut", "σ sigma", "χ chi",
-    "φ phi", "θ theta", "η eta", "α alpha", "λ lambda", "γ gamma", "batchnorm bn", "layernorm ln", "data-dependent lsuv", "variance var",
+    "pytorch torch", "conv convolution convolutions convolutional", "random randn", "skip residual resnet shortcut", "batchnorm bn", "layernorm ln", "data-dependent lsuv", "variance var",
   ];
+  const GREEK = { sigma: "σ", chi: "χ", phi: "φ", theta: "θ", eta: "η", alpha: "α", lambda: "λ", gamma: "γ" };
   // Several words that are one: the word for them.
   const PHRASES = [
-    [/batch[ -]norm(?:ali[sz]ation|ed|s)?/, () => ["batchnorm", "normaliz"]],
-    [/layer[ -]norm(?:ali[sz]ation|ed|s)?/, () => ["layernorm", "normaliz"]],
+    [/batch[ -]?norm(?:ali[sz]ation|ed|s)?/, () => ["batchnorm", "normaliz"]],
+    [/layer[ -]?norm(?:ali[sz]ation|ed|s)?/, () => ["layernorm", "normaliz"]],
     [/fan[ -]in/, () => ["fan_in", "fan"]],
     [/fan[ -]out/, () => ["fan_out", "fan"]],
     [/data[ -]dependent/, () => ["data-dependent", "data"]],
@@ -49,7 +49,7 @@
 
   /** What a word stands for by itself: more than one term for a name with parts. */
   function meanings(surface) {
-    const word = simple(surface);
+    const word = simple(surface).replace(/^[a-z]+(?=_|$)/, (name) => GREEK[name] ?? name);
     for (const [phrase, meaning] of PHRASES) {
       const found = word.match(phrase);
       if (found?.[0].length === word.length) return meaning(found);
@@ -154,10 +154,8 @@
       const met = new Set(hits.flatMap((hit) => hit.queryTerms));
       const mistyped = meant.telling.filter((term) => !met.has(term) && term.length > 4 && !/\d/.test(term));
       if (mistyped.length) hits = engine.search(words, { ...options, fuzzy: (term) => mistyped.includes(term) && 0.25 });
-      return hits
-        .map((hit) => scored(hit, meant))
-        .filter((hit) => hit.score > 0)
-        .sort((a, b) => b.score - a.score);
+      const found = hits.map((hit) => scored(hit, meant)).sort((a, b) => b.score - a.score);
+      return found.filter((hit) => hit.score > found[0].score / 25); // what has little of it is not worth a line
     };
   }
 
