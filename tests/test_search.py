@@ -20,7 +20,8 @@ INDEX_BYTES = 300_000  # gzip: all that a search loads
 # reading the book, before anything was ranked. Weights were tuned on the first twenty. The second twenty were then
 # ranked for the first time (14 first, 16 within three), and what they showed to be missing was built: names of one
 # thing, roots of numbers, titles, book/search.yml. So none of the forty tells how the search does on what it has not
-# seen. HELD_OUT does: those were written after that, ranked once, and nothing was changed for them.
+# seen. HELD_OUT does: those were written after that, ranked once (13 first, 17 within three), and nothing was changed
+# for them. What the test demands of these leaves room for one to change its place with the text.
 TUNED = [
     ("glorot", "05_xavier#xavier-initialization"),
     ("why not zero", "02_zero#zero-initialization"),
@@ -129,8 +130,8 @@ def test_readers_find_their_section(built_site: Path) -> None:
 def test_queries_that_were_held_out(built_site: Path) -> None:
     told = ranks(built_site, HELD_OUT)
     assert len(told) == 20
-    assert sum(rank == 1 for rank in told.values()) >= 13, told
-    assert sum(rank <= 3 for rank in told.values()) >= 17, told
+    assert sum(rank == 1 for rank in told.values()) >= 12, told
+    assert sum(rank <= 3 for rank in told.values()) >= 16, told
 
 
 def test_search_without_titles_is_noticed(built_site: Path) -> None:
@@ -286,6 +287,15 @@ def test_words_in_a_fold_are_unfolded(page: Page, address: str) -> None:
     marked = page.locator("#exercises mark.highlighted")
     marked.first.wait_for(state="visible")
     assert page.locator("details[open] mark.highlighted").count() == marked.count() == 1
+
+
+def test_search_says_when_it_cannot_be_loaded(page: Page, address: str) -> None:
+    page.route("**/search-index.js*", lambda route: route.abort())
+    page.goto(f"{address}/search.html?q=zero")
+    page.get_by_text("could not be loaded").wait_for()
+    page.unroute("**/search-index.js*")
+    page.locator(".bd-search-container input[name=q]").press_sequentially("s")
+    page.locator("#search-results li a").first.wait_for()
 
 
 def test_search_works_from_a_disk(page: Page, built_site: Path) -> None:

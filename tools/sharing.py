@@ -204,6 +204,7 @@ def _write(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what a page says of itself."""
+    app.add_css_file("sharing.css")
     app.connect("html-page-context", _share, priority=850)
     app.connect("build-finished", _write, priority=800)  # before what is not needed is removed
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -28,9 +28,14 @@
   function connect(input, box, limit, after = () => {}) {
     let waiting = 0;
     const update = async () => {
-      const search = await searcher();
-      globalThis.BookSearch.show(box, search, input.value, limit);
-      after(input.value);
+      try {
+        const search = await searcher();
+        globalThis.BookSearch.show(box, search, input.value, limit);
+        after(input.value);
+      } catch {
+        loading = null; // the next letter tries again
+        box.textContent = "The search could not be loaded. Is there a connection?";
+      }
     };
     input.addEventListener("input", () => {
       clearTimeout(waiting);
@@ -56,7 +61,7 @@
   } else if (dialog) {
     const input = dialog.querySelector("input[name=q]");
     connect(input, dialog.querySelector(".found"), FIRST.dialog);
-    new MutationObserver(() => dialog.open && searcher()).observe(dialog, { attributeFilter: ["open"] });
+    new MutationObserver(() => dialog.open && searcher().catch(() => (loading = null))).observe(dialog, { attributeFilter: ["open"] });
     // The arrow keys go from the field to the results and through them.
     dialog.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];

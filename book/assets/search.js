@@ -228,7 +228,8 @@
     const hits = query.trim() ? search(query) : [];
     const told = `${hits.length} place${hits.length === 1 ? "" : "s"} found for “${query.trim()}”`;
     const nothing = `Nothing found for “${query.trim()}”. Try another word, or fewer.`;
-    const status = made("p", { className: "search-summary", role: "status" }, !query.trim() ? "" : hits.length ? told : nothing);
+    const status = box.querySelector("[role=status]") ?? made("p", { className: "search-summary", role: "status" });
+    status.textContent = !query.trim() ? "" : hits.length ? told : nothing;
     const list = made("ul", { className: "search" }, ...hits.slice(0, limit).map((hit) => item(hit, root)));
     box.replaceChildren(status, list);
     if (hits.length <= limit) return;
