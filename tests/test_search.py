@@ -219,6 +219,7 @@ def test_places_of_a_page() -> None:
         (r"W \tanh h_{l-1}", "W tanh h_(l − 1)"),
         (r"\hat p \le -1", "p ≤ −1"),
         (r"\mathcal{L}(a, b)", "𝓛(a, b)"),
+        (r"n \cdot \operatorname{Var}(W)", "n⋅Var(W)"),
         (r"\frac{1}{2l}", "1/(2l)"),
     ],
 )

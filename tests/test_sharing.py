@@ -51,7 +51,7 @@ def undescribed(folder: Path) -> list[str]:
     """Return the pages without a description of their own that is one or more whole sentences, or with TeX in it."""
     told = {path.name: meta(path).get("description", []) for path in folder.glob("book/*.html")}
     every = [line for lines in told.values() for line in lines]
-    fit = r"(?!.*\\[a-z]).{20,300}[.?!:…]"
+    fit = r"(?!.*\\[a-z]).{20,300}[.?!]"
     return [
         name
         for name, lines in told.items()

@@ -32,7 +32,7 @@ def text(markup: str) -> str:
 
 
 def _spaced(line: str) -> str:
-    line = " ".join(re.sub(r"[\u2061-\u2064]", "", line).split())
+    line = " ".join(re.sub(r"[\u2061-\u2064]", "", line).split()).replace("⋅ ", "⋅")
     line = re.sub(r"(?<=\w) \(", "(", re.sub(r"([(\[{]) ", r"\1", re.sub(r" ([)\]},.;:!?/])", r"\1", line)))
     return re.sub(r"(?<=[=<>≈∼≤≥≠∝→←↦⟹(\[,/_]) ?([+−]) (?=\S)", r" \1", line).replace("( −", "(−").replace("[ −", "[−")
 

@@ -110,7 +110,7 @@ def _is_folded_box(node: nodes.Element) -> bool:
 
 def caption_pictures(doctree: nodes.document) -> None:
     """Make a figure of each picture that a cell drew and the paragraph in bold under it, so that nothing parts them."""
-    for image in [node for node in doctree.findall(nodes.image) if is_output(node)]:
+    for image in [node for node in doctree.findall(nodes.image) if _is_output(node)]:
         cell = next(parent for parent in _ancestors(image) if "cell" in parent["classes"])
         after = cell.next_node(descend=False, siblings=True)
         figure = picture(classes=["cell-figure"])
@@ -126,8 +126,7 @@ def _begins_in_bold(paragraph: nodes.paragraph) -> bool:
     return isinstance(first, nodes.strong)
 
 
-def is_output(node: nodes.Node) -> bool:
-    """Whether a cell put the node out."""
+def _is_output(node: nodes.Node) -> bool:
     return any("cell_output" in parent.get("classes", []) for parent in _ancestors(node))
 
 
@@ -172,7 +171,7 @@ def reading_minutes(part: nodes.Element) -> int:
     unfolded = part.deepcopy()
     for hidden in list(unfolded.findall(fold)):
         hidden.parent.remove(hidden)
-    code = {block: is_output(block) for block in unfolded.findall(nodes.literal_block)}
+    code = {block: _is_output(block) for block in unfolded.findall(nodes.literal_block)}
     seconds = {
         "formula": len(list(unfolded.findall(nodes.math))),
         "display": len(list(unfolded.findall(nodes.math_block))),
@@ -181,7 +180,7 @@ def reading_minutes(part: nodes.Element) -> int:
         "figure": len(list(unfolded.findall(nodes.image))),
     }
     for markup in list(unfolded.findall(nodes.raw)):
-        shown = "" if "<div class='ledger'>" in markup.astext() else words_of(markup.astext())
+        shown = "" if "<div class='ledger'>" in markup.astext() else _words_of(markup.astext())
         markup.replace_self(nodes.paragraph(text=shown))
     skipped = (nodes.math, nodes.math_block, nodes.literal_block)
     for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
@@ -191,7 +190,7 @@ def reading_minutes(part: nodes.Element) -> int:
     return 5 * math.ceil(minutes / 5)
 
 
-def words_of(markup: str) -> str:
+def _words_of(markup: str) -> str:
     """Return the words that HTML shows: no tags, nothing that is folded, and of a drawing nothing."""
     return html.unescape(
         re.sub(r"<[^>]*>", " ", re.sub(r"<(svg|style|details)\b.*?</\1>", " ", markup, flags=re.DOTALL))

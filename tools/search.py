@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from . import formulas
 from .assets import unmapped
 from .files import replace_file
-from .reading import fold, is_output, summary, words_of
+from .reading import _is_output, _words_of, fold, summary
 
 FOLDER = Path(__file__).resolve().parent / "minisearch"
 INDEX = "search-index.js"
@@ -102,7 +102,7 @@ class _Reader:
         elif isinstance(node, nodes.literal_block):
             self._name(node.astext())
         elif isinstance(node, nodes.raw):
-            self._markup(node.astext(), output=is_output(node))
+            self._markup(node.astext(), output=_is_output(node))
         else:
             self._say(node.astext())
 
@@ -116,14 +116,14 @@ class _Reader:
             return
         first, *boxes = _CLAIM.split(markup.replace("<wbr>", ""))
         if output:
-            self._name(words_of(first))  # of a table, as of code
+            self._name(_words_of(first))  # of a table, as of code
         else:
-            self._say(f" {words_of(first)} ")
+            self._say(f" {_words_of(first)} ")
         for number, box in zip(boxes[::2], boxes[1::2], strict=True):
             claim = _CLAIM_TEXT.search(box)
-            title = " ".join(words_of(claim[1] if claim else f"Claim {number}").split())
+            title = " ".join(_words_of(claim[1] if claim else f"Claim {number}").split())
             self._enter(f"claim-{number}", 0, title.replace(f"Claim {number} ", f"Claim {number}: ", 1))
-            self._say(words_of(box.replace(claim[0], "") if claim else box))
+            self._say(_words_of(box.replace(claim[0], "") if claim else box))
             self._open.pop()
 
 
