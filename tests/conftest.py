@@ -38,6 +38,8 @@ UNTRACED = [
     "test_lab",
     "test_pages",
     "test_reading",
+    "test_search",
+    "test_sharing",
     "test_site",
     "test_tools",
 ]

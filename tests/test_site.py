@@ -205,7 +205,10 @@ def unfit_files(folder: Path) -> list[str]:
             found.append(f"{name}: no page needs it")
         if path.suffix == ".html" and "default-src 'none'" not in text:
             found.append(f"{name}: no policy")
-        loads = r"<(?:script|img|source|iframe)\b[^>]*\bsrc=[\"']?(?:https?:)?//|<link\b[^>]*href=[\"']?(?:https?:)?//"
+        loads = (
+            r"<(?:script|img|source|iframe)\b[^>]*\bsrc=[\"']?(?:https?:)?//"
+            r"|<link\b(?![^>]*rel=\"canonical\")[^>]*href=[\"']?(?:https?:)?//"
+        )
         if re.search(loads, text) or re.search(r"(?:url\(|@import )[\"']?(?:https?:)?//", text):
             found.append(f"{name}: loads from another host")
     return found

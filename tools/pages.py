@@ -6,7 +6,6 @@
 import base64
 import hashlib
 import html
-import json
 import posixpath
 import re
 from collections import Counter
@@ -14,18 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx.search import js_index
 
 from . import assets, excerpts, formulas, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-DESCRIPTION = 155  # characters that a search engine shows
-_FORMULA = "\0"
 _LAST = 900
 
 # ------------------------------------------------------------------------------------------------- what a page loads
@@ -70,22 +65,6 @@ def one_sheet(folder: Path, names: Iterable[str]) -> str:
     return "\n".join(map(rebased, names))
 
 
-def description(doctree: nodes.document) -> str:
-    """Return the first sentences without a formula, cut between words where they are longer than is shown."""
-    text = ""
-    for paragraph in doctree.findall(nodes.paragraph):
-        words = paragraph.astext()
-        for formula in paragraph.findall(nodes.math):
-            words = words.replace(formula.astext(), _FORMULA)
-        sentences = re.split(r"(?<=[.?!])\s+", " ".join(words.split()))
-        text = " ".join(
-            [text, *(sentence for sentence in sentences if _FORMULA not in sentence and sentence.endswith("."))]
-        ).strip()
-        if len(text) > DESCRIPTION:
-            return text[:DESCRIPTION].rsplit(" ", 1)[0] + " …"
-    return text
-
-
 def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     body = context.get("body", "")
     sheets = ["basic.css", assets.STYLE, *map(_name, sorted(context["css_files"], key=lambda sheet: sheet.priority))]
@@ -98,8 +77,6 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         if script.filename:
             script.attributes.setdefault("defer", "defer")
     if doctree is not None:
-        text = html.escape(description(doctree), quote=True)
-        context["metatags"] = context.get("metatags", "") + f'\n    <meta name="description" content="{text}" />'
         context["title"] = html.escape(app.env.titles[pagename].astext(), quote=False)
 
 
@@ -194,7 +171,7 @@ _REDIRECT = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8" />
 <title>{title}</title>
-<meta http-equiv="refresh" content="0; url={first}" />
+<meta http-equiv="refresh" content="0; url={first}" />{tags}
 </head>
 <body><main><h1>{title}</h1><p><a href="{first}">Start reading</a></p></main></body>
 </html>
@@ -223,6 +200,8 @@ def missing_page(title: str, pages: Iterable[tuple[str, str]], address: str) -> 
     return template.format(title=html.escape(title), root=root, links="\n".join(items), script=script)
 
 
+# What a page says of itself; the address that leads to it is what people share.
+_SHARED = re.compile(r'\s*<(?:meta (?:name="(?:description|twitter:)|property="og:)|link rel="canonical")[^>]*>')
 _LINK = re.compile(r"""\b(?:src|href)="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
 
 
@@ -255,19 +234,6 @@ def prune(folder: Path) -> None:
             path.unlink()
 
 
-def _index_entries(app: Sphinx) -> Path:
-    """Return where the terms of pages that are not written again wait: Sphinx alone would drop them from the search."""
-    return Path(app.doctreedir, "index_entries.json")
-
-
-def _without_lost_words(file: Path) -> None:
-    """Drop the words that no page has any more, which an incremental build leaves in the search's index."""
-    index = js_index.loads(file.read_text(encoding="utf-8"))
-    for kind in ("terms", "titleterms"):
-        index[kind] = {word: places for word, places in index[kind].items() if places != []}
-    file.write_text(js_index.dumps(index), encoding="utf-8")
-
-
 def _in_order(env: BuildEnvironment, name: str) -> Iterable[str]:
     """Yield the pages under the page `name` in the order of the contents."""
     for inner in env.toctree_includes.get(name, []):
@@ -282,7 +248,8 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     first = f"{app.config.root_doc}.html"
     if first != "index.html":
         title = html.escape(app.env.titles[app.config.root_doc].astext())
-        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
+        tags = "".join(_SHARED.findall((folder / first).read_text(encoding="utf-8")))
+        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first, tags=tags), encoding="utf-8")
     names = [app.config.root_doc, *_in_order(app.env, app.config.root_doc)]
     titles = [(name, app.env.titles[name].astext()) for name in names]
     missing = missing_page(titles[0][1], titles, app.config.html_baseurl)
@@ -290,7 +257,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
-    _without_lost_words(folder / "searchindex.js")
     paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
     pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
     (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")
@@ -302,7 +268,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         if done != page:
             path.write_text(done, encoding="utf-8")
     prune(folder)
-    _index_entries(app).write_text(json.dumps(app.env._search_index_index_entries), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------ what others rely on
@@ -354,8 +319,6 @@ def concerns_others(before: dict[tuple[str, ...], str], now: dict[tuple[str, ...
 
 def _remember(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     app.offered = offered(env)  # type: ignore[attr-defined]
-    if _index_entries(app).is_file():
-        env._search_index_index_entries = json.loads(_index_entries(app).read_text(encoding="utf-8"))
     return app.config.book_changed  # a file's time may be an old one, so Sphinx alone would miss a change
 
 
