@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.search import js_index
 
-from . import assets, formulas
+from . import assets, formulas, phone
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DESCRIPTION = 155  # characters that a search engine shows
@@ -35,6 +35,7 @@ ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
+    "enlarge.mjs": "<figure",
     "ledger.mjs": "<div class='ledger'>",
 }
 
@@ -132,7 +133,7 @@ def _sized(page: str, folder: Path) -> str:
         with Image.open(folder / match.group(1)) as picture:
             width, height = picture.size
         late = ' loading="lazy"' if count > 1 else ""
-        return f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late} />'
+        return phone.plate(f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}', width)
 
     return _IMAGE.sub(tag, page)
 
