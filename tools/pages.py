@@ -232,6 +232,17 @@ def _without_lost_words(file: Path) -> None:
     file.write_text(js_index.dumps(index), encoding="utf-8")
 
 
+def _cut(app: Sphinx, sheet: str, known: set[str]) -> str:
+    """Return what pages use of a style sheet; it is kept, since few changes of a page bring or take a class."""
+    key = hashlib.sha256("\n".join([sheet, *sorted(known)]).encode("utf-8")).hexdigest()
+    file = Path(app.doctreedir, "sheet.json")
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if kept.get("key") != key:
+        kept = {"key": key, "sheet": assets.used(sheet, known)}
+        file.write_text(json.dumps(kept), encoding="utf-8")
+    return kept["sheet"]
+
+
 def _finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -242,7 +253,7 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
-    (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
+    (static / SHEET).write_text(_cut(app, sheet, assets.words(folder)), encoding="utf-8")
     _without_lost_words(folder / "searchindex.js")
     for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
         page = path.read_text(encoding="utf-8")

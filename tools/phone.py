@@ -1,4 +1,4 @@
-"""What a small screen asks of a page's HTML: cards, figures that can be read, and marks that stay with what they follow.
+"""What a small screen asks of a page's HTML: cards, figures one can read, and marks that stay with what they follow.
 
 A picture's type has a size in points, and the page gives the picture at least the width at which the smallest is
 `READABLE` pixels high; a box that scrolls holds it where the column is narrower. Style is in ``book/assets/phone.css``,

@@ -29,6 +29,7 @@ function build() {
   bar.append(fit, button("Close", () => view.close()));
   view.append(bar, pane);
   pane.addEventListener("click", () => view.close());
+  view.addEventListener("keydown", ({ key }) => key === "Escape" && view.close()); // not every browser does it by itself
   view.addEventListener("close", () => opener?.focus({ preventScroll: true }));
   document.body.append(view);
 }
