@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -323,7 +324,38 @@ def test_every_figure_of_a_chapter_enlarges(page: Page, address: str) -> None:
     assert page.locator(".plate-open").count() == page.locator("figure.cell-figure img").count() >= 5
 
 
-# ------------------------------------------------------------------------------------------------------------ the theme
+# ----------------------------------------------------------------------------------------------------- what comes late
+
+
+def test_scripts_for_what_is_far_below_come_late_and_in_order(page: Page, tmp_path: Path, serve: Serve) -> None:
+    scripts = [
+        SimpleNamespace(filename=f"_static/{name}.js?v=1", attributes={"defer": "defer"})
+        for name in ("train-digits", "train-lab", "reading")
+    ]
+    phone.later(scripts)
+    assert [script.attributes for script in scripts] == [
+        {"type": "text/late", "data-for": "train-lab"},
+        {"type": "text/late", "data-for": "train-lab"},
+        {"defer": "defer"},
+    ]
+    (tmp_path / "late.mjs").write_bytes((notebooks.ROOT / "book" / "assets" / "late.mjs").read_bytes())
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.js").write_text(f"(window.came ??= []).push('{name}')")
+    tags = "".join(f"<script type=text/late data-for=x-lab src={name}.js></script>" for name in ("one", "two"))
+    (tmp_path / "index.html").write_text(
+        f"<!doctype html><title>x</title><link rel=icon href=data:,>{tags}<script type=module src=late.mjs></script>"
+        "<p style='height: 9000px'>x</p><x-lab>x</x-lab>"
+    )
+    came = "window.came?.join() ?? ''"
+    with serve(tmp_path) as url:
+        for reach in (
+            "document.querySelector('x-lab').scrollIntoView()",
+            "document.documentElement.dataset.whole = ''",
+        ):
+            page.goto(url, wait_until="networkidle")
+            assert page.evaluate(came) == ""
+            page.evaluate(reach)
+            page.wait_for_function(f"() => ({came}) === 'one,two'")
 
 
 def test_theme_measures_no_box_at_load(built_site: Path) -> None:

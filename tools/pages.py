@@ -36,6 +36,7 @@ ONLY_WITH = {
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
     "enlarge.mjs": "<figure",
+    "late.mjs": "<train-lab",
     "ledger.mjs": "<div class='ledger'>",
 }
 

@@ -7,6 +7,8 @@ what enlarges a figure in ``book/assets/enlarge.mjs``.
 
 import math
 import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 from docutils import nodes
@@ -140,13 +142,28 @@ def lighter(body: str) -> str:
     return _PLAIN.sub(r"\1", body)
 
 
+# Scripts that a page of 300 kB has no room for, and the element that each is for: late.mjs loads them when it is near.
+LATE = {"train-digits": "train-lab", "train-lab": "train-lab"}
+
+
+def later(scripts: Iterable[Any]) -> None:
+    """Mark the scripts of `LATE`, so that a browser leaves them to ``late.mjs``."""
+    for script in scripts:
+        element = LATE.get(PurePosixPath(str(script.filename or "").split("?")[0]).stem)
+        if element:
+            script.attributes.pop("defer", None)
+            script.attributes.update({"type": "text/late", "data-for": element})
+
+
 def _lighten(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     context["body"] = lighter(context.get("body", ""))
+    later(context.get("script_files", []))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what pages do for small screens."""
-    app.add_js_file("enlarge.mjs", type="module")
+    for module in ("enlarge.mjs", "late.mjs"):
+        app.add_js_file(module, type="module")
     app.connect("doctree-resolved", _shape, priority=_LAST)
-    app.connect("html-page-context", _lighten)
+    app.connect("html-page-context", _lighten, priority=_LAST)  # after the page's own scripts are known
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
 """One Sphinx build of a folder, in a process of its own: ``python -m tools.sphinx_build FOLDER [PAGE...]``.
 
-It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without two habits of its libraries that cost much of
+It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without a habit of its libraries that costs much of
 the time.
 """
 
@@ -9,10 +9,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-from sphinx.search.en import SearchEnglish
-
 importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)  # pybtex asks for each citation
-SearchEnglish.stem = functools.cache(SearchEnglish.stem)  # type: ignore[method-assign] # the search asks for each page
 
 from jupyter_book.sphinx import build_sphinx  # noqa: E402
 
