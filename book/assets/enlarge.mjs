@@ -61,7 +61,7 @@ for (const plate of document.querySelectorAll(".bd-article figure .plate")) {
   icon.ariaHidden = "true";
   open.append(icon);
   const caption = plate.closest("figure").querySelector("figcaption");
-  if (caption) caption.prepend(open);
+  if (caption) (caption.querySelector("p") ?? caption).prepend(open); // beside its first words
   else plate.after(open);
   plate.classList.add("enlarges");
   image.addEventListener("click", (event) => {
