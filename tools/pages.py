@@ -123,17 +123,15 @@ def policy(page: str) -> str:
 
 
 def _sized(page: str, folder: Path) -> str:
-    """Give pictures their size, so that nothing moves when they come, and load those below the first when needed."""
-    count = 0
+    """Give pictures their size, so that nothing moves when they come, and load those below the top when needed."""
+    top = page.find("<h2")
 
     def tag(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
         if " width=" in match.group() or not (folder / match.group(1)).is_file():
             return match.group()
         with Image.open(folder / match.group(1)) as picture:
             width, height = picture.size
-        late = ' loading="lazy"' if count > 1 else ""
+        late = ' loading="lazy"' if 0 <= top < match.start() else ""
         return phone.plate(f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}', width)
 
     return _IMAGE.sub(tag, page)
