@@ -1,8 +1,8 @@
 """What a small screen asks of a page's HTML: cards, figures one can read, and marks that stay with what they follow.
 
 A picture's type has a size in points, and the page gives the picture at least the width at which the smallest is
-`READABLE` pixels high; a box that scrolls holds it where the column is narrower. Style is in ``book/assets/phone.css``,
-what enlarges a figure in ``book/assets/enlarge.mjs``.
+`READABLE` pixels high (exponents are smaller, as everywhere); a box that scrolls holds it where the column is narrower.
+Style is in ``book/assets/phone.css``, what enlarges a figure in ``book/assets/enlarge.mjs``.
 """
 
 import math
@@ -121,7 +121,7 @@ def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
     keep_together(doctree)
     for markup in [node for node in doctree.findall(nodes.raw) if node.get("format") == "html"]:
         text = markup.astext()
-        if "<table" in text and "<init-lab" not in text:
+        if "<table" in text and "-lab>" not in text:
             markup.replace_self(nodes.raw("", labelled(_PERCENT.sub("\u00a0", text)), format="html"))
 
 

@@ -29,7 +29,10 @@ function build() {
   bar.append(fit, button("Close", () => view.close()));
   view.append(bar, pane);
   pane.addEventListener("click", () => view.close());
-  view.addEventListener("keydown", ({ key }) => key === "Escape" && view.close()); // not every browser does it by itself
+  view.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // the page's own keys, such as those to the next chapter, rest
+    if (event.key === "Escape") view.close(); // not every browser does it by itself
+  });
   view.addEventListener("close", () => opener?.focus({ preventScroll: true }));
   document.body.append(view);
 }
