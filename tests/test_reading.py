@@ -218,8 +218,7 @@ def test_page(page: Page, address: str, name: str) -> None:
     assert found == []
     assert not lacking, "nothing of these kinds is wide enough to test its box"
     assert files > 10
-    if Path(name).stem in CHAPTERS:
-        assert size <= PAGE_BYTES
+    assert size <= PAGE_BYTES
 
 
 # ---------------------------------------------------------------------------------------------------------- previews

@@ -22,7 +22,7 @@ from tools import notebooks, offline, pages, site, system_parts
 Serve = Callable[[Path], AbstractContextManager[str]]
 
 WIDTHS = (1280, 390)  # a page opens at 1280
-PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a chapter, without its pictures
+PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a page, without its pictures
 VIOLATION = """document.addEventListener("securitypolicyviolation",
     (event) => console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
 

@@ -6,6 +6,7 @@
 import base64
 import hashlib
 import html
+import json
 import posixpath
 import re
 from collections import Counter
@@ -18,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from . import assets, excerpts, formulas, scripts
+from . import assets, excerpts, formulas, phone, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LAST = 900
@@ -109,18 +110,16 @@ def policy(page: str) -> str:
 
 
 def _sized(page: str, folder: Path) -> str:
-    """Give pictures their size, so that nothing moves when they come, and load those below the first when needed."""
-    count = 0
+    """Give pictures their size, so that nothing moves when they come, and load those below the top when needed."""
+    top = page.find("<h2")
 
     def tag(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
         if " width=" in match.group() or not (folder / match.group(1)).is_file():
             return match.group()
         with Image.open(folder / match.group(1)) as picture:
             width, height = picture.size
-        late = ' loading="lazy"' if count > 1 else ""
-        return f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late} />'
+        late = ' loading="lazy"' if 0 <= top < match.start() else ""
+        return phone.plate(f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}', width)
 
     return _IMAGE.sub(tag, page)
 
@@ -241,6 +240,17 @@ def _in_order(env: BuildEnvironment, name: str) -> Iterable[str]:
         yield from _in_order(env, inner)
 
 
+def _cut(app: Sphinx, sheet: str, known: set[str]) -> str:
+    """Return what pages use of a style sheet; it is kept, since few changes of a page bring or take a class."""
+    key = hashlib.sha256("\n".join([sheet, *sorted(known)]).encode("utf-8")).hexdigest()
+    file = Path(app.doctreedir, "sheet.json")
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if kept.get("key") != key:
+        kept = {"key": key, "sheet": assets.used(sheet, known)}
+        file.write_text(json.dumps(kept), encoding="utf-8")
+    return kept["sheet"]
+
+
 def _finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -256,7 +266,7 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     (folder / "404.html").write_text(missing, encoding="utf-8")
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
-    (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
+    (static / SHEET).write_text(_cut(app, sheet, assets.words(folder)), encoding="utf-8")
     paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
     pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
     (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")

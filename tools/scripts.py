@@ -16,6 +16,8 @@ SCRIPTS = {
     "reading": "",
     "previews": "",
     "controls": "",
+    "enlarge": "<figure",
+    "late": "<train-lab",
     "ledger": "<div class='ledger'>",
     "train-digits": "<train-lab",
     "train-lab": "<train-lab",
