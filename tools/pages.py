@@ -36,6 +36,7 @@ ONLY_WITH = {
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
     "ledger.mjs": "<div class='ledger'>",
+    "print.mjs": "-lab>",
 }
 
 
