@@ -30,12 +30,9 @@ NO_DATE = "19800101"
 _ARTICLE = re.compile(r'<article class="bd-article">(.*?)</article>', re.DOTALL)
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _ATTRIBUTE = re.compile(r"""(?<=\s)(id|for|aria-labelledby|aria-describedby|aria-controls|href|src)=(["'])(.*?)\2""")
-_MATHML = re.compile(r'<span class="katex-mathml">.*?</math></span>', re.DOTALL)
-_HEADING = re.compile(
-    r'<section\b[^>]*?\bid="([^"]+)"[^>]*>\s*(?:<span id="[^"]*"></span>\s*)*<h([12])>(.*?)'
-    r'(?:<a class="headerlink".*?</a>)?</h\2>',
-    re.DOTALL,
-)
+_FORMULA = re.compile(r'<span class="katex-mathml">.*?</math></span><span class="katex-html" aria-hidden="true">', re.DOTALL)
+_SECTION = re.compile(r'(<section\b[^>]*?)\sid="([^"]+)"([^>]*>)\s*((?:<span id="[^"]*"></span>\s*)*)<h(\d)>')
+_HEADING = re.compile(r'<h([12]) id="([^"]+)">(.*?)(?:<a class="headerlink".*?</a>)?</h\1>', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,9 @@ def joined(article: str, name: str, names: set[str]) -> str:
     def _inside(path: str) -> str:
         return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
 
-    article = _MATHML.sub("", article).replace(' loading="lazy"', "")
+    # A PDF's tags know no MathML: what is drawn is what is read.
+    article = _FORMULA.sub('<span class="katex-html">', article).replace(' loading="lazy"', "")
+    article = _SECTION.sub(r'\1\3<h\5 id="\2">\4', article)  # a section may begin on the page before its heading
     return _TAG.sub(lambda tag: _ATTRIBUTE.sub(attribute, tag.group()), article)
 
 
@@ -98,7 +97,7 @@ def chapters(pages: Path, toc: dict[str, Any]) -> Iterator[Chapter]:
     for part, name in order(toc):
         found = _ARTICLE.search((pages / f"{name}.html").read_text(encoding="utf-8"))
         article = joined(found.group(1), name, names) if found else ""
-        headings = [(int(level), place, text) for place, level, text in _HEADING.findall(article)]
+        headings = [(int(level), place, text) for level, place, text in _HEADING.findall(article)]
         if not headings or headings[0][0] != 1:
             raise ValueError(f"{name}.html has no article with a title: adapt tools/pdf.py to the theme")
         yield Chapter(part, f'<div id="{name}"></div>{article}', headings)
@@ -157,12 +156,12 @@ def _fonts() -> str:
 
 
 def places(pdf: Path) -> dict[str, int]:
-    """Return the number of the page on which each target of a link lies."""
+    """Return the number of the page on which each target of a link lies, and under "" that of the last page."""
     from pypdf import PdfReader
 
     reader = PdfReader(pdf)
     numbers = {page.indirect_reference.idnum: number for number, page in enumerate(reader.pages, start=1)}
-    found = {}
+    found = {"": len(reader.pages)}
     for name, target in reader.named_destinations.items():
         found[name.removeprefix("/")] = numbers[target.raw_get("/Page").idnum]
     return found
@@ -208,7 +207,7 @@ def printed(draft: Path, target: Path, options: dict[str, str], *, day: str = NO
     if moved:
         raise RuntimeError(f"the contents name another page than that of {moved[0]}: their length has changed")
     replace_file(target, dated(target.read_bytes(), day))
-    return max(found.values())
+    return found[""]
 
 
 def facts(citation: dict[str, Any]) -> list[str]:
@@ -239,7 +238,7 @@ def main() -> int:
         replace_file(DRAFT, text.encode("utf-8"))
         day = str(citation.get("date-released") or NO_DATE).replace("-", "")
         count = printed(DRAFT, PDF, options, day=day, steps=steps)
-    print(f"\n{PDF.relative_to(ROOT).as_posix()} has about {count} pages and {PDF.stat().st_size / 1e6:.1f} MB.")
+    print(f"\n{PDF.relative_to(ROOT).as_posix()} has {count} pages and {PDF.stat().st_size / 1e6:.1f} MB.")
     return 0
 
 
