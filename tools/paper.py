@@ -5,9 +5,12 @@ How paper looks is in ``book/assets/print.css``; live figures print as their pic
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from . import offers
 
 _DARK = re.compile(r"""(?<!:not\()\[data-theme=["']?dark["']?\]""")
 _LIGHT = re.compile(r"""(?<!:not\()\[data-theme=["']?light["']?\]""")
@@ -74,7 +77,14 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         context["metatags"] = context.get("metatags", "") + f"\n    <style>{rule}</style>"
 
 
+def _withdraw(app: Sphinx, error: Exception | None) -> None:
+    path = Path(app.outdir, f"{app.config.root_doc}.html")
+    if not error and app.builder.format == "html":
+        path.write_text(offers.withdrawn(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what pages get for paper."""
     app.connect("html-page-context", _page)
+    app.connect("build-finished", _withdraw)  # before tools.pages drops the files that no page links to
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from . import paper, site, system_parts
+from . import offers, paper, site, system_parts
 from .files import ROOT, replace_file
 from .offline import NAME
 
@@ -30,9 +30,13 @@ NO_DATE = "19800101"
 _ARTICLE = re.compile(r'<article class="bd-article">(.*?)</article>', re.DOTALL)
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _ATTRIBUTE = re.compile(r"""(?<=\s)(id|for|aria-labelledby|aria-describedby|aria-controls|href|src)=(["'])(.*?)\2""")
-_FORMULA = re.compile(r'<span class="katex-mathml">.*?</math></span><span class="katex-html" aria-hidden="true">', re.DOTALL)
+_FORMULA = re.compile(
+    r'<span class="katex-mathml">.*?</math></span><span class="katex-html" aria-hidden="true">', re.DOTALL
+)
 _SECTION = re.compile(r'(<section\b[^>]*?)\sid="([^"]+)"([^>]*>)\s*((?:<span id="[^"]*"></span>\s*)*)<h(\d)>')
-_HEADING = re.compile(r'<h([12]) id="([^"]+)">(.*?)(?:<a class="headerlink".*?</a>)?</h\1>', re.DOTALL)
+_HEADING = re.compile(
+    r'<h([12]) id="([^"]+)">(?:<span id="[^"]*"></span>\s*)*(.*?)(?:<a class="headerlink".*?</a>)?</h\1>', re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def chapters(pages: Path, toc: dict[str, Any]) -> Iterator[Chapter]:
     """
     names = {name for _, name in order(toc)}
     for part, name in order(toc):
-        found = _ARTICLE.search((pages / f"{name}.html").read_text(encoding="utf-8"))
+        page = offers.withdrawn((pages / f"{name}.html").read_text(encoding="utf-8"))
+        found = _ARTICLE.search(page)
         article = joined(found.group(1), name, names) if found else ""
         headings = [(int(level), place, text) for level, place, text in _HEADING.findall(article)]
         if not headings or headings[0][0] != 1:
@@ -172,37 +177,33 @@ def dated(pdf: bytes, day: str) -> bytes:
     return re.sub(rb"\(D:\d{14}", b"(D:" + day.encode() + b"000000", pdf)
 
 
-_NUMBER = """(pages) => {
-  for (const at of document.querySelectorAll('[data-of]')) at.textContent = pages[at.dataset.of] ?? '?';
-}"""
+_NUMBER = """(pages) => [...document.querySelectorAll('[data-of]')].map((at) => {
+  at.textContent = pages[at.dataset.of] ?? '?';
+  return at.dataset.of;
+})"""
 
 
-def printed(draft: Path, target: Path, options: dict[str, str], *, day: str = NO_DATE, steps: Any = None) -> int:
+def printed(page: Any, draft: Path, target: Path, *, day: str = NO_DATE, steps: Any = None) -> int:
     """Print the document `draft` into `target`, with the numbers of its pages in its contents; return how many pages.
+
+    It is opened in `page`, a page of Playwright's Chromium.
 
     Raises
     ------
     RuntimeError
         If an entry of the contents is not on the page that it names.
     """
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**options, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(draft.resolve().as_uri())
-        page.evaluate("document.fonts.ready")
-        found: dict[str, int] = {}
-        for attempt in ("first", "second"):
-            if steps is not None:
-                steps.set_description(f"printing, {attempt} time")
-            page.pdf(path=target, prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-            before, found = found, places(target)
-            page.evaluate(_NUMBER, found)
-            if steps is not None:
-                steps.update()
-        named = page.evaluate("[...document.querySelectorAll('[data-of]')].map((at) => at.dataset.of)")
-        browser.close()
+    page.goto(draft.resolve().as_uri())
+    page.evaluate("document.fonts.ready")
+    found: dict[str, int] = {}
+    for attempt in ("first", "second"):
+        if steps is not None:
+            steps.set_description(f"printing, {attempt} time")
+        page.pdf(path=target, prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+        before, found = found, places(target)
+        named = page.evaluate(_NUMBER, found)
+        if steps is not None:
+            steps.update()
     moved = [place for place in named if before.get(place) != found.get(place) or place not in found]
     if moved:
         raise RuntimeError(f"the contents name another page than that of {moved[0]}: their length has changed")
@@ -212,12 +213,16 @@ def printed(draft: Path, target: Path, options: dict[str, str], *, day: str = NO
 
 def facts(citation: dict[str, Any]) -> list[str]:
     """Return what the title page says below the title: the authors, and the version with its date if there is one."""
-    authors = ", ".join(author.get("name") or f"{author['given-names']} {author['family-names']}" for author in citation["authors"])
+    authors = ", ".join(
+        author.get("name") or f"{author['given-names']} {author['family-names']}" for author in citation["authors"]
+    )
     when = f", {citation['date-released']}" if citation.get("date-released") else ""
     return [authors, f"Version {citation['version']}{when}", "Text: CC BY 4.0. Code: MIT."]
 
 
 def main() -> int:
+    from playwright.sync_api import sync_playwright
+
     options = system_parts.browser()
     if options is None:
         part = system_parts.PARTS["browser"]
@@ -226,7 +231,8 @@ def main() -> int:
     if site.main():
         return 1
     toc, config, citation = (
-        yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in ("_toc.yml", "_config.yml", "CITATION.cff")
+        yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("_toc.yml", "_config.yml", "CITATION.cff")
     )
     name, _, topic = config["title"].partition(": ")
     with tqdm(total=len(order(toc)) + 2, desc="joining pages", unit="step") as steps:
@@ -237,8 +243,13 @@ def main() -> int:
         text = document(book, name=name, topic=topic, facts=facts(citation))
         replace_file(DRAFT, text.encode("utf-8"))
         day = str(citation.get("date-released") or NO_DATE).replace("-", "")
-        count = printed(DRAFT, PDF, options, day=day, steps=steps)
-    print(f"\n{PDF.relative_to(ROOT).as_posix()} has {count} pages and {PDF.stat().st_size / 1e6:.1f} MB.")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(**options, args=["--no-sandbox"])
+            count = printed(browser.new_page(), DRAFT, PDF, day=day, steps=steps)
+            browser.close()
+    size = f"{count} pages and {PDF.stat().st_size / 1e6:.0f} MB"
+    offers.offer(site.HTML, toc["root"], PDF, f"The whole book as a PDF: {size}")
+    print(f"\n{PDF.relative_to(ROOT).as_posix()} has {size}. The site's first page offers it, too.")
     return 0
 
 
