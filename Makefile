@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test mutants lab run reprove drift bench offline audit coursework-demo serve clean interpreter
+.PHONY: help book test mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -45,6 +45,10 @@ bench: .venv/.testing ## measure ratios and times that the book promises
 
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network
 	$(PY) -m tools.offline
+
+pdf: .venv/.testing ## print the whole book into _build/before-the-first-step.pdf; needs a Chromium
+	$(PY) -m tools.system_parts install
+	$(PY) -m tools.pdf
 
 audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
 	$(PY) -m tools.system_parts install

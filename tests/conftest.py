@@ -37,6 +37,7 @@ UNTRACED = [
     "test_guards",
     "test_lab",
     "test_pages",
+    "test_paper",
     "test_phone",
     "test_reading",
     "test_search",

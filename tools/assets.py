@@ -17,6 +17,7 @@ import tinycss2
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
+from . import paper
 from .files import replace_file
 from .formulas import FOLDER as KATEX
 
@@ -83,12 +84,15 @@ def _used(rules: Iterable[Any], known: set[str]) -> Iterator[str]:
         if rule.type == "qualified-rule":
             alive = [selector for selector in _selectors(rule.prelude) if _may_match(selector, known)]
             if alive:
-                names = ",".join(tinycss2.serialize(selector).strip() for selector in alive)
-                yield f"{names}{{{tinycss2.serialize(rule.content).strip()}}}"
+                names = [tinycss2.serialize(selector).strip() for selector in alive]
+                yield from paper.rules(names, tinycss2.serialize(rule.content).strip())
         elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
             inner = list(_used(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True), known))
             if inner:
-                yield f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{''.join(inner)}}}"
+                prelude = tinycss2.serialize(rule.prelude)
+                if rule.lower_at_keyword == "media":
+                    prelude = f" {paper.condition(prelude)}"
+                yield f"@{rule.at_keyword}{prelude}{{{''.join(inner)}}}"
         else:
             yield rule.serialize()
 

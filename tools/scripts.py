@@ -19,6 +19,7 @@ SCRIPTS = {
     "enlarge": "<figure",
     "late": "<train-lab",
     "ledger": "<div class='ledger'>",
+    "print": "-lab>",
     "train-digits": "<train-lab",
     "train-lab": "<train-lab",
     "init-lab": "<init-lab",
