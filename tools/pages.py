@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.search import js_index
 
-from . import assets, formulas
+from . import assets, figures, formulas
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DESCRIPTION = 155  # characters that a search engine shows
@@ -265,6 +265,7 @@ def offered(env: BuildEnvironment) -> dict[tuple[str, ...], str]:
         ("long title",): env.longtitles,
         ("section number",): env.toc_secnumbers,
         ("figure number",): env.toc_fignumbers,
+        ("figure",): figures.figures(env),
         ("exercise",): getattr(env, "sphinx_exercise_registry", {}),
         ("anchor",): {name: data.get("myst_slugs", {}) for name, data in env.metadata.items()},
         **{
