@@ -16,14 +16,17 @@ from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
 from .files import ROOT, replace_file
-from .notebooks import chapters, dump, load
+from .notebooks import chapters, dump, load, tags
 
 TAG = "elsewhere"
 BOOK = ROOT / "book"
-_HEAD = "**Sources, and places in other chapters.** JupyterLab shows here what a link leads to."
+_HEAD = "**Terms, sources, and places in other chapters.** JupyterLab shows here what a link leads to."
 _CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
 _NAMED = re.compile(r"\{(?:ref|eq|numref|prf:ref)\}`(?:[^`<]*<)?([\w-]+)>?`|\]\(#([\w-]+)\)")
 _OWN = re.compile(r"^\(([\w-]+)\)=|^\$\$ \(([\w-]+)\)|^\s*:(?:label|name): ([\w-]+)", re.MULTILINE)
+_TERM = re.compile(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`")
+_DEFINED = re.compile(r"^(\w.*)\n((?:  .+\n?)+)", re.MULTILINE)
+_ROLE = re.compile(r"\{\w+\}`([^`<]+?)(?:\s*<[^`>]*>)?`")
 _PLACE = re.compile(r"^\(([\w-]+)\)=\s*\n+#+ (.+)$|^\$\$ \(([\w-]+)\)|^\s*:label: ([\w-]+)", re.MULTILINE)
 _VENUES = ("journal", "booktitle", "publisher", "school", "institution", "howpublished")
 
@@ -52,12 +55,23 @@ def named(text: str) -> list[str]:
 
     Examples
     --------
-    >>> named("(own)=\\n# A\\n\\n{ref}`own`, {ref}`Chapter 6 <he>`, {eq}`he-log`, [it](#fig-he-growth)")
-    ['he', 'he-log', 'fig-he-growth']
+    >>> named("{ref}`Chapter 6 <he>`, {eq}`he-log`, [it](#he-width), {ref}`he`")
+    ['he', 'he-log', 'he-width']
     """
     own = {name for names in _OWN.findall(text) for name in names if name}
     found = (name for names in _NAMED.findall(text) for name in names if name)
     return [name for name in dict.fromkeys(found) if name not in own]
+
+
+def terms(text: str) -> list[str]:
+    """Return the terms of the glossary that a text uses, each once.
+
+    Examples
+    --------
+    >>> terms("a {term}`replica`, {term}`schemes <scheme>`")
+    ['replica', 'scheme']
+    """
+    return list(dict.fromkeys(term.strip().lower() for term in _TERM.findall(text)))
 
 
 def _chapter(path: Path) -> str:
@@ -115,17 +129,28 @@ def _place_entry(label: str, book: Path) -> str:
     return f"({label})=\n{name}\n: [{_chapter(path)}]({path.name})"
 
 
+@cache
+def _glossary(book: Path) -> dict[str, str]:
+    """Return what each term means, without links of its own."""
+    found = _DEFINED.findall((book / "glossary.md").read_text(encoding="utf-8"))
+    plain = {term: _ROLE.sub(r"\1", " ".join(meaning.split())) for term, meaning in found}
+    return {term.lower(): f"{term}\n: {meaning}" for term, meaning in plain.items()}
+
+
 def source(notebook: NotebookNode, book: Path = BOOK) -> str:
     """Return the text of the last cell, empty if the notebook names nothing that it does not have.
 
     Raises
     ------
     KeyError
-        If nothing in the book has a label that the notebook names.
+        If nothing in the book has a label, a source or a term that the notebook names.
     """
     text = _text(notebook)
 
     def entries() -> Iterator[str]:
+        if terms(text):
+            meanings = "\n\n".join(_glossary(book)[term] for term in sorted(terms(text)))
+            yield f"```{{glossary}}\n{meanings}\n```"
         for key in sorted(cited(text)):
             yield _source_entry(key, book)
         for label in named(text):
@@ -139,7 +164,7 @@ def source(notebook: NotebookNode, book: Path = BOOK) -> str:
 def prepared(notebook: NotebookNode, book: Path = BOOK) -> NotebookNode:
     """Write the last cell anew, in place; without anything to say there is none."""
     text = source(notebook, book)
-    notebook.cells = [cell for cell in notebook.cells if TAG not in cell.metadata.get("tags", [])]
+    notebook.cells = [cell for cell in notebook.cells if TAG not in tags(cell)]
     if text:
         notebook.cells.append(nbformat.v4.new_markdown_cell(text, id=TAG, metadata={"tags": [TAG, "remove-cell"]}))
     return notebook
