@@ -41,13 +41,12 @@ print(len(ran))
 def imports(path: Path) -> str:
     """Return the lines of a chapter that import, and what it shows that imports when it is called."""
     cells = notebooks.code_cells(notebooks.load(path))
-    code = [
-        TransformerManager().transform_cell(other.source) for other in cells if launch.TAG not in notebooks.tags(other)
-    ]
-    nodes = [node for source in code for node in ast.walk(ast.parse(source))]
-    found = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
-    shown = [call for call in CALLS if any(call.partition("(")[0] + "(" in source for source in code)]
-    return "\n".join([*dict.fromkeys(found), *shown])
+    found: list[str] = []
+    for source in [other.source for other in cells if launch.TAG not in notebooks.tags(other)]:
+        nodes = ast.walk(ast.parse(TransformerManager().transform_cell(source)))
+        found += [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+        found += [call for call in CALLS if call.partition("(")[0] + "(" in source]
+    return "\n".join(dict.fromkeys(found))
 
 
 def cell(path: Path) -> str:

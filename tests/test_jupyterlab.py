@@ -21,6 +21,7 @@ from tools import elsewhere, notebooks
 
 BOOK = notebooks.chapters()
 EQUATION = re.compile(r"\(([\w-]+)\)=\n\((\d+\.\d+)\)\n: \[[^]]*\]\((\w+)\.ipynb\)")
+EXTENSIONS = "--LabApp.extra_labextensions_path=$(CURDIR)/tools/jupyterlab"
 OPENED = ("04_vanishing_exploding", "06_he")
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
 SECONDS = 60
@@ -93,7 +94,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [f"--port={port}", "--no-browser", "--allow-root", "--IdentityProvider.token=", f"--notebook-dir={root}"]
-    command = [sys.executable, "-m", "jupyterlab", *options]
+    command = [sys.executable, "-m", "jupyterlab", EXTENSIONS.replace("$(CURDIR)", str(notebooks.ROOT)), *options]
     with (root / "log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
@@ -140,6 +141,13 @@ def opened(page: Page, lab: tuple[str, Path], name: str, *, patience: float = 10
         page.wait_for_function(f"!({FAULTS})().length", timeout=1000 * patience)
     shown = page.evaluate(f"[...{CELLS}].map(cell => cell.innerText).join('\\n')")
     return [*page.evaluate(FAULTS), *RAW.findall(shown)]
+
+
+def test_lab_and_binder_take_what_names_the_sources() -> None:
+    makefile = (notebooks.ROOT / "Makefile").read_text(encoding="utf-8")
+    assert EXTENSIONS in makefile.replace('"', "")
+    assert "cp -r tools/jupyterlab/citations " in (notebooks.ROOT / "binder" / "postBuild").read_text(encoding="utf-8")
+    assert os.access(notebooks.ROOT / "binder" / "postBuild", os.X_OK)
 
 
 @pytest.mark.parametrize("name", OPENED)

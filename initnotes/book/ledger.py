@@ -235,6 +235,8 @@ _NOTATION = (
     (re.compile(r"(?<= )\* "), "· "),
     (re.compile(r"\b(?:1|(\d(?:\.\d+)?))e([+-])0*(\d+)\b"), lambda number: _power(*number.groups())),
     (re.compile(r"(?<![\w.)])-(?=\d)"), "−"),
+    (re.compile(r"(?<=[\d…]) %"), "\N{NO-BREAK SPACE}%"),
+    (re.compile(r"± (?=\d)"), "±\N{NO-BREAK SPACE}"),
 )
 _MARKUP = ((re.compile(r"\*([^*\s][^*]*)\*"), r"<em>\1</em>"), (re.compile(r"`([^`]+)`"), r"<code>\1</code>"))
 
