@@ -127,7 +127,7 @@ FAULTS = """() => {
   const found = [...warned, ...unknown, ...lost];
   return found.map((part) => `${part.title} ${part.innerText} ${part.hash ?? ''}`.trim());
 }"""
-RAW = re.compile(r"\{(?:cite|ref|eq|term|numref|prf)[\w:]*\}`|^\([\w-]+\)=", re.MULTILINE)
+RAW = re.compile(r"\{(?:cite|ref|eq|term|numref|prf)[\w:]*\}`|^\([a-z][\w-]{3,}\)=$", re.MULTILINE)
 CELLS = "document.querySelectorAll('.jp-MarkdownCell .myst')"
 
 
