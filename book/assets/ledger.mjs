@@ -112,7 +112,7 @@ function start() {
     setTimeout(show);
   });
   addEventListener("hashchange", follow);
-  list.before(form);
+  list.prepend(form);
   show();
   follow();
 }

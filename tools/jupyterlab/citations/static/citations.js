@@ -33,14 +33,10 @@
     id: "citations:names",
     autoStart: true,
     activate(app) {
-      let waiting = false;
       const look = () => {
-        waiting = false;
         for (const mark of document.querySelectorAll(LOST)) mend(app, mark);
       };
-      new MutationObserver(() => {
-        if (!waiting) waiting = Boolean(setTimeout(look, 100));
-      }).observe(document.body, { childList: true, subtree: true });
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true }); // before anybody sees it
     },
   };
 
