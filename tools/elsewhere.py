@@ -45,8 +45,17 @@ def cited(text: str) -> list[str]:
     --------
     >>> cited("{cite:p}`he2015{equation 14},glorot2010` and {cite:t}`he2015`")
     ['he2015', 'glorot2010']
+
+    Raises
+    ------
+    ValueError
+        If the place in a source has a comma, where JupyterLab would part it.
     """
-    keys = (key.strip() for found in _CITED.findall(text) for key in re.sub(r"\{[^}]*\}", "", found).split(","))
+    keys: list[str] = []
+    for found in _CITED.findall(text):
+        if re.search(r"\{[^}]*[,;]", found):
+            raise ValueError(f'JupyterLab parts the citation {found!r} at its comma; write "and"')
+        keys += [key.strip() for key in re.sub(r"\{[^}]*\}", "", found).split(",")]
     return list(dict.fromkeys(keys))
 
 
