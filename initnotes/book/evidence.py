@@ -288,7 +288,7 @@ def _briefly(value: float) -> str:
     ('0.0001', '2.303', 'infinite')
     """
     text = in_full(value)
-    return f"{value:.4g}" if "…" in text or len(text.strip("-0.").replace(".", "")) > 6 else text
+    return f"{value:.4g}" if "…" in text or len(text) > 8 else text
 
 
 def _power_of_ten(rate: float) -> float:
