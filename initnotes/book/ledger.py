@@ -9,7 +9,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -226,7 +226,7 @@ def _power(mantissa: str | None, sign: str, exponent: str) -> str:
     return (f"{mantissa}·" if mantissa else "") + "10" + (sign.strip("+") + exponent).translate(_SUPERSCRIPT)
 
 
-_NOTATION = (
+_NOTATION: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\bsigma_([wb])\b"), r"σ_\1"),
     (re.compile(r"\^(-?\d+)"), lambda power: power[1].translate(_SUPERSCRIPT)),
     (re.compile(r"\bsqrt\((\w+)\)"), r"√\1"),
