@@ -220,7 +220,7 @@ def _small(env: BuildEnvironment, picture: str) -> str:
 
 
 def _item(app: Sphinx, drawn: Drawn, number: str, address: str, root: str) -> nodes.list_item:
-    picture = f'<img src="{root}{html.escape(_small(app.env, drawn.picture))}" alt="" />'
+    picture = f'<img src="{root}{html.escape(_small(app.env, drawn.picture))}" alt="" role="presentation" />'
     text = nodes.inline("", "", nodes.inline(text=f"Figure {number}", classes=["figure-number"]), nodes.Text(" "))
     text += drawn.title.deepcopy().children
     link = nodes.reference("", "", nodes.raw("", picture, format="html"), text, internal=True)
