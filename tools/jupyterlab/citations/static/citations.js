@@ -22,7 +22,7 @@
     const text = [...mark.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
     const [name, told] = text ? entry(app, mark, text.data.trim()) : [];
     if (!name) return;
-    text.data = name;
+    text.data = name.replace(/^#+ |[$`]/g, ""); // of a place in this notebook, its heading, until its cell is shown
     mark.title = (told ?? "").replace(/^: |[*<>]/g, "");
     mark.removeAttribute("class");
     mark.querySelector("svg")?.setAttribute("hidden", "");
