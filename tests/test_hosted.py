@@ -184,7 +184,9 @@ def test_binder_has_what_every_chapter_imports() -> None:
 def test_binder_takes_a_torch_for_processors() -> None:
     """Both indexes have the version of the pin; 2.13.0+cpu counts as newer than 2.13.0, so pip prefers it."""
     lines = listed(notebooks.ROOT / "binder" / "requirements.txt")
-    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in lines
+    (index,) = [line for line in lines if "index-url" in line]
+    assert index.startswith("--extra-index-url https://download.")
+    assert index.endswith("/whl/cpu")
     (pin,) = [Requirement(line) for line in lines if line.startswith("torch==")]
     version = str(pin.specifier).removeprefix("==")
     assert list(pin.specifier.filter([version, f"{version}+cpu"])) == [version, f"{version}+cpu"]
