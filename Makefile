@@ -28,7 +28,7 @@ mutants: .venv/.testing ## plant faults in the packages, and demand that a test 
 
 lab: .venv/.reading ## open JupyterLab on the chapters; your own copies belong in book/my
 	@mkdir -p book/my
-	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) book
+	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.extra_labextensions_path="$(CURDIR)/tools/jupyterlab" book
 
 run: .venv/.frameworks ## execute the chapters and store their outputs; CHAPTER=01_symmetry runs one
 	$(PY) -m tools.run $(CHAPTER)

@@ -34,7 +34,10 @@ BROWSER_ARGUMENTS = [
 UNTRACED = [
     "test_controls",
     "test_coursework*",
+    "test_figures",
     "test_guards",
+    "test_hosted",
+    "test_jupyterlab",
     "test_lab",
     "test_pages",
     "test_paper",

@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from . import assets, excerpts, formulas, phone, scripts
+from . import assets, excerpts, figures, formulas, phone, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LAST = 900
@@ -290,6 +290,7 @@ def offered(env: BuildEnvironment) -> dict[tuple[str, ...], str]:
         ("long title",): env.longtitles,
         ("section number",): env.toc_secnumbers,
         ("figure number",): env.toc_fignumbers,
+        ("figure",): figures.figures(env),
         ("exercise",): getattr(env, "sphinx_exercise_registry", {}),
         ("anchor",): {name: data.get("myst_slugs", {}) for name, data in env.metadata.items()},
         **{
