@@ -725,7 +725,7 @@ summary small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; ove
 sub { font-size: 0.75em; line-height: 0; }
 input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cursor: pointer; }
 .body { display: grid; grid-template-columns: minmax(0, 1fr) 15.5rem; gap: 0.7rem 1.2rem; }
-.sizes, .back, .phase { min-width: 0; }
+.sizes, .back, .phase { min-width: 0; } .sizes small { white-space: normal; text-align: right; }
 .chart { position: relative; height: 11rem; }
 .curves { position: absolute; inset: 0; width: 100%; height: 100%; }
 .grid { stroke: var(--line); stroke-width: 0.7; }
@@ -759,8 +759,9 @@ input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cu
   summary { grid-template-columns: auto minmax(0, 1fr); } summary small { grid-column: 2; }
   .body { display: flex; flex-direction: column; } .chart { height: 9rem; } .plane { flex: none; height: 13rem; }
 }
-@container (max-width: 420px) { .lab { min-height: 31.5rem; } em { display: none; } }
-@container (max-width: 319px) { .lab { min-height: 35.5rem; } .presets small { font-size: 0.6875rem; } }
+@container (max-width: 680px) { em { display: none; } }
+@container (max-width: 420px) { .lab { min-height: 31.5rem; } }
+@container (max-width: 319px) { .lab { min-height: 35.5rem; } .presets small { font-size: 0.6875rem; } .title { gap: 0.3rem; font-size: 0.8125rem; } .title small { font-size: 0.6875rem; } .more { margin-right: 0.2rem; } .scale { width: 1.2rem; } }
 @media (max-height: 30rem) { .open .stage { position: static; } }
 @media (forced-colors: active) { button[aria-pressed="true"] { outline: 2px solid; } }
 @media print {
@@ -1116,6 +1117,7 @@ function define() {
     }
 
     retheme() {
+      if (matchMedia("print").matches && !this.result && !this.$(".pictured")) this.flush(); // paper does not scroll
       const theme = isDark() ? "dark" : "light";
       if (theme === this.theme) return;
       this.theme = theme;
