@@ -2,7 +2,7 @@
 
 A redraw is everything from changed settings to a page that is laid out again: drawing weights where they are new, both
 passes, theory, pictures, words. How a long one is cut into pieces, so that input is not blocked, is tested in
-tests/test_lab.py.
+tests/test_lab_element.py.
 """
 
 import functools

@@ -32,7 +32,7 @@ def test_first_sight_is_a_sentence_a_map_and_three_buttons(show: Callable[..., P
     (sentence,) = seen(page, ".about")
     assert re.fullmatch(r"[A-Z][^.!?]+\.", sentence)
     assert not re.search("[σδφ]|activation|gradient|rms", sentence)
-    assert seen(page, ".frame span")[:4] == ["unit 1", "unit 24", "input", "layer 1"]
+    assert seen(page, ".frame span")[:4] == ["unit 1", "unit 24", "one input", "layer 1"]
     assert "layer 30" in seen(page, ".frame span")
     unfold(page)
     assert seen(page, "button", "e.dataset.name || e.className")[3:] == ["dead", "again", "reset"]
@@ -55,7 +55,7 @@ def test_axes_name_columns_and_rows(show: Callable[..., Page], depth: int, width
         left, right = cells["left"] + at * column, cells["left"] + (at + 1) * column
         assert labels[text]["left"] < right
         assert labels[text]["right"] > left
-    assert labels["input"]["right"] < cells["left"] + column + 1
+    assert labels["one input"]["right"] < cells["left"] + column + 1
     assert abs(labels["unit 1"]["top"] - cells["top"]) < max(row, 4)
     assert abs(labels[f"unit {min(width, 24)}"]["bottom"] - cells["bottom"]) < max(row, 4)
     in_a_row = [box for text, box in labels.items() if "unit" not in text and (text or depth > 3)]  # "" is the hint
@@ -330,10 +330,10 @@ def test_pictures_say_their_numbers(show: Callable[..., Page]) -> None:
 
 
 def test_long_settings_do_not_block_input(show: Callable[..., Page]) -> None:
-    page = show('scheme="orthogonal" activation="tanh" depth="60" width="248"')
+    page = show('scheme="orthogonal" activation="tanh" depth="30" width="248"')
     longest, whole = page.evaluate("""async () => {
         const m = await import('/init-lab.mjs');
-        const settings = m.sane({scheme: 'orthogonal', activation: 'tanh', depth: 60, width: 256});
+        const settings = m.sane({scheme: 'orthogonal', activation: 'tanh', depth: 30, width: 256});
         let whole = performance.now();
         m.measure(settings);
         whole = performance.now() - whole;
@@ -355,7 +355,7 @@ def test_long_settings_do_not_block_input(show: Callable[..., Page]) -> None:
         on = false;
         return [longest, whole];
     }""")
-    assert longest < whole / 4  # one layer of 60 is the longest piece of work; a busy machine slows both
+    assert longest < whole / 4  # one layer of 30 is the longest piece of work; a busy machine slows both
 
 
 # -------------------------------------------------------------------------------------------------------- in Jupyter

@@ -272,6 +272,7 @@ CLIPPED = """(lab => [...lab.shadowRoot.querySelectorAll('.lab *:not(.sr, option
     const outer = lab.getBoundingClientRect(), box = e.getBoundingClientRect();
     const part = e.parentElement.closest('button, .control, .sizes, .back, .ahead, .phase, .card, .look');
     const column = part?.getBoundingClientRect() ?? outer;
+    if (e.matches('button, label, .title') && e.scrollWidth > e.clientWidth + 1) return true;
     return box.width && e.checkVisibility() && (box.right > column.right + 3 || box.left < outer.left - 1
         || box.bottom > (part ? column.bottom + 3 : outer.bottom + 1));
 }).map(e => e.outerHTML.slice(0, 80)))(document.querySelector('init-lab'))"""

@@ -671,7 +671,7 @@ button[aria-pressed="true"], button[aria-pressed="true"] small { background: var
 .title { display: flex; justify-content: space-between; align-items: baseline; gap: 0.6rem; }
 .title b { font-weight: 600; white-space: nowrap; }
 .title small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; }
-.more { margin-right: 0.6rem; } em { font-style: normal; }
+.more { margin-right: 0.6rem; }
 .scale { display: inline-block; width: 3.2rem; height: 0.6rem; margin: 0 0.25rem; vertical-align: -0.05rem; border-radius: 2px; }
 .frame { display: grid; grid-template-columns: ${GUTTER}px minmax(0, 1fr); font-size: 0.6875rem; line-height: 1rem; color: var(--soft); }
 .units { display: flex; flex-direction: column; justify-content: space-between; text-align: right; padding-right: 5px; }
@@ -717,6 +717,7 @@ summary small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; ove
 .controls { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.5rem 1rem; }
 .control { display: grid; grid-template-columns: 1fr auto; align-content: end; min-width: 0; }
 .control > :last-child { grid-column: 1 / -1; width: 100%; }
+.control > label, .control > span { font-size: 0.8125rem; white-space: nowrap; }
 .control > span { color: var(--soft); font-variant-numeric: tabular-nums; overflow: hidden; text-overflow: ellipsis; }
 .double { grid-column: span 2; }
 .draws { display: flex; gap: 0.3rem; }
@@ -759,7 +760,6 @@ input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cu
   summary { grid-template-columns: auto minmax(0, 1fr); } summary small { grid-column: 2; }
   .body { display: flex; flex-direction: column; } .chart { height: 9rem; } .plane { flex: none; height: 13rem; }
 }
-@container (max-width: 680px) { em { display: none; } }
 @container (max-width: 420px) { .lab { min-height: 31.5rem; } }
 @container (max-width: 319px) { .lab { min-height: 35.5rem; } .presets small { font-size: 0.6875rem; } .title { gap: 0.3rem; font-size: 0.8125rem; } .title small { font-size: 0.6875rem; } .more { margin-right: 0.2rem; } .scale { width: 1.2rem; } }
 @media (max-height: 30rem) { .open .stage { position: static; } }
@@ -780,7 +780,7 @@ const map = (kind, name, title) => `<p class="title"><b>${title}</b><small><span
   <div class="frame"><div class="units" aria-hidden="true"><span>unit 1</span><span class="rows"></span></div>
     <div class="cells"><canvas class="map" role="img" aria-label="${name}"></canvas><div class="first"></div><div class="mark"></div>
       <div class="layers" data-kind="${kind}" role="slider" tabindex="0" aria-label="${name}: look into a layer" aria-valuemin="0"></div></div>
-    <div class="axis" aria-hidden="true"><span class="input">input</span><span class="one">layer 1</span><span class="hint"></span><span class="last"></span></div></div>`;
+    <div class="axis" aria-hidden="true"><span class="input">one input</span><span class="one">layer 1</span><span class="hint"></span><span class="last"></span></div></div>`;
 
 /** The longest sentences of each verdict. They stand unseen where a verdict stands, so that none changes the height. */
 const longest = () => {
@@ -1168,7 +1168,7 @@ function define() {
       for (const one of this.root.querySelectorAll(".rows")) one.textContent = `unit ${rows}`;
       for (const one of this.root.querySelectorAll(".last")) one.textContent = L > 1 ? `layer ${L}` : "";
       for (const one of this.root.querySelectorAll(".hint")) one.hidden = L < 4; // there is no room between the labels
-      for (const one of this.root.querySelectorAll(".more")) one.innerHTML = `${rows < n ? `${rows} of ` : ""}${n} units<em>, one input</em>`;
+      for (const one of this.root.querySelectorAll(".more")) one.innerHTML = `${rows < n ? `${rows} of ` : ""}${n} units`;
       for (const node of this.root.querySelectorAll(".layers")) {
         node.setAttribute("aria-valuemax", L);
         if (node.ariaValueNow === null) node.ariaValueNow = 1;
