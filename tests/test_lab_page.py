@@ -254,7 +254,7 @@ def shift(page: Page, url: str, width: int) -> float:
     return float(page.evaluate(SHIFT))
 
 
-@pytest.mark.parametrize("width", [320, 390, 480, 600, 660, 1280])
+@pytest.mark.parametrize("width", [320, 390, 480, 600, 1280])
 @pytest.mark.parametrize("presets", [("zero", "small", "he-relu"), ("orthogonal", "order-bias", "chaos", "dead")])
 def test_layout_does_not_shift(
     lab_page: Page, lab_folder: Path, lab_address: str, width: int, presets: tuple[str, ...]
@@ -286,7 +286,7 @@ def test_nothing_overflows(show: Callable[..., Page]) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert (width, page.evaluate(OVERFLOW), page.evaluate(CLIPPED)) == (width, 0, [])
-    page.evaluate(f"{LAB}.shadowRoot.querySelector('.again').textContent = 'a button with too many words'")
+    page.evaluate(f"{LAB}.shadowRoot.querySelector('.again').textContent = 'x'.repeat(60)")
     assert page.evaluate(CLIPPED)
 
 

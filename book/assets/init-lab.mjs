@@ -676,8 +676,8 @@ button[aria-pressed="true"], button[aria-pressed="true"] small { background: var
 .frame { display: grid; grid-template-columns: ${GUTTER}px minmax(0, 1fr); font-size: 0.6875rem; line-height: 1rem; color: var(--soft); }
 .units { display: flex; flex-direction: column; justify-content: space-between; text-align: right; padding-right: 5px; }
 .axis { position: relative; grid-column: 2; height: 1rem; white-space: nowrap; text-align: center; }
-.axis span { position: absolute; min-width: var(--column); }
-.axis .input { right: calc(100% - var(--column)); padding-right: 2px; } .axis .one { left: var(--column); padding-left: 4px; } .axis .last { right: 0; }
+.axis span { position: absolute; min-width: var(--cell); }
+.axis .input { right: calc(100% - var(--cell)); padding-right: 2px; } .axis .one { left: var(--cell); padding-left: 4px; } .axis .last { right: 0; }
 .axis .hint { left: 50%; transform: translateX(-50%); } .hint::before { content: "point at a layer"; }
 @media (hover: none) { .hint::before { content: "tap a layer"; } }
 .cells { position: relative; height: 12rem; }
@@ -686,8 +686,8 @@ canvas { display: block; image-rendering: pixelated; }
 .map { width: 100%; height: 100%; outline: 1px solid var(--line); }
 .layers { position: absolute; inset: 0; cursor: crosshair; }
 .first, .mark { position: absolute; top: 0; bottom: 0; pointer-events: none; }
-.first { border-right: 1px solid var(--edge); left: 0; width: var(--column); }
-.mark { display: none; width: var(--column); box-shadow: 0 0 0 1.5px var(--paper), 0 0 0 3.5px var(--ink); }
+.first { border-right: 1px solid var(--edge); left: 0; width: var(--cell); }
+.mark { display: none; width: var(--cell); box-shadow: 0 0 0 1.5px var(--paper), 0 0 0 3.5px var(--ink); }
 svg { display: block; overflow: visible; }
 text { font-size: 11px; fill: var(--soft); }
 .end { text-anchor: end; } .middle { text-anchor: middle; }
@@ -721,7 +721,7 @@ summary small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; ove
 .control > span { color: var(--soft); font-variant-numeric: tabular-nums; overflow: hidden; text-overflow: ellipsis; }
 .double { grid-column: span 2; }
 .draws { display: flex; gap: 0.3rem; }
-.draws button { flex: 1 1 auto; padding-inline: 0.1rem; white-space: nowrap; font-size: 0.8125rem; }
+.draws button { flex: 1 1 auto; padding: 0.1rem; font-size: 0.8125rem; line-height: 1.15; }
 .inside :is(button, select, input, .point, .layers) { scroll-margin-top: calc(var(--init-lab-top, 0px) + 17rem); } /* not under the stage */
 sub { font-size: 0.75em; line-height: 0; }
 input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cursor: pointer; }
@@ -986,7 +986,7 @@ function define() {
       if (!at || !this.result) return;
       const { settings } = this.result, layer = (at.layer = min(at.layer, settings.depth));
       const node = this.$(`[data-kind="${at.kind}"]`), mark = node.previousElementSibling;
-      mark.style.cssText = `display: block; left: calc(${layer} * var(--column))`;
+      mark.style.cssText = `display: block; left: calc(${layer} * var(--cell))`;
       const { density, limit, std, zeros } = histogram(this.result, at.kind, layer), top = max(...density) || 1;
       const [title, said] = this.$(".look .title").children, ends = this.$(".look .ends").children;
       title.textContent = `${at.kind === "h" ? "" : "Gradient, "}${layer ? `layer ${layer}` : "input"}`.replace(/^./, (first) => first.toUpperCase());
@@ -1148,6 +1148,16 @@ function define() {
         button.setAttribute("aria-pressed", Object.entries(this.preset(button.dataset.name)).every(([key, value]) => s[key] === value));
       }
       this.$(".seed").textContent = s.seed;
+      const rows = min(s.width, ROWS);
+      for (const frame of this.root.querySelectorAll(".frame")) frame.style.setProperty("--cell", `${100 / (s.depth + 1)}%`);
+      for (const one of this.root.querySelectorAll(".rows")) one.textContent = `unit ${rows}`;
+      for (const one of this.root.querySelectorAll(".last")) one.textContent = s.depth > 1 ? `layer ${s.depth}` : "";
+      for (const one of this.root.querySelectorAll(".hint")) one.hidden = s.depth < 4; // there is no room between the labels
+      for (const one of this.root.querySelectorAll(".more")) one.textContent = `${rows < s.width ? `${rows} of ` : ""}${s.width} units`;
+      for (const node of this.root.querySelectorAll(".layers")) {
+        node.setAttribute("aria-valuemax", s.depth);
+        node.ariaValueNow = min(node.ariaValueNow ?? 1, s.depth);
+      }
       const [scheme, own] = [SCHEMES[s.scheme].sigmaW ? SCHEMES[s.scheme].label : `σ_w ${s.sigmaW.toFixed(2)}`, ACTIVATIONS[s.activation].label];
       const biases = s.sigmaB ? `, σ_b ${s.sigmaB.toFixed(2)}` : "";
       this.$("summary small").innerHTML = lowered(`${scheme}, ${own}, ${words.depth} of ${words.width}${biases}, draw ${s.seed}`);
@@ -1164,15 +1174,6 @@ function define() {
       const { result, line } = this, { depth: L, width: n } = result.settings, rows = min(n, ROWS);
       const [signals, gradients] = this.root.querySelectorAll(".map"), colors = this.colors[this.theme];
       paint(signals, L + 1, rows, colors, (l, unit) => result.h[l][unit] / DEEPEST);
-      for (const frame of this.root.querySelectorAll(".frame")) frame.style.setProperty("--column", `${100 / (L + 1)}%`);
-      for (const one of this.root.querySelectorAll(".rows")) one.textContent = `unit ${rows}`;
-      for (const one of this.root.querySelectorAll(".last")) one.textContent = L > 1 ? `layer ${L}` : "";
-      for (const one of this.root.querySelectorAll(".hint")) one.hidden = L < 4; // there is no room between the labels
-      for (const one of this.root.querySelectorAll(".more")) one.innerHTML = `${rows < n ? `${rows} of ` : ""}${n} units`;
-      for (const node of this.root.querySelectorAll(".layers")) {
-        node.setAttribute("aria-valuemax", L);
-        if (node.ariaValueNow === null) node.ariaValueNow = 1;
-      }
       this.judged = verdict(result);
       this.$(".card").className = `card ${this.judged[0]}`;
       this.$(".word").textContent = capital(this.judged[0]);
