@@ -163,13 +163,13 @@ function trainEngine() {
 
   // ------------------------------------------------------------------------------------------------------ one network
 
-  const STREAMS = { weights: 1, order: 7 };
+  const STREAMS = { weights: 1, biases: 2, order: 7 };
 
   /**
    * A network z_l = W_l h_{l-1} + b_l, h_l = phi(z_l), with a linear last layer; cross-entropy.
    *
    * spec: sizes [n_0, …, n_L]; phi; scheme, or schemes with one a layer: { name, value, gain, law }; outBias (n_L
-   * numbers, else zeros); optimizer "sgd", "momentum" or "adam"; lr; clip (the length of a gradient, else none); batch.
+   * numbers), hiddenBias (one for all) and sigmaB (a spread), else zeros; optimizer "sgd", "momentum" or "adam"; lr; clip (the length of a gradient, else none); batch.
    * The draws depend on `seed`, `replica` and the layer alone: two schemes differ in the size of the same numbers.
    */
   class Net {
@@ -192,6 +192,10 @@ function trainEngine() {
         at = next;
       }
       if (spec.outBias) this.b[L].set(spec.outBias);
+      for (let l = 1; l < L; l++) {
+        const next = rng(seed, replica * 64 + l, STREAMS.biases), { hiddenBias = 0, sigmaB = 0 } = spec;
+        for (let r = 0; r < sizes[l]; r++) this.b[l][r] = hiddenBias + sigmaB * normal(next);
+      }
       this.start = this.W[1].slice();
       this.labels = new Uint8Array(batch);
     }
@@ -444,82 +448,206 @@ function trainEngine() {
   return { rng, normal, Net, Order, digits, race, replicas, verdict, MARGIN, PHI, STD };
 }
 
+/**
+ * The races on offer. Each has a `chip` (its name), the `chapter` and `link` that explain it, the `stop` of the hour that
+ * shows it, if any; `net` (what both lanes share), `ask` (what differs), two `lanes` with a name and a color, and `why`;
+ * and what `ahead` is after `steps` steps: "a", "b" or "even", by the share of test images read right (of the task
+ * "eights": of those of class `find` found). `specs` and `colors`, one a lane, are made from these.
+ */
 function trainPresets() {
   "use strict";
-  const deep = (layers, width, out = 10) => [64, ...Array(layers - 1).fill(width), out];
-  const layers = (L, scheme, own = {}) => Array.from({ length: L }, (_, l) => own[l + 1] || scheme);
-  const He = { name: "he" }, Xavier = { name: "xavier" }, LeCun = { name: "lecun" }, zeros = { name: "zeros" };
-  const COLORS = { gray: ["#5F5F5F", "#B0B0B0"], pink: ["#B2588A", "#E48FBB"], gold: ["#A86E00", "#F0B93C"], blue: ["#0072B2", "#5BB0EC"], red: ["#B84300", "#FF8F55"], green: ["#007A5A", "#3ECF9F"], violet: ["#5B4BC4", "#AEA2FF"] };
+  const layers = (L, scheme, own = {}) => Array.from({ length: L }, (_, l) => own[l + 1] || scheme); // own: by layer
+  const wide = (L, width, out = 10) => [64, ...Array(L - 1).fill(width), out];
   const sgd = (sizes, phi, lr, batch) => ({ sizes, phi, lr, batch, optimizer: "sgd" });
-  const eights = { ...sgd([64, 32, 2], "relu", 0.003, 64), schemes: [He, zeros], optimizer: "adam" };
-  const odds = Math.log(68 / 1298);
-  const P = {
-    symmetry: { chip: "Equal weights", chapter: "1", link: "01_symmetry.html", ahead: "b", steps: 300, base: sgd(deep(2, 16), "tanh", 0.1, 16),
-      net: "one hidden layer of 16 tanh units", ask: "only the first weights differ",
-      lanes: [{ name: "all 0.1", color: "pink", scheme: { name: "constant", value: 0.1 } }, { name: "random (Xavier)", color: "blue", scheme: Xavier }],
-      why: "Sixteen units with equal weights get equal gradients, so they stay copies: the layer works as one unit." },
-    zero: { chip: "Zeros", chapter: "2", link: "02_zero.html", ahead: "b", steps: 200, base: sgd(deep(3, 24), "relu", 0.1, 32),
-      net: "two hidden layers of 24 ReLU units", ask: "only the place of the zeros differs",
-      lanes: [{ name: "all weights 0", color: "gray", scheme: zeros }, { name: "last matrix 0, rest He", color: "red", schemes: layers(3, He, { 3: zeros }) }],
-      why: "Both begin with the same guess. With zeros everywhere each gradient of a weight has a factor 0; with one zero matrix, at the end, that matrix moves first and wakes the others." },
-    "zero-middle": { chip: "One zero matrix", chapter: "2", link: "02_zero.html", ahead: "b", steps: 200, base: sgd(deep(3, 24), "relu", 0.1, 32),
-      net: "two hidden layers of 24 ReLU units", ask: "one matrix is zero, not the same one",
-      lanes: [{ name: "the middle matrix 0", color: "gray", schemes: layers(3, He, { 2: zeros }) }, { name: "the last matrix 0", color: "red", schemes: layers(3, He, { 3: zeros }) }],
-      why: "A zero matrix in front of a ReLU puts every unit on the kink, where PyTorch’s slope is 0, and nothing comes back. The last matrix has no ReLU behind it." },
-    "zero-logistic": { chip: "Zeros, no hidden layer", chapter: "2", link: "02_zero.html", ahead: "even", steps: 200, base: sgd([64, 10], "linear", 0.3, 32),
-      net: "no hidden layer", ask: "only the first weights differ",
-      lanes: [{ name: "all weights 0", color: "gray", scheme: zeros }, { name: "random, 0.01", color: "gold", scheme: { name: "small_random" } }],
-      why: "Without a hidden layer there is no symmetry to break: the labels tell the rows apart." },
-    small: { chip: "0.01, deep", chapter: "3", link: "03_small_random.html", ahead: "b", steps: 150, base: sgd(deep(6, 32), "tanh", 0.1, 32),
-      net: "five hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "0.01 · random", color: "gold", scheme: { name: "small_random" } }, { name: "random / √n", color: "green", scheme: LeCun }],
-      why: "Each layer of 0.01-weights makes the signal about 18 times smaller, and the gradient too: six layers deep there is nothing left to learn from." },
-    "small-shallow": { chip: "0.01, shallow", chapter: "3", link: "03_small_random.html", ahead: "even", steps: 150, base: sgd(deep(2, 32), "tanh", 0.3, 32),
-      net: "one hidden layer of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "0.01 · random", color: "gold", scheme: { name: "small_random" } }, { name: "random / √n", color: "green", scheme: LeCun }],
-      why: "With two matrices a small start costs a logarithm of steps only: a late start, soon made up for." },
-    chaos: { chip: "Large weights", chapter: "4", link: "04_vanishing_exploding.html", ahead: "b", steps: 150, base: sgd(deep(10, 32), "tanh", 0.1, 32),
-      net: "nine hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "σ_w = 4", color: "violet", scheme: { name: "free", gain: 4 } }, { name: "σ_w = 1", color: "green", scheme: { name: "free", gain: 1 } }],
-      why: "At σ_w = 4 the units saturate, and still the gradient grows on its way back: tanh is in its chaotic phase." },
-    order: { chip: "Half the weights", chapter: "4", link: "04_vanishing_exploding.html", ahead: "b", steps: 150, base: sgd(deep(10, 32), "tanh", 0.1, 32),
-      net: "nine hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "σ_w = 0.5", color: "gold", scheme: { name: "free", gain: 0.5 } }, { name: "σ_w = 1", color: "green", scheme: { name: "free", gain: 1 } }],
-      why: "Half is not half: over ten layers 0.5 becomes 0.5¹⁰, a thousandth, forward and backward." },
-    xavier: { chip: "Xavier", chapter: "5", link: "05_xavier.html", ahead: "b", steps: 150, base: sgd(deep(11, 24), "tanh", 0.1, 24),
-      net: "ten hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "old rule, ±1/√n", color: "gold", scheme: { name: "heuristic" } }, { name: "Xavier uniform", color: "blue", scheme: { ...Xavier, law: "uniform" } }],
-      why: "The old rule has a variance of 1/(3n): each layer keeps 1/√3 of signal and gradient. Xavier’s keeps about all of both." },
-    he: { chip: "He, 22 layers", chapter: "6", link: "06_he.html", ahead: "b", steps: 150, base: { ...sgd(deep(22, 32), "relu", 0.03, 32), optimizer: "momentum", clip: 1 },
-      net: "21 hidden layers of 32 ReLU units", ask: "only a factor of √2 in the first weights differs",
-      lanes: [{ name: "Xavier", color: "blue", scheme: Xavier }, { name: "He", color: "red", scheme: He }],
-      why: "A ReLU passes half of the square on. He’s factor 2 makes up for it; without it each layer keeps 1/√2 of the signal and of the gradient." },
-    "he-shallow": { chip: "He, 3 layers", chapter: "6", link: "06_he.html", ahead: "even", steps: 150, base: { ...sgd(deep(3, 32), "relu", 0.03, 32), optimizer: "momentum", clip: 1 },
-      net: "two hidden layers of 32 ReLU units", ask: "only a factor of √2 in the first weights differs",
-      lanes: [{ name: "Xavier", color: "blue", scheme: Xavier }, { name: "He", color: "red", scheme: He }],
-      why: "√2 to the power of 2 is only 2. Training makes that up in a few steps." },
-    selu: { chip: "SELU", chapter: "7", link: "07_lecun.html", ahead: "b", steps: 100, base: sgd(deep(21, 24), "selu", 0.03, 32),
-      net: "20 hidden layers of 24 SELU units", ask: "only a factor of √2 in the first weights differs",
-      lanes: [{ name: "He", color: "red", scheme: He }, { name: "LeCun", color: "green", scheme: LeCun }],
-      why: "SELU was made for a variance of 1/n. He’s 2/n was made for ReLU: here signal and gradient grow, and the first answers are far too sure of themselves." },
-    "selu-gain": { chip: "SELU, ¾ or 1", chapter: "7", link: "07_lecun.html", ahead: "b", steps: 100, base: sgd(deep(16, 24), "selu", 0.05, 32),
-      net: "15 hidden layers of 24 SELU units", ask: "only the gain differs",
-      lanes: [{ name: "gain ¾", color: "gold", scheme: { name: "lecun", gain: 0.75 } }, { name: "gain 1 (LeCun)", color: "green", scheme: LeCun }],
-      why: "Gain ¾ holds the gradient but lets the signal fall to a fifth." },
-    bias: { chip: "Output bias", chapter: "8", link: "08_biases.html", ahead: "b", steps: 120, base: eights, task: "eights", find: 1,
-      net: "one hidden layer of 32 ReLU units, Adam", ask: "only the output’s bias differs",
-      lanes: [{ name: "bias 0", color: "gray" }, { name: "log-odds", color: "green", outBias: [0, odds] }],
-      why: "Only 5 % of the images are eights. From bias 0 the first steps go into finding that out; the log-odds tell the network at once." },
-    "bias-sgd": { chip: "Output bias, SGD", chapter: "8", link: "08_biases.html", ahead: "even", steps: 300, base: { ...eights, optimizer: "sgd", lr: 0.05 }, task: "eights", find: 1,
-      net: "one hidden layer of 32 ReLU units, SGD", ask: "only the output’s bias differs",
-      lanes: [{ name: "bias 0", color: "gray" }, { name: "log-odds", color: "green", outBias: [0, odds] }],
-      why: "The head start is real, but under SGD the large errors of the first phase move the weights too." },
+  const momentum = (...settings) => ({ ...sgd(...settings), optimizer: "momentum", clip: 1 });
+  const constant = { name: "constant", value: 0.1 }, zeros = { name: "zeros" }, small = { name: "small_random" };
+  const xavier = { name: "xavier" }, he = { name: "he" }, lecun = { name: "lecun" }, heuristic = { name: "heuristic" };
+  const free = (gain) => ({ name: "free", gain });
+  const eights = { ...sgd([64, 32, 2], "relu", 0.01, 64), optimizer: "adam", schemes: [he, zeros] };
+  const LOG_ODDS = Math.log(68 / 1298); // of an eight among the images of the task "eights"
+  // Light and dark, as the book's figures have them: a scheme has the same color everywhere.
+  const COLORS = {
+    gray: ["#5F5F5F", "#B0B0B0"], pink: ["#B2588A", "#E48FBB"], gold: ["#A86E00", "#F0B93C"], blue: ["#0072B2", "#5BB0EC"],
+    red: ["#B84300", "#FF8F55"], green: ["#007A5A", "#3ECF9F"], violet: ["#5B4BC4", "#AEA2FF"],
   };
-  for (const one of Object.values(P)) {
+
+  const PRESETS = {
+    symmetry: {
+      chip: "Equal weights", chapter: "1", link: "01_symmetry.html#claim-1", stop: 1, ahead: "b", steps: 300,
+      base: sgd(wide(2, 16), "tanh", 0.1, 16),
+      net: "one hidden layer of 16 tanh units", ask: "only the first weights differ",
+      lanes: [{ name: "all 0.1", color: "pink", scheme: constant }, { name: "random (Xavier)", color: "blue", scheme: xavier }],
+      why: "Sixteen units with equal weights, in and out, get equal gradients, so they stay copies: the layer works as one unit.",
+    },
+    "symmetry-last": {
+      chip: "Half equal", chapter: "1", link: "01_symmetry.html#symmetry-partly", ahead: "even", steps: 300,
+      base: sgd(wide(2, 16), "tanh", 0.2, 16),
+      net: "one hidden layer of 16 tanh units", ask: "only the first matrix differs",
+      lanes: [
+        { name: "first matrix all 0.1", color: "pink", schemes: [constant, xavier] },
+        { name: "both random (Xavier)", color: "blue", scheme: xavier },
+      ],
+      why: "The outgoing weights are random, and they stand in the gradients of the incoming ones: after one step the units differ.",
+    },
+    zero: {
+      chip: "Zeros", chapter: "2", link: "02_zero.html#zero-purpose", stop: 2, ahead: "b", steps: 200,
+      base: sgd(wide(3, 32), "relu", 0.1, 32),
+      net: "two hidden layers of 32 ReLU units", ask: "only the place of the zeros differs",
+      lanes: [
+        { name: "all weights 0", color: "gray", scheme: zeros },
+        { name: "last matrix 0, rest He", color: "red", schemes: layers(3, he, { 3: zeros }) },
+      ],
+      why: "Both begin with the same guess. With zeros everywhere no weight gets a gradient, only the output’s bias. "
+        + "With one zero matrix, at the end, that matrix moves first, and the others one step later.",
+    },
+    "zero-middle": {
+      chip: "One zero matrix", chapter: "2", link: "02_zero.html#zero-purpose", ahead: "b", steps: 200,
+      base: sgd(wide(3, 32), "relu", 0.1, 32),
+      net: "two hidden layers of 32 ReLU units", ask: "one matrix is zero, not the same one",
+      lanes: [
+        { name: "the middle matrix 0", color: "gray", schemes: layers(3, he, { 2: zeros }) },
+        { name: "the last matrix 0", color: "red", schemes: layers(3, he, { 3: zeros }) },
+      ],
+      why: "A zero matrix in front of a ReLU puts every unit on the kink, where the slope is set to 0, and no gradient comes "
+        + "through. The last matrix has no ReLU behind it.",
+    },
+    "zero-logistic": {
+      chip: "Zeros, no hidden layer", chapter: "2", link: "02_zero.html#claim-2", ahead: "even", steps: 200,
+      base: sgd([64, 10], "linear", 0.3, 32),
+      net: "no hidden layer", ask: "only the first weights differ",
+      lanes: [{ name: "all weights 0", color: "gray", scheme: zeros }, { name: "random, 0.01", color: "gold", scheme: small }],
+      why: "Without a hidden layer zeros move at the first step: the input is the signal, and the labels tell the rows apart.",
+    },
+    small: {
+      chip: "0.01, deep", chapter: "3", link: "03_small_random.html#claim-5", stop: 3, ahead: "b", steps: 150,
+      base: sgd(wide(6, 32), "tanh", 0.1, 32),
+      net: "five hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
+      lanes: [{ name: "0.01 · random", color: "gold", scheme: small }, { name: "random / √n", color: "green", scheme: lecun }],
+      why: "A layer of 32 with weights of 0.01 makes the signal about 18 times smaller, and the gradient on its way back too. "
+        + "Six layers of that, and the first steps are too small to see. Nothing is broken: it would take very long.",
+    },
+    "small-shallow": {
+      chip: "0.01, shallow", chapter: "3", link: "03_small_random.html#small-random-steps", ahead: "even", steps: 150,
+      base: sgd(wide(2, 32), "tanh", 0.3, 32),
+      net: "one hidden layer of 32 tanh units", ask: "only the size of the first weights differs",
+      lanes: [{ name: "0.01 · random", color: "gold", scheme: small }, { name: "random / √n", color: "green", scheme: lecun }],
+      why: "With two matrices a start ten times smaller costs a fixed number of steps more: late at first, level soon.",
+    },
+    chaos: {
+      chip: "Large weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-surprise", stop: 4, ahead: "b",
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units, the same last matrix", ask: "only the size of the hidden layers’ weights differs",
+      lanes: [
+        { name: "σ_w = 4", color: "violet", schemes: layers(10, free(4), { 10: free(1) }) },
+        { name: "σ_w = 1", color: "green", scheme: free(1) },
+      ],
+      why: "At σ_w = 4 many units are saturated, and still the gradient grows on its way back: the few that are not pass it on "
+        + "through weights four times as large. This is tanh’s chaotic phase.",
+    },
+    order: {
+      chip: "Half the weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-order", stop: 5, ahead: "b",
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
+      lanes: [{ name: "σ_w = 0.5", color: "gold", scheme: free(0.5) }, { name: "σ_w = 1", color: "green", scheme: free(1) }],
+      why: "Half is not half: over ten layers 0.5 becomes 0.5¹⁰, about a thousandth, of the signal and of the gradient.",
+    },
+    xavier: {
+      chip: "Xavier", chapter: "5", link: "05_xavier.html#xavier-training", ahead: "b", steps: 150,
+      base: sgd(wide(11, 24), "tanh", 0.1, 24),
+      net: "ten hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
+      lanes: [
+        { name: "old rule, ±1/√n", color: "gold", scheme: heuristic },
+        { name: "Xavier uniform", color: "blue", scheme: { ...xavier, law: "uniform" } },
+      ],
+      why: "The old rule has a variance of 1/(3n): each layer multiplies signal and gradient by 1/√3 = 0.58. Xavier’s variance is "
+        + "three times that, and only what tanh bends away is lost.",
+    },
+    "xavier-law": {
+      chip: "Normal or uniform", chapter: "5", link: "05_xavier.html#claim-17", ahead: "even", steps: 150,
+      base: sgd(wide(3, 24), "tanh", 0.3, 24),
+      net: "two hidden layers of 24 tanh units", ask: "only the law of the first weights differs",
+      lanes: [
+        { name: "Xavier normal", color: "violet", scheme: xavier },
+        { name: "Xavier uniform", color: "blue", scheme: { ...xavier, law: "uniform" } },
+      ],
+      why: "Both laws have the same variance, and only the variance decides how large signal and gradient are.",
+    },
+    he: {
+      chip: "He, 18 layers", chapter: "6", link: "06_he.html#he-trains", stop: 6, ahead: "b", steps: 200,
+      base: momentum(wide(18, 24), "relu", 0.03, 24),
+      net: "17 hidden layers of 24 ReLU units", ask: "only a factor of √2 in the first weights differs",
+      lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "He", color: "red", scheme: he }],
+      why: "A ReLU passes half of the mean square on. He’s factor 2 makes up for it, on average; without it each layer keeps 1/√2 "
+        + "of the signal and of the gradient.",
+    },
+    "he-shallow": {
+      chip: "He, 3 layers", chapter: "6", link: "06_he.html#he-trains", ahead: "even", steps: 150,
+      base: momentum(wide(3, 32), "relu", 0.03, 32),
+      net: "two hidden layers of 32 ReLU units", ask: "only a factor of √2 in the first weights differs",
+      lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "He", color: "red", scheme: he }],
+      why: "Over three layers the factor makes He’s outputs only about twice as large. Training makes that up in a few steps.",
+    },
+    default: {
+      chip: "nn.Linear, 9 layers", chapter: "6", link: "06_he.html#he-linear", stop: 8, ahead: "b", steps: 120,
+      base: sgd(wide(9, 48), "relu", 0.1, 24),
+      net: "eight hidden layers of 48 ReLU units, zero biases", ask: "only the size of the first weights differs",
+      lanes: [
+        { name: "PyTorch’s weights, ±1/√n", color: "gold", scheme: heuristic },
+        { name: "He", color: "red", scheme: he },
+      ],
+      why: "PyTorch draws the weights of nn.Linear with a variance of 1/(3n), a sixth of He’s: a ReLU layer keeps 0.41 of signal and "
+        + "gradient, nine layers about a thousandth.",
+    },
+    selu: {
+      chip: "SELU", chapter: "7", link: "07_lecun.html#lecun-three-quarters", ahead: "b", steps: 100,
+      base: sgd(wide(21, 24), "selu", 0.03, 32),
+      net: "20 hidden layers of 24 SELU units", ask: "only a factor of √2 in the first weights differs",
+      lanes: [{ name: "He", color: "red", scheme: he }, { name: "LeCun", color: "green", scheme: lecun }],
+      why: "SELU was made for a variance of 1/n. He’s 2/n was made for ReLU: here signal and gradient grow layer by layer, and the "
+        + "first answers are wrong with great confidence.",
+    },
+    "selu-names": {
+      chip: "SELU, two names", chapter: "7", link: "07_lecun.html#all-schemes", ahead: "even", steps: 100,
+      base: sgd(wide(4, 24), "selu", 0.1, 32),
+      net: "three hidden layers of 24 SELU units", ask: "only the name of the rule differs",
+      lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "LeCun", color: "green", scheme: lecun }],
+      why: "Xavier divides by the average fan, LeCun by fan_in. Between layers of one width these are the same number.",
+    },
+    bias: {
+      chip: "Output bias", chapter: "8", link: "08_biases.html#biases-prior", stop: 7, ahead: "b", steps: 30,
+      base: eights, task: "eights", find: 1,
+      net: "one hidden layer of 32 ReLU units, Adam", ask: "only the output’s bias differs",
+      lanes: [{ name: "bias 0", color: "gray" }, { name: "log-odds", color: "green", outBias: [0, LOG_ODDS] }],
+      why: "Only 5 % of the images are eights. From bias 0 Adam’s first steps, all of about one size, go into finding that out; the "
+        + "log-odds say it from the start. It is a head start: trained longer, both find most of them.",
+    },
+    "bias-random": {
+      chip: "Random biases", chapter: "8", link: "08_biases.html#biases-critical", ahead: "b", steps: 150,
+      base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units, σ_w = 1", ask: "only the hidden biases differ",
+      lanes: [
+        { name: "random biases, σ_b = 1", color: "violet", scheme: free(1), sigmaB: 1 },
+        { name: "biases 0", color: "gray", scheme: free(1) },
+      ],
+      why: "Such biases push tanh units to where they are flat, and add nothing on the way back: each layer makes the gradient "
+        + "smaller. To keep it, the weights would have to grow with the biases.",
+    },
+    "bias-hidden": {
+      chip: "Positive bias", chapter: "8", link: "08_biases.html#claim-27", ahead: "even", steps: 150,
+      base: sgd([64, 32, 10], "relu", 0.2, 32),
+      net: "one hidden layer of 32 ReLU units", ask: "only the hidden biases differ",
+      lanes: [
+        { name: "biases 0", color: "gray", scheme: he },
+        { name: "biases 0.1", color: "red", scheme: he, hiddenBias: 0.1 },
+      ],
+      why: "With He’s weights a bias of 0.1 switches few units on: 53 % instead of half. It works like a slightly larger rate.",
+    },
+  };
+  for (const one of Object.values(PRESETS)) {
     one.specs = one.lanes.map(({ name, color, ...lane }) => ({ ...one.base, ...lane }));
     one.colors = one.lanes.map(({ color }) => COLORS[color]);
   }
-  return P;
+  return PRESETS;
 }
 
 // ---------------------------------------------------------------------------------------------------- the element
