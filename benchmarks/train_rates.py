@@ -1,10 +1,11 @@
-"""The races of the figure that trains, each start at its own best of seven learning rates. Exits with 1 if one is unfair.
+"""The races of the figure that trains, each start at its own best of seven rates. Exits with 1 if one is unfair.
 
-A race shows one rate. That a start is behind at it need not mean that it is worse (CONTRIBUTING.md, "about: training"). So
-here both lanes of each race that has a winner are trained at seven rates, and judged by the loss on the test images after as
-many steps as the race has: the winner's must be at most 3/4 of the loser's in all eight pairs, each lane at the rate with the
-lowest median. Where training images are chosen so that a class is rare, their loss counts, as in chapter 8: the test images
-have another share of it. Takes a minute or two; names of presets as arguments choose some.
+A race shows one rate. That a start is behind at it need not mean that it is worse (CONTRIBUTING.md, "about:
+training"). So here both lanes of each race that has a winner are trained at seven rates, and judged by the loss on the
+test images after as many steps as the race has: the winner's must be at most 3/4 of the loser's in all eight pairs,
+each lane at the rate with the lowest median. Where training images are chosen so that a class is rare, their loss
+counts, as in chapter 8: the test images have another share of it. Takes a minute or two; names of presets as arguments
+choose some.
 """
 
 import json
@@ -12,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tools import formulas
 
 ASSETS = Path(__file__).resolve().parent.parent / "book" / "assets"
 RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3]  # of plain SGD
@@ -34,12 +37,13 @@ function after(spec, steps, data, judges, replica) {
     }
     return losses.reduce((sum, loss) => sum + loss) / losses.length;
 }
-const wanted = Object.entries(presets).filter(([name, one]) => one.ahead !== "even" && (!names.length || names.includes(name)));
-for (const [name, { ahead, specs, steps, lanes, task }] of wanted) {
+for (const [name, { ahead, specs, steps, lanes, task }] of Object.entries(presets)) {
+    if (ahead === "even" || (names.length && !names.includes(name))) continue;
     const data = E.digits(trainDigits, task), judges = task ? data.train : data.test;
     const losses = specs.map((spec) => rates.map((rate) => Array.from({length: pairs},
         (_, k) => after({...spec, lr: rate * scale[spec.optimizer]}, steps, data, judges, k))));
-    console.log(JSON.stringify({name, ahead, steps, optimizer: specs[0].optimizer, lanes: lanes.map((l) => l.name), losses}));
+    const said = {name, ahead, steps, optimizer: specs[0].optimizer, lanes: lanes.map((lane) => lane.name)};
+    console.log(JSON.stringify({...said, losses}));
 }
 """
 
@@ -49,7 +53,7 @@ def measured(names: list[str]) -> list[dict[str, Any]]:
     code = LOSSES.replace("LAB", (ASSETS / "train-lab.mjs").as_uri())
     code = code.replace("DIGITS", (ASSETS / "train-digits.mjs").as_uri())
     given = json.dumps({"names": names, "rates": RATES, "scale": SCALE, "pairs": PAIRS, "seed": SEED})
-    command = ["node", "--input-type=module", "--eval", code, given]
+    command = [formulas.node(), "--input-type=module", "--eval", code, given]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
@@ -73,7 +77,8 @@ def main() -> int:
         clear = sum(own <= MOST * other for own, other in zip(won, lost, strict=True))
         unfair += clear < PAIRS
         sides = "; ".join(
-            f"{lane} {middle(own):.3g} at {rate:.3g}" for lane, own, rate in zip(race["lanes"], best, rates, strict=True)
+            f"{lane} {middle(own):.3g} at {rate:.3g}"
+            for lane, own, rate in zip(race["lanes"], best, rates, strict=True)
         )
         verdict = "" if clear == PAIRS else "  UNFAIR"
         print(f"  {race['name']:12} {race['steps']} steps: {sides}; clear in {clear} of {PAIRS}{verdict}")

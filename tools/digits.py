@@ -12,11 +12,11 @@ from .files import ROOT
 
 FILE = ROOT / "book" / "assets" / "train-digits.mjs"
 _TEXT = """\
-// Written by `python -m tools.digits`: the 1797 handwritten digits of scikit-learn, 8 × 8 pixels of 0 … 16. A character is
-// a pixel, "A" is 0 and "Q" is 16; the first {train} images are for training, in the order of `ini.data.digits()`.
+// Written by `python -m tools.digits`: the 1797 handwritten digits of scikit-learn, 8 × 8 pixels of 0 … 16. A character
+// is a pixel, "A" is 0 and "Q" is 16; the first {train} images are for training, in the order of `ini.data.digits()`.
 // Source: E. Alpaydin & C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,
-// https://doi.org/10.24432/C50P49. License: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/. Changed: the test part
-// only, as scikit-learn ships it, in another order.
+// https://doi.org/10.24432/C50P49. License: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/. Changed: of the
+// test part only, as scikit-learn ships it, and in another order.
 
 const trainDigits = {{
   train: {train},
