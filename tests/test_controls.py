@@ -440,15 +440,15 @@ def test_marks_of_a_search_are_hidden(open_page: Callable[..., Page], address: s
     found = watched(page)
     page.locator("#search-results a").first.click()
     page.locator(".highlighted").first.wait_for(state="attached")
-    page.get_by_role("button", name="Hide Search Matches").click()
+    page.get_by_role("button", name="Hide matches").click()
     assert page.locator(".highlighted").count() == 0
-    assert page.get_by_role("button", name="Hide Search Matches").count() == 0
+    assert page.get_by_role("button", name="Hide matches").count() == 0
     assert found == []
 
 
 def test_buttons_without_a_script_are_not_there(open_page: Callable[..., Page], address: str) -> None:
     page = open_page(f"{address}/book/06_he.html", 390, java_script_enabled=False)
-    assert [one.inner_text() for one in page.locator("button").all() if one.is_visible()] == []
+    assert [button.inner_text() for button in page.locator("button").all() if button.is_visible()] == []
 
 
 # ------------------------------------------------------------------------------------------------------ arrow keys

@@ -121,16 +121,16 @@ def faults(sheets: list[Sheet]) -> list[str]:
     text = re.sub(r"\s+", " ", " ".join(sheet.text for sheet in sheets))
     found = [f"{what} is missing" for what, words in SHOWN.items() if words not in text]
     found += [f"{what} is printed" for what, words in HIDDEN.items() if words in text]
-    for number, one in enumerate(sheets, start=1):
-        lines = [line.strip() for line in one.text.splitlines()]
+    for number, sheet in enumerate(sheets, start=1):
+        lines = [line.strip() for line in sheet.text.splitlines()]
         if str(number) not in lines:
             found.append(f"page {number} has no number")
         if ("Before the First Step 2. Zero initialization" in lines) == (number == 1):
             found.append(f"page {number}: running head")
-        if one.lightest > 0.6:
+        if sheet.lightest > 0.6:
             found.append(f"page {number} has letters nearly white")
-        if one.empty > EMPTY and number < len(sheets):
-            found.append(f"page {number} is half empty: {one.empty:.0%}")
+        if sheet.empty > EMPTY and number < len(sheets):
+            found.append(f"page {number} is half empty: {sheet.empty:.0%}")
     return found
 
 
@@ -196,10 +196,10 @@ def dangling(document: str, folder: Path) -> list[str]:
     for tag in TAG.findall(document):
         for kind, _, value in ATTRIBUTE.findall(tag):
             (ids if kind == "id" else wanted).append(value)
-    twice = sorted({one for one in ids if ids.count(one) > 1}) if len(ids) > len(set(ids)) else []
-    known = {f"#{one}" for one in ids}
-    lost = {one for one in wanted if not re.match("https?:|data:", one) and one not in known}
-    return [*twice, *sorted(one for one in lost if one.startswith("#") or not (folder / one).is_file())]
+    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(ids) > len(set(ids)) else []
+    known = {f"#{name}" for name in ids}
+    lost = {link for link in wanted if not re.match("https?:|data:", link) and link not in known}
+    return [*twice, *sorted(link for link in lost if link.startswith("#") or not (folder / link).is_file())]
 
 
 @pytest.fixture(scope="module")

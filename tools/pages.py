@@ -119,7 +119,8 @@ def _sized(page: str, folder: Path) -> str:
         with Image.open(folder / match.group(1)) as picture:
             width, height = picture.size
         late = ' loading="lazy"' if 0 <= top < match.start() else ""
-        return phone.plate(f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}', width)
+        sized = f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}'
+        return f"{sized} />" if "_images/small/" in match.group(1) else phone.plate(sized, width)
 
     return _IMAGE.sub(tag, page)
 

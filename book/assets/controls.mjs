@@ -74,14 +74,6 @@ const tellMode = () => modes.forEach((button) => (button.ariaLabel = button.titl
 new MutationObserver(tellMode).observe(root, { attributeFilter: ["data-mode"] });
 tellMode();
 
-// Sphinx hides the marks of a search by a javascript: link, which the policy of the pages forbids.
-for (const link of document.querySelectorAll("#searchbox a[href^='javascript:']")) {
-  const button = Object.assign(document.createElement("button"), { type: "button", className: "hide-matches" });
-  button.textContent = link.textContent;
-  button.addEventListener("click", () => SphinxHighlight.hideSearchWords());
-  link.replaceWith(button);
-}
-
 // --------------------------------------------------------------------------------------------------- arrow keys
 
 const PAGES = { ArrowLeft: "prev", ArrowRight: "next" };
