@@ -82,7 +82,11 @@ TOOLS = """() => {
     for (const { type, attributeName } of all) tell(`changes ${attributeName ?? type}`);
   }).observe(target, { subtree: true, childList: true, attributes: true, characterData: true });
   noted(document);
-  for (const one of document.querySelectorAll("*")) if (one.shadowRoot) noted(one.shadowRoot);
+  for (const { shadowRoot } of document.querySelectorAll("*")) {
+    if (!shadowRoot) continue;
+    noted(shadowRoot);
+    shadowRoot.addEventListener("toggle", () => tell("toggle"), true);  // it does not leave the figure
+  }
   navigation.addEventListener("navigate", (event) => {
     tell(`goes to ${event.destination.url}`);
     if (event.cancelable && !event.hashChange && event.navigationType === "push") event.preventDefault();

@@ -171,7 +171,7 @@ HISTOGRAMS = """(m, a) => {
 
 def unlike(found: dict[str, Any], *, shared: bool = True) -> list[str]:
     """Return in which layers the module's histogram is not that of `ini.plots.histograms`."""
-    rows = {row: {at: [one["values"]] for at, one in enumerate(layers)} for row, layers in found.items()}
+    rows = {row: {at: [layer["values"]] for at, layer in enumerate(layers)} for row, layers in found.items()}
     drawn = plots.histograms(rows, layers=range(7), shared=shared).axes
     faults = []
     for ax, (row, at) in zip(drawn, [(row, at) for row in rows for at in range(7)], strict=True):

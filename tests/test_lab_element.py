@@ -60,7 +60,7 @@ def test_axes_name_columns_and_rows(show: Callable[..., Page], depth: int, width
     assert abs(labels[f"unit {min(width, 24)}"]["bottom"] - cells["bottom"]) < max(row, 4)
     in_a_row = [box for text, box in labels.items() if "unit" not in text and (text or depth > 3)]  # "" is the hint
     boxes = sorted((box["left"], box["right"]) for box in in_a_row)
-    assert all(one[1] <= other[0] + 0.5 for one, other in itertools.pairwise(boxes)), labels
+    assert all(left[1] <= right[0] + 0.5 for left, right in itertools.pairwise(boxes)), labels
 
 
 # --------------------------------------------------------------------------- no button changes what it does not name

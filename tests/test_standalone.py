@@ -155,7 +155,7 @@ def file_faults(page: Page, address: str, patience: int = 4000) -> list[str]:
     works("menu", lambda: page.locator(".primary-toggle").click() or page.locator(".pst-sidebar-hidden").count() == 1)
     page.goto(f"{address}/book/12_ledger.html")
     works("filter", lambda: page.get_by_label("Words").fill("orthogonal"))
-    works("filter's rows", lambda: page.wait_for_function("() => document.querySelector('.ledger tbody[hidden]')"))
+    works("filter's rows", lambda: page.wait_for_function("() => document.querySelector('.ledger [hidden]')"))
     page.locator(".bd-header-article .search-button").click()
     page.keyboard.type("orthogonal")
     page.keyboard.press("Enter")

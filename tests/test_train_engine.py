@@ -121,9 +121,9 @@ def test_weights_follow_the_books_schemes(face: dict[str, Any]) -> None:
     """The spread by formula, and that of 60 × 200 draws: within five standard errors, so 1 in 10⁶ fresh seeds fails."""
     assert {own["name"] for own, _ in SCHEMES.values()} == set(face["std"])
     found = ask("weights", [{"scheme": own, "sizes": [200, 60]} for own, _ in SCHEMES.values()])
-    for one, (name, (_, scheme)) in zip(found, SCHEMES.items(), strict=True):
-        assert one["std"] == pytest.approx(scheme.std((60, 200)), rel=1e-12), name
-        values = np.array(one["values"])
+    for drawn, (name, (_, scheme)) in zip(found, SCHEMES.items(), strict=True):
+        assert drawn["std"] == pytest.approx(scheme.std((60, 200)), rel=1e-12), name
+        values = np.array(drawn["values"])
         if isinstance(scheme, ini.Scheme):
             assert np.abs(values).max() <= scheme.bound((60, 200)) * (1 + 1e-6), name
         if scheme.std((60, 200)):
@@ -307,9 +307,9 @@ def test_a_race_trains_what_its_networks_train_alone(raced: dict[str, Any]) -> N
     losses = np.array([record["losses"][1] for record in raced["records"]])
     alone = raced["alone"][1]
     assert losses.shape == (41, 3)
-    np.testing.assert_allclose(losses.T, [one["losses"] for one in alone], rtol=1e-6)
-    assert raced["records"][-1]["scores"][1] == [one["score"] for one in alone]
-    assert [one["updates"] for one in alone] == [40] * 3
+    np.testing.assert_allclose(losses.T, [run["losses"] for run in alone], rtol=1e-6)
+    assert raced["records"][-1]["scores"][1] == [run["score"] for run in alone]
+    assert [run["updates"] for run in alone] == [40] * 3
 
 
 def test_a_race_yields_often_and_shows_its_frames(raced: dict[str, Any]) -> None:
@@ -330,7 +330,7 @@ def test_what_diverges_scores_nothing_and_stops(raced: dict[str, Any]) -> None:
     assert end["off"] == [0, 0]
     assert end["frame"][0]["gradient"] is None
     assert end["frame"][0]["answers"] == []
-    assert max(one["updates"] for one in raced["alone"][0]) < 40
+    assert max(run["updates"] for run in raced["alone"][0]) < 40
 
 
 def test_a_weight_that_is_no_number_is_not_hidden_by_a_relu() -> None:
@@ -345,9 +345,9 @@ def test_verdicts() -> None:
         "even": [[0.90, 0.92, 0.5], [0.94, 0.90, 0.9]],
     }
     found = ask("verdicts", list(scores.values()))
-    assert [one["winner"] for one in found] == list(scores)
-    assert [one["votes"] for one in found] == [2, 2, 2]
-    assert [one["middle"] for one in found] == pytest.approx([0.8, -0.9, 0.04])
+    assert [verdict["winner"] for verdict in found] == list(scores)
+    assert [verdict["votes"] for verdict in found] == [2, 2, 2]
+    assert [verdict["middle"] for verdict in found] == pytest.approx([0.8, -0.9, 0.04])
 
 
 @pytest.mark.parametrize(
@@ -361,9 +361,9 @@ def test_what_a_network_cannot_do_is_refused(change: dict[str, Any], words: str)
 
 
 def test_each_chapter_and_each_stop_has_a_race(races: dict[str, Any]) -> None:
-    assert {one["chapter"] for one in races.values() if one["ahead"] == "b"} == set("12345678")
-    assert {one["chapter"] for one in races.values() if one["ahead"] == "even"} >= set("1235678")
-    assert sorted(one["stop"] for one in races.values() if "stop" in one) == list(range(1, 9))
+    assert {race["chapter"] for race in races.values() if race["ahead"] == "b"} == set("12345678")
+    assert {race["chapter"] for race in races.values() if race["ahead"] == "even"} >= set("1235678")
+    assert sorted(race["stop"] for race in races.values() if "stop" in race) == list(range(1, 9))
 
 
 NUMBERS = {"no": 0, "one": 1, "two": 2, "three": 3, "five": 5, "eight": 8, "nine": 9, "ten": 10}
