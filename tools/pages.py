@@ -36,6 +36,8 @@ ONLY_WITH = {
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
     "ledger.mjs": "<div class='ledger'>",
+    "train-digits.mjs": "<train-lab",
+    "train-lab.mjs": "<train-lab",
 }
 
 
