@@ -99,7 +99,7 @@ function trainEngine() {
     heuristic: (n) => sqrt(1 / (3 * n)), // uniform in ±1/√n, and PyTorch's default for nn.Linear
   };
 
-  // --------------------------------------------------------------------- products, in blocks of two rows by four columns
+  // ------------------------------------------------------------------- products, in blocks of two rows by four columns
 
   const padded = (n) => (n + 3) & ~3; // zeros fill up a row to a multiple of four: no block has a special end
 
@@ -164,50 +164,55 @@ function trainEngine() {
   // ------------------------------------------------------------------------------------------------------ one network
 
   const STREAMS = { weights: 1, biases: 2, order: 7 };
+  const MOMENTS = { sgd: 0, momentum: 1, adam: 2 }; // how many running means an optimizer keeps
 
   /**
    * A network z_l = W_l h_{l-1} + b_l, h_l = phi(z_l), with a linear last layer; cross-entropy.
    *
-   * spec: sizes [n_0, …, n_L]; phi; scheme, or schemes with one a layer: { name, value, gain, law }; outBias (n_L
-   * numbers), hiddenBias (one for all) and sigmaB (a spread), else zeros; optimizer "sgd", "momentum" or "adam"; lr; clip (the length of a gradient, else none); batch.
+   * spec: sizes [n_0, …, n_L]; phi; scheme, or schemes with one a layer: { name, value, gain, law }; batch, an even
+   * number; optimizer, one of MOMENTS; lr; clip, the length of a gradient, else none. Biases are zero but for hiddenBias
+   * (one for all), sigmaB (a spread, of hidden biases) and outBias (n_L numbers).
    * The draws depend on `seed`, `replica` and the layer alone: two schemes differ in the size of the same numbers.
    */
   class Net {
     constructor(spec, seed, replica) {
-      const { sizes, batch } = spec, L = sizes.length - 1;
+      const { sizes, batch, optimizer } = spec, L = sizes.length - 1, widths = sizes.map(padded);
       if (batch % 2) throw new RangeError(`batch must be even, got ${batch}: products take two rows at once`);
-      Object.assign(this, { spec, sizes, batch, L, widths: sizes.map(padded), updates: 0, dead: false });
-      const { widths } = this, weights = (l) => widths[l] * widths[l - 1], total = (sum, _, l) => sum + (l && weights(l) + widths[l]);
-      this.parameters = new Float32Array(widths.reduce(total, 0));
-      this.gradients = new Float32Array(this.parameters.length);
-      this.moments = [1, 2].map((k) => new Float32Array(k <= ["sgd", "momentum", "adam"].indexOf(spec.optimizer) ? this.parameters.length : 0));
-      for (const name of ["W", "b", "dW", "db", "h", "slope", "delta"]) this[name] = []; // by layer; h[0] are the inputs
-      for (let l = 0, at = 0; l <= L; l++) {
+      if (!Object.hasOwn(MOMENTS, optimizer)) throw new RangeError(`no optimizer ${optimizer}`);
+      Object.assign(this, { spec, sizes, batch, L, widths, updates: 0, dead: false });
+      const ends = [0]; // of each layer's weights and biases among all parameters
+      for (let l = 1; l <= L; l++) ends[l] = ends[l - 1] + widths[l] * (widths[l - 1] + 1);
+      const numbers = () => new Float32Array(ends[L]);
+      Object.assign(this, { parameters: numbers(), gradients: numbers() });
+      this.moments = Array.from({ length: MOMENTS[optimizer] }, numbers);
+      // By layer: weights, biases and their gradients; signals (h[0] are the inputs), slopes, and gradients in z.
+      for (const name of ["W", "b", "dW", "db", "h", "slope", "delta"]) this[name] = [];
+      for (let l = 0; l <= L; l++) {
         for (const name of ["h", "slope", "delta"]) this[name][l] = new Float32Array(batch * widths[l]);
         if (!l) continue;
-        const end = at + weights(l), next = end + widths[l];
-        [this.W[l], this.b[l]] = [this.parameters.subarray(at, end), this.parameters.subarray(end, next)];
-        [this.dW[l], this.db[l]] = [this.gradients.subarray(at, end), this.gradients.subarray(end, next)];
-        this.draw(l, spec.schemes ? spec.schemes[l - 1] : spec.scheme, rng(seed, replica * 64 + l, STREAMS.weights));
-        at = next;
+        const from = ends[l - 1], biases = ends[l] - widths[l];
+        for (const [W, b, all] of [["W", "b", this.parameters], ["dW", "db", this.gradients]]) {
+          this[W][l] = all.subarray(from, biases);
+          this[b][l] = all.subarray(biases, ends[l]);
+        }
+        this.draw(l, spec.schemes ? spec.schemes[l - 1] : spec.scheme, seed, replica * 64 + l);
       }
       if (spec.outBias) this.b[L].set(spec.outBias);
-      for (let l = 1; l < L; l++) {
-        const next = rng(seed, replica * 64 + l, STREAMS.biases), { hiddenBias = 0, sigmaB = 0 } = spec;
-        for (let r = 0; r < sizes[l]; r++) this.b[l][r] = hiddenBias + sigmaB * normal(next);
-      }
       this.start = this.W[1].slice();
       this.labels = new Uint8Array(batch);
     }
 
-    draw(l, scheme, next) {
-      const m = this.sizes[l], n = this.sizes[l - 1], stride = this.widths[l - 1], std = STD[scheme.name](n, m, scheme);
-      const uniform = scheme.law === "uniform" || scheme.name === "heuristic";
+    draw(l, scheme, seed, stream) {
+      const m = this.sizes[l], n = this.sizes[l - 1], stride = this.widths[l - 1];
+      const { hiddenBias = 0, sigmaB = 0 } = this.spec;
+      const std = STD[scheme.name](n, m, scheme), uniform = scheme.law === "uniform" || scheme.name === "heuristic";
+      const next = rng(seed, stream, STREAMS.weights), bias = rng(seed, stream, STREAMS.biases);
       for (let r = 0; r < m; r++) {
         for (let c = 0; c < n; c++) {
           const unit = uniform ? sqrt(3) * even(next) : normal(next);
           this.W[l][r * stride + c] = scheme.name === "constant" ? scheme.value : std * unit;
         }
+        if (l < this.L) this.b[l][r] = hiddenBias + sigmaB * normal(bias);
       }
     }
 
@@ -242,7 +247,8 @@ function trainEngine() {
         let top = -Infinity, total = 0;
         for (let c = 0; c < classes; c++) top = max(top, z[at + c]);
         for (let c = 0; c < classes; c++) total += exp(z[at + c] - top);
-        for (let c = 0; c < classes; c++) delta[at + c] = (exp(z[at + c] - top) / total - (c === labels[b] ? 1 : 0)) / batch;
+        for (let c = 0; c < classes; c++) delta[at + c] = exp(z[at + c] - top) / total / batch;
+        delta[at + labels[b]] -= 1 / batch;
         sum += log(total) + top - z[at + labels[b]];
       }
       return sum / batch;
@@ -266,7 +272,7 @@ function trainEngine() {
     }
 
     update() {
-      const { parameters: P, gradients: G, spec } = this, { lr, optimizer } = spec, scale = this.shortening(), [M, V] = this.moments;
+      const { parameters: P, gradients: G, moments: [M, V], spec: { lr, optimizer } } = this, scale = this.shortening();
       this.updates++;
       if (optimizer === "adam") {
         const rate = lr / (1 - 0.9 ** this.updates), unbiased = 1 - 0.999 ** this.updates;
@@ -284,7 +290,7 @@ function trainEngine() {
       }
     }
 
-    /** The loss of a batch, and an update unless it is the `last`. From a loss that is not finite on: Infinity, and no more. */
+    /** The loss of a batch, and an update unless it is the `last`. Once a loss is not finite, Infinity and no updates. */
     step(data, rows, from, last = false) {
       if (this.dead) return Infinity;
       for (let b = 0; b < this.batch; b++) this.labels[b] = data.y[rows[from + b]];
@@ -354,7 +360,8 @@ function trainEngine() {
     for (let k = 0; k < train * 64; k++) square += (raw[k] - mean[k % 64]) ** 2 / (train * 64);
     const x = raw.map((value, k) => (value - mean[k % 64]) / sqrt(square)), rare = task === "eights";
     const part = (kept) => {
-      const rows = [...y.keys()].filter(kept), out = { x: new Float32Array(rows.length * 64), y: new Uint8Array(rows.length) };
+      const rows = [...y.keys()].filter(kept), count = rows.length;
+      const out = { x: new Float32Array(count * 64), y: new Uint8Array(count) };
       rows.forEach((row, at) => {
         out.x.set(x.subarray(row * 64, row * 64 + 64), at * 64);
         out.y[at] = rare ? +(y[row] === 8) : y[row];
@@ -364,7 +371,7 @@ function trainEngine() {
     return { train: part((k) => k < train && !(rare && y[k] === 8 && ++eights > 68)), test: part((k) => k >= train) };
   }
 
-  /** The order of one replica's batches, the same in both lanes: each pass a new permutation, an incomplete batch dropped. */
+  /** The order of one replica's batches, the same in both lanes: a new permutation a pass, no incomplete batch. */
   class Order {
     constructor(count, batch, seed, replica) {
       const rows = Uint16Array.from({ length: count }, (_, k) => k);
@@ -399,10 +406,12 @@ function trainEngine() {
   /**
    * A generator of both lanes' networks, step by step, `replicas` a lane. It yields null after a piece of work, and a
    * record after each step: { step, losses: two Float32Arrays, before the step's update; frame?; scores?; off? }.
-   * Every `every` steps comes a frame of the first pair, every `all` steps and at the end the scores of all networks,
-   * all of them after `step` updates. A network that has diverged has the loss Infinity and the score NaN.
+   * Every `every` steps comes a frame of the first pair, every `all` steps the scores of all networks, and both at the
+   * end, after `step` updates. A network that has diverged has the loss Infinity and the score NaN.
    */
-  function* race({ lanes, steps, replicas: R, every = 5, all = 20, units = 8, only, shown, seed }, data) {
+  function* race({ lanes, steps, replicas: R, every, all, units = 8, only, shown, seed }, data) {
+    every ??= max(1, floor(steps / 40));
+    all ??= max(1, floor(steps / 10));
     const nets = lanes.map((spec) => Array.from({ length: R }, (_, r) => new Net(spec, seed, r)));
     const orders = Array.from({ length: R }, (_, r) => new Order(data.train.y.length, lanes[0].batch, seed, r));
     for (let step = 0; step <= steps; step++) {
@@ -437,7 +446,7 @@ function trainEngine() {
     return (sorted[floor(half)] + sorted[Math.ceil(half)]) / 2;
   };
 
-  /** Who is ahead by the last record's scores: "a", "b" or "even"; the median difference (b - a); how many pairs say so. */
+  /** By the last record's scores: who is ahead, "a", "b" or "even"; the median of b - a; how many pairs say the same. */
   function verdict([a, b]) {
     const differences = b.map((score, r) => (score || 0) - (a[r] || 0)), middle = median(differences); // diverged: 0
     const winner = abs(middle) < MARGIN ? "even" : middle > 0 ? "b" : "a";
@@ -449,10 +458,13 @@ function trainEngine() {
 }
 
 /**
- * The races on offer. Each has a `chip` (its name), the `chapter` and `link` that explain it, the `stop` of the hour that
- * shows it, if any; `net` (what both lanes share), `ask` (what differs), two `lanes` with a name and a color, and `why`;
- * and what `ahead` is after `steps` steps: "a", "b" or "even", by the share of test images read right (of the task
+ * The races on offer. Each has a `chip` (its name), the `chapter` and `link` that explain it, and the `stop` of the hour
+ * that shows it, if any; `net` (what both lanes share), `ask` (what differs), two `lanes` with a name and a color, and
+ * `why`. `ahead` says who is, after `steps` steps: "a", "b" or "even", by the share of test images read right (in the task
  * "eights": of those of class `find` found). `specs` and `colors`, one a lane, are made from these.
+ *
+ * tests/test_train_engine.py measures what `why` and `ahead` say. A race shows one rate; who is ahead is so with each lane
+ * at its own best of seven as well, by a quarter of the loss or more: benchmarks/train_rates.py.
  */
 function trainPresets() {
   "use strict";
@@ -463,12 +475,13 @@ function trainPresets() {
   const constant = { name: "constant", value: 0.1 }, zeros = { name: "zeros" }, small = { name: "small_random" };
   const xavier = { name: "xavier" }, he = { name: "he" }, lecun = { name: "lecun" }, heuristic = { name: "heuristic" };
   const free = (gain) => ({ name: "free", gain });
-  const eights = { ...sgd([64, 32, 2], "relu", 0.003, 64), optimizer: "adam", schemes: [he, zeros] };
+  const eights = { ...sgd([64, 64, 2], "relu", 0.01, 128), optimizer: "adam", schemes: [he, zeros] };
   const LOG_ODDS = Math.log(68 / 1298); // of an eight among the images of the task "eights"
   // Light and dark, as the book's figures have them: a scheme has the same color everywhere.
   const COLORS = {
-    gray: ["#5F5F5F", "#B0B0B0"], pink: ["#B2588A", "#E48FBB"], gold: ["#A86E00", "#F0B93C"], blue: ["#0072B2", "#5BB0EC"],
-    red: ["#B84300", "#FF8F55"], green: ["#007A5A", "#3ECF9F"], violet: ["#5B4BC4", "#AEA2FF"],
+    gray: ["#5F5F5F", "#B0B0B0"], pink: ["#B2588A", "#E48FBB"], gold: ["#A86E00", "#F0B93C"],
+    blue: ["#0072B2", "#5BB0EC"], red: ["#B84300", "#FF8F55"], green: ["#007A5A", "#3ECF9F"],
+    violet: ["#5B4BC4", "#AEA2FF"],
   };
 
   const PRESETS = {
@@ -476,8 +489,12 @@ function trainPresets() {
       chip: "Equal weights", chapter: "1", link: "01_symmetry.html#claim-1", stop: 1, ahead: "b", steps: 300,
       base: sgd(wide(2, 16), "tanh", 0.1, 16),
       net: "one hidden layer of 16 tanh units", ask: "only the first weights differ",
-      lanes: [{ name: "all 0.1", color: "pink", scheme: constant }, { name: "random (Xavier)", color: "blue", scheme: xavier }],
-      why: "Sixteen units with equal weights, in and out, get equal gradients, so they stay copies: the layer works as one unit.",
+      lanes: [
+        { name: "all 0.1", color: "pink", scheme: constant },
+        { name: "random (Xavier)", color: "blue", scheme: xavier },
+      ],
+      why: "Sixteen units with equal weights, in and out, get equal gradients, so they stay copies: the layer works "
+        + "as one unit.",
     },
     "symmetry-last": {
       chip: "Half equal", chapter: "1", link: "01_symmetry.html#symmetry-partly", ahead: "even", steps: 300,
@@ -487,7 +504,8 @@ function trainPresets() {
         { name: "first matrix all 0.1", color: "pink", schemes: [constant, xavier] },
         { name: "both random (Xavier)", color: "blue", scheme: xavier },
       ],
-      why: "The outgoing weights are random, and they stand in the gradients of the incoming ones: after one step the units differ.",
+      why: "The outgoing weights are random, and they stand in the gradients of the incoming ones: after one step "
+        + "the units differ.",
     },
     zero: {
       chip: "Zeros", chapter: "2", link: "02_zero.html#zero-purpose", stop: 2, ahead: "b", steps: 200,
@@ -508,48 +526,65 @@ function trainPresets() {
         { name: "the middle matrix 0", color: "gray", schemes: layers(3, he, { 2: zeros }) },
         { name: "the last matrix 0", color: "red", schemes: layers(3, he, { 3: zeros }) },
       ],
-      why: "A zero matrix in front of a ReLU puts every unit on the kink, where the slope is set to 0, and no gradient comes "
-        + "through. The last matrix has no ReLU behind it.",
+      why: "A zero matrix in front of a ReLU puts every unit on the kink, where the slope is set to 0, and no "
+        + "gradient comes through. The last matrix has no ReLU behind it.",
     },
     "zero-logistic": {
       chip: "Zeros, no hidden layer", chapter: "2", link: "02_zero.html#claim-2", ahead: "even", steps: 200,
       base: sgd([64, 10], "linear", 0.3, 32),
       net: "no hidden layer", ask: "only the first weights differ",
-      lanes: [{ name: "all weights 0", color: "gray", scheme: zeros }, { name: "random, 0.01", color: "gold", scheme: small }],
-      why: "Without a hidden layer zeros move at the first step: the input is the signal, and the labels tell the rows apart.",
+      lanes: [
+        { name: "all weights 0", color: "gray", scheme: zeros },
+        { name: "random, 0.01", color: "gold", scheme: small },
+      ],
+      why: "Without a hidden layer zeros move at the first step: the input is the signal, and the labels tell the "
+        + "rows apart.",
     },
     small: {
       chip: "0.01, deep", chapter: "3", link: "03_small_random.html#claim-5", stop: 3, ahead: "b", steps: 150,
       base: sgd(wide(6, 32), "tanh", 0.1, 32),
       net: "five hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "0.01 · random", color: "gold", scheme: small }, { name: "random / √n", color: "green", scheme: lecun }],
-      why: "A layer of 32 with weights of 0.01 makes the signal about 18 times smaller, and the gradient on its way back too. "
-        + "Six layers of that, and the first steps are too small to see. Nothing is broken: it would take very long.",
+      lanes: [
+        { name: "0.01 · random", color: "gold", scheme: small },
+        { name: "random / √n", color: "green", scheme: lecun },
+      ],
+      why: "A layer of 32 with weights of 0.01 makes the signal about 18 times smaller, and the gradient on its way "
+        + "back too. Six layers of that, and the first steps are too small to see. Nothing is broken: it would take "
+        + "very long.",
     },
     "small-shallow": {
       chip: "0.01, shallow", chapter: "3", link: "03_small_random.html#small-random-steps", ahead: "even", steps: 150,
       base: sgd(wide(2, 32), "tanh", 0.3, 32),
       net: "one hidden layer of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "0.01 · random", color: "gold", scheme: small }, { name: "random / √n", color: "green", scheme: lecun }],
-      why: "With two matrices a start ten times smaller costs a fixed number of steps more: late at first, level soon.",
+      lanes: [
+        { name: "0.01 · random", color: "gold", scheme: small },
+        { name: "random / √n", color: "green", scheme: lecun },
+      ],
+      why: "With two matrices a start ten times smaller costs a fixed number of steps more: late at first, level "
+        + "soon.",
     },
     chaos: {
       chip: "Large weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-surprise", stop: 4, ahead: "b",
-      steps: 150, base: sgd(wide(10, 32), "tanh", 0.1, 32),
-      net: "nine hidden layers of 32 tanh units, the same last matrix", ask: "only the size of the hidden layers’ weights differs",
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units, the same last matrix",
+      ask: "only the size of the hidden layers’ weights differs",
       lanes: [
         { name: "σ_w = 4", color: "violet", schemes: layers(10, free(4), { 10: free(1) }) },
         { name: "σ_w = 1", color: "green", scheme: free(1) },
       ],
-      why: "At σ_w = 4 many units are saturated, and still the gradient grows on its way back: the few that are not pass it on "
+      why: "At σ_w = 4 many units are saturated, and still the gradient grows on its way back: the others pass it on "
         + "through weights four times as large. This is tanh’s chaotic phase.",
     },
     order: {
       chip: "Half the weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-order", stop: 5, ahead: "b",
-      steps: 150, base: sgd(wide(10, 32), "tanh", 0.1, 32),
-      net: "nine hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
-      lanes: [{ name: "σ_w = 0.5", color: "gold", scheme: free(0.5) }, { name: "σ_w = 1", color: "green", scheme: free(1) }],
-      why: "Half is not half: over ten layers 0.5 becomes 0.5¹⁰, about a thousandth, of the signal and of the gradient.",
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
+      lanes: [
+        { name: "σ_w = 0.5", color: "gold", scheme: free(0.5) },
+        { name: "σ_w = 1", color: "green", scheme: free(1) },
+      ],
+      why: "Half is not half: over ten layers 0.5 becomes 0.5¹⁰, about a thousandth, of the signal and of the "
+        + "gradient.",
     },
     xavier: {
       chip: "Xavier", chapter: "5", link: "05_xavier.html#xavier-training", ahead: "b", steps: 150,
@@ -559,8 +594,8 @@ function trainPresets() {
         { name: "old rule, ±1/√n", color: "gold", scheme: heuristic },
         { name: "Xavier uniform", color: "blue", scheme: { ...xavier, law: "uniform" } },
       ],
-      why: "The old rule has a variance of 1/(3n): each layer multiplies signal and gradient by 1/√3 = 0.58. Xavier’s variance is "
-        + "three times that, and only what tanh bends away is lost.",
+      why: "The old rule has a variance of 1/(3n): each layer multiplies signal and gradient by 1/√3 = 0.58. "
+        + "Xavier’s variance is three times that, and only what tanh bends away is lost.",
     },
     "xavier-law": {
       chip: "Normal or uniform", chapter: "5", link: "05_xavier.html#claim-17", ahead: "even", steps: 150,
@@ -573,53 +608,67 @@ function trainPresets() {
       why: "Both laws have the same variance, and only the variance decides how large signal and gradient are.",
     },
     he: {
-      chip: "He, 18 layers", chapter: "6", link: "06_he.html#he-trains", stop: 6, ahead: "b", steps: 150,
+      chip: "He, 18 layers", chapter: "6", link: "06_he.html#he-trains", stop: 6, ahead: "b", steps: 200,
       base: momentum(wide(18, 24), "relu", 0.03, 24),
       net: "17 hidden layers of 24 ReLU units", ask: "only a factor of √2 in the first weights differs",
       lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "He", color: "red", scheme: he }],
-      why: "A ReLU passes half of the mean square on. He’s factor 2 makes up for it, on average; without it each layer keeps 1/√2 "
-        + "of the signal and of the gradient.",
+      why: "A ReLU passes half of the mean square on. He’s factor 2 makes up for it, on average; without it each "
+        + "layer keeps 1/√2 of the signal and of the gradient.",
     },
     "he-shallow": {
       chip: "He, 3 layers", chapter: "6", link: "06_he.html#he-trains", ahead: "even", steps: 150,
       base: momentum(wide(3, 32), "relu", 0.03, 32),
       net: "two hidden layers of 32 ReLU units", ask: "only a factor of √2 in the first weights differs",
       lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "He", color: "red", scheme: he }],
-      why: "Over three layers the factor makes He’s outputs only about twice as large. Training makes that up in a few steps.",
+      why: "Over three layers the factor makes He’s outputs only about twice as large. Training makes that up in a "
+        + "few steps.",
     },
     default: {
-      chip: "nn.Linear, 9 layers", chapter: "6", link: "06_he.html#he-linear", stop: 8, ahead: "b", steps: 150,
-      base: sgd(wide(9, 32), "relu", 0.1, 32),
-      net: "eight hidden layers of 32 ReLU units, zero biases", ask: "only the size of the first weights differs",
+      chip: "nn.Linear, 9 layers", chapter: "6", link: "06_he.html#he-linear", stop: 8, ahead: "b", steps: 120,
+      base: sgd(wide(9, 48), "relu", 0.1, 24),
+      net: "eight hidden layers of 48 ReLU units, zero biases", ask: "only the size of the first weights differs",
       lanes: [
         { name: "PyTorch’s weights, ±1/√n", color: "gold", scheme: heuristic },
         { name: "He", color: "red", scheme: he },
       ],
-      why: "PyTorch draws the weights of nn.Linear with a variance of 1/(3n), a sixth of He’s: a ReLU layer keeps 0.41 of signal and "
-        + "gradient, nine layers about a thousandth.",
+      why: "PyTorch draws the weights of nn.Linear with a variance of 1/(3n), a sixth of He’s: a ReLU layer keeps "
+        + "0.41 of signal and gradient, nine layers less than a thousandth.",
     },
     selu: {
       chip: "SELU", chapter: "7", link: "07_lecun.html#lecun-three-quarters", ahead: "b", steps: 100,
       base: sgd(wide(21, 24), "selu", 0.03, 32),
       net: "20 hidden layers of 24 SELU units", ask: "only a factor of √2 in the first weights differs",
       lanes: [{ name: "He", color: "red", scheme: he }, { name: "LeCun", color: "green", scheme: lecun }],
-      why: "SELU was made for a variance of 1/n. He’s 2/n was made for ReLU: here signal and gradient grow layer by layer, and the "
-        + "first answers are wrong with great confidence.",
+      why: "SELU was made for a variance of 1/n. He’s 2/n was made for ReLU: here signal and gradient grow layer by "
+        + "layer, and the first answers are wrong with great confidence.",
     },
     "selu-names": {
       chip: "SELU, two names", chapter: "7", link: "07_lecun.html#all-schemes", ahead: "even", steps: 100,
       base: sgd(wide(4, 24), "selu", 0.1, 32),
-      net: "three hidden layers of 24 SELU units", ask: "only the name of the rule differs",
+      net: "three hidden layers of 24 SELU units", ask: "only the rule of the first weights differs",
       lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "LeCun", color: "green", scheme: lecun }],
-      why: "Xavier divides by the average fan, LeCun by fan_in. Between layers of one width these are the same number.",
+      why: "Xavier divides by the average fan, LeCun by fan_in. Between layers of one width these are the same "
+        + "number; only the first and the last matrix differ in size.",
     },
     bias: {
-      chip: "Output bias", chapter: "8", link: "08_biases.html#biases-prior", stop: 7, ahead: "b", steps: 120,
+      chip: "Output bias", chapter: "8", link: "08_biases.html#biases-prior", stop: 7, ahead: "b", steps: 25,
       base: eights, task: "eights", find: 1,
-      net: "one hidden layer of 32 ReLU units, Adam", ask: "only the output’s bias differs",
+      net: "one hidden layer of 64 ReLU units, Adam", ask: "only the output’s bias differs",
       lanes: [{ name: "bias 0", color: "gray" }, { name: "log-odds", color: "green", outBias: [0, LOG_ODDS] }],
-      why: "Only 5 % of the images are eights. From bias 0 the first steps go into finding that out; the log-odds say so from the "
-        + "start. At a larger learning rate that phase is short.",
+      why: "Only 5 % of the images are eights. From bias 0 Adam’s first steps, all of about one size, go into "
+        + "finding that out; the log-odds say it from the start. It is a head start: trained longer, both find most "
+        + "of them.",
+    },
+    "bias-random": {
+      chip: "Random biases", chapter: "8", link: "08_biases.html#biases-critical", ahead: "b", steps: 150,
+      base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      net: "nine hidden layers of 24 tanh units, σ_w = 1", ask: "only the hidden biases differ",
+      lanes: [
+        { name: "random biases, σ_b = 1", color: "violet", scheme: free(1), sigmaB: 1 },
+        { name: "biases 0", color: "gray", scheme: free(1) },
+      ],
+      why: "Such biases push tanh units to where they are flat, and add nothing on the way back: each layer makes "
+        + "the gradient smaller. To keep it, the weights would have to grow with the biases.",
     },
     "bias-hidden": {
       chip: "Positive bias", chapter: "8", link: "08_biases.html#claim-27", ahead: "even", steps: 150,
@@ -629,7 +678,8 @@ function trainPresets() {
         { name: "biases 0", color: "gray", scheme: he },
         { name: "biases 0.1", color: "red", scheme: he, hiddenBias: 0.1 },
       ],
-      why: "With He’s weights a bias of 0.1 switches few units on: 53 % instead of half. It works like a slightly larger rate.",
+      why: "With He’s weights a bias of 0.1 switches few units on: 53 % instead of half. It works like a slightly "
+        + "larger rate.",
     },
   };
   for (const one of Object.values(PRESETS)) {
@@ -773,7 +823,7 @@ function trainElement(address) {
 :host { display: block; }
 .box { container-type: inline-size; }
 .race { --ink: #1f2430; --soft: #565d6b; --line: #d5d8de; --edge: #8b93a1; --paper: #fdfdfb; --field: #fff; --accent: #0a5ea8; --band: #e9eef3; --good: #00704f; --bad: #a3312a;
-  box-sizing: border-box; display: flex; flex-direction: column; gap: 0.7rem; min-height: 48rem; padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px;
+  box-sizing: border-box; display: flex; flex-direction: column; gap: 0.7rem; min-height: 50rem; padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px;
   background: var(--paper); color: var(--ink); font-size: 0.9375rem; line-height: 1.4; text-align: left; }
 .dark { --ink: #dfdcd4; --soft: #aaa79e; --line: #3a3833; --edge: #7d786f; --paper: #171613; --field: #24221e; --accent: #7cc0ff; --band: #24221e; --good: #3ecf9f; --bad: #ff9d7c; color-scheme: dark; }
 .race { --a: var(--a-light); --b: var(--b-light); } .race.dark { --a: var(--a-dark); --b: var(--b-dark); }
@@ -793,7 +843,7 @@ button:hover { border-color: var(--accent); color: var(--accent); }
 .pair { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0.9rem; }
 .lane { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.3rem; align-content: start; min-width: 0; }
 .head { grid-template-columns: minmax(0, 1fr) auto; align-items: center; border-top: 4px solid var(--color); padding-top: 0.4rem; }
-.name { font-weight: 650; overflow-wrap: anywhere; }
+.name { display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: start; font-weight: 650; overflow-wrap: anywhere; }
 .letter { display: inline-block; min-width: 1.5rem; margin-right: 0.35rem; border-radius: 4px; background: var(--color); color: var(--paper); font-weight: 700; text-align: center; }
 .score { line-height: 1.1; text-align: right; white-space: nowrap; }
 .score b { margin-right: 0.35rem; color: var(--color); font-size: 1.9rem; font-weight: 700; line-height: 1; font-variant-numeric: tabular-nums; }
@@ -806,10 +856,10 @@ button:hover { border-color: var(--accent); color: var(--accent); }
 .tools { display: flex; align-items: center; justify-content: flex-end; gap: 0.5rem; min-width: 0; min-height: 2.2rem; color: var(--soft); font-size: 0.8125rem; } .tools button { color: var(--ink); white-space: nowrap; }
 .tools label { display: flex; flex: 1; align-items: center; gap: 0.5rem; min-width: 0; }
 .scrub { flex: 1; min-width: 3rem; height: 1.6rem; accent-color: var(--accent); } output { min-width: 5.2rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.below { flex: 1 0 auto; } .units { box-shadow: 0 0 0 1px var(--line); margin: 1px; } .chart { display: block; width: 100%; height: 100%; min-height: 10.5rem; overflow: visible; }
-.result { padding: 0.6rem 0.8rem; border-left: 0.3rem solid var(--edge); border-radius: 6px; background: var(--band); font-size: 0.875rem; align-content: start; }
+.below { flex: 1 0 auto; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); } .units { box-shadow: 0 0 0 1px var(--line); margin: 1px; } .plot { position: relative; min-height: 10.5rem; } .chart { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
+.result { padding: 0.6rem 0.8rem; border-left: 0.3rem solid var(--edge); border-radius: 6px; background: var(--band); font-size: 0.8125rem; align-content: start; }
 .result.hit { border-color: var(--good); } .result.miss { border-color: var(--bad); }
-.result b { display: block; font-size: 1rem; line-height: 1.3; } .why { margin-top: 0.35rem; } .result a { color: var(--accent); font-weight: 600; }
+.result b { display: block; font-size: 0.9375rem; line-height: 1.3; } .why { margin-top: 0.35rem; } .result a { color: var(--accent); font-weight: 600; }
 .reads { display: grid; grid-template-columns: repeat(8, 1fr); gap: 0.2rem; }
 .digit { display: grid; justify-items: center; gap: 0.1rem; } .digit b { min-height: 1.1em; font-size: 0.875rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
 .right { color: var(--good); } .wrong { color: var(--bad); font-weight: 400; text-decoration: line-through; }
@@ -824,11 +874,11 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .paper { display: none; }
 @container (max-width: 599px) {
-  .race { gap: 0.6rem; min-height: 71rem; padding: 0.6rem; } .question { font-size: 1rem; } .pair { gap: 0.5rem; }
+  .race { gap: 0.6rem; min-height: 76rem; padding: 0.6rem; } .question { font-size: 1rem; } .pair { gap: 0.5rem; }
   .chips { flex-wrap: nowrap; margin: -3px; padding: 3px; overflow-x: auto; } .chips button { flex: none; }
   .head { grid-template-columns: minmax(0, 1fr); } .head .bet { order: 0; padding: 0.2rem; font-size: 0.875rem; } .score { text-align: left; } .score b { font-size: 1.6rem; } .score small { display: block; }
   .play { grid-template-columns: minmax(0, 1fr); gap: 0.5rem; } .tools label span { display: none; }
-  .below { grid-template: minmax(10rem, 1fr) auto / minmax(0, 1fr); } .chart { height: 100%; min-height: 10rem; } .reads { grid-template-columns: repeat(4, 1fr); }
+  .below { grid-template: minmax(10rem, 1fr) auto / minmax(0, 1fr); } .reads { grid-template-columns: repeat(4, 1fr); }
   .below { order: 1; } .pictures { order: 2; } details { order: 3; }
 }
 @media (forced-colors: active) {
@@ -838,11 +888,12 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
 @media print { .stored .race { display: none; } .stored .paper { display: block; } .chips, .play, details { display: none !important; } }
 `;
   const head = (k) => `<div class="head lane" data-lane="${k}">
-    <p class="name"><span class="letter" aria-hidden="true">${LETTERS[k]}</span><span class="words"></span></p>
+    <p class="name"><span class="letter" aria-hidden="true">${LETTERS[k]}</span><span class="stack"><span class="words"></span></span></p>
     <button type="button" class="bet" data-bet="${"ab"[k]}" aria-pressed="false">${LETTERS[k]} will be ahead</button>
     <p class="score"><b>–</b><small></small></p></div>`;
+  const DIGIT = `<span class="digit"><canvas width="8" height="8"></canvas><b>·</b></span>`;
   const pictures = (k) => `<div class="lane" data-lane="${k}">
-    <p class="label reading"></p><div class="reads" role="img"></div>
+    <p class="label reading"></p><div class="reads" role="img">${Array(8).fill(DIGIT).join("")}</div>
     <p class="label">What training wrote into 8 hidden units</p><canvas class="units" role="img"></canvas>
     <p class="label depth"></p><svg class="bars" role="img" viewBox="0 0 100 40" preserveAspectRatio="none"></svg></div>`;
   const field = ([id, [label, options, first]]) => `<label>${label}<select id="${id}">${options
@@ -856,7 +907,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
         <label><span>Step</span><input type="range" class="scrub" min="0" step="1" aria-label="Step"><output></output></label>
         <button type="button" class="again">New draw</button></div></div>
     <div class="pair pictures">${LANES.map(pictures).join("")}</div>
-    <div class="pair below"><svg class="chart" role="img"></svg>
+    <div class="pair below"><div class="plot"><svg class="chart" role="img"></svg></div>
       <div class="stack result"><div><b class="verdict"></b><p class="why"></p></div></div></div>
     <details><summary>Make your own race</summary><div class="fields">${Object.entries(FIELDS).map(field).join("")}</div>
       <button type="button" class="make">Set it up</button></details>
@@ -989,11 +1040,13 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
     /** Put every text that may come into its place, unseen: so nothing moves when another race or its end comes. */
     keepRoom() {
       const ghost = (html) => `<div class="ghost" aria-hidden="true">${html}</div>`;
+      const name = (lane) => `<span class="ghost" aria-hidden="true">${lane.name}</span>`;
       const rest = `<a>Why: in this chapter</a>`;
-      for (const name of this.names) {
-        const long = longest(P[name]);
-        this.$(".stack").insertAdjacentHTML("beforeend", ghost(`<p class="question">${question(P[name])}</p>`));
-        const words = `<b>${judgement(P[name], long)}</b><p class="why">${reasons(P[name], long)} ${rest}</p>`;
+      for (const key of this.names) {
+        const long = longest(P[key]);
+        for (const k of LANES) this.lane(k, ".name .stack").insertAdjacentHTML("beforeend", P[key].lanes.map(name).join(""));
+        this.$(".stack").insertAdjacentHTML("beforeend", ghost(`<p class="question">${question(P[key])}</p>`));
+        const words = `<b>${judgement(P[key], long)}</b><p class="why">${reasons(P[key], long)} ${rest}</p>`;
         this.$(".result").insertAdjacentHTML("beforeend", ghost(words));
       }
     }
@@ -1002,7 +1055,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
     wake() {
       if (this.awake) return;
       this.awake = true;
-      this.blank();
+      for (const k of LANES) this.digits(k);
     }
 
     /** A page that nobody looks at rests, its worker too. */
@@ -1042,9 +1095,9 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       this.$(".question").innerHTML = question(p);
       for (const k of LANES) {
         this.lane(k, ".words").textContent = p.lanes[k].name;
-        this.lane(k, ".score small").textContent = p.task === "eights" ? "of the eights found" : "right";
+        this.lane(k, ".score small").textContent = p.task === "eights" ? "found" : "right";
         this.lane(k, ".reading").textContent = p.task === "eights" ? "Is it an 8?" : "What it reads";
-        this.lane(k, ".depth").textContent = layers > 1 ? `Gradient, layer 1 to ${layers} (log scale)` : "Gradient (log scale)";
+        this.lane(k, ".depth").textContent = `Gradient, ${layers > 1 ? `layer 1 to ${layers}` : "its one layer"} (log scale)`;
         ["light", "dark"].forEach((theme, at) => this.$(".race").style.setProperty(`--${"ab"[k]}-${theme}`, p.colors[k][at]));
       }
       this.offer("");
@@ -1098,7 +1151,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
 
     start() {
       const { race: p, seed, replicas } = this, { shown } = images(p.task), { specs: lanes, steps, find: only } = p;
-      const race = { lanes, steps, replicas, only, shown, seed, every: EVERY, units: UNITS }, worker = helper();
+      const race = { lanes, steps, replicas, only, shown, seed, every: EVERY, all: Math.ceil(steps / 10), units: UNITS }, worker = helper();
       Object.assign(this, { job: ++shared.jobs, asked: race, playhead: 0, shownAt: 0, held: false, hurried: false });
       this.$(".pause").textContent = "Pause";
       if (worker) {
@@ -1204,11 +1257,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       this.current = this.frames[at === this.race.steps ? at : at - (at % EVERY)] ?? this.current;
       const { scores } = this.marks.findLast(({ step }) => step <= at);
       this.scores = scores.map((of) => quantile(of.map((score) => score || 0), 0.5));
-      for (const k of LANES) {
-        this.lane(k, ".score b").textContent = percent(this.scores[k]);
-        const lost = this.lost(k, at), what = this.race.task === "eights" ? "of the eights found" : "right";
-        this.lane(k, ".score small").textContent = lost ? `${lost} of ${this.replicas} diverged` : what;
-      }
+      for (const k of LANES) this.lane(k, ".score b").textContent = percent(this.scores[k]);
       this.showFrame();
       this.curves();
       const scrub = this.$(".scrub");
@@ -1263,10 +1312,10 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       this.lane(k, ".bars").innerHTML = line + Array.from(gradient ?? [], bar).join("");
     }
 
-    /** The eight digits of a lane, with room for what the network says. */
+    /** The eight digits of a lane. */
     digits(k) {
-      const { shown, ink } = images(this.race.task), box = this.lane(k, ".reads"), [paper, span] = this.theme === "dark" ? [30, 215] : [250, -225];
-      if (!box.children.length) box.innerHTML = shown.map(() => `<span class="digit"><canvas width="8" height="8"></canvas><b>·</b></span>`).join("");
+      const { shown, truth, ink } = images(this.race.task), box = this.lane(k, ".reads"), [paper, span] = this.theme === "dark" ? [30, 215] : [250, -225];
+      box.ariaLabel ||= `Eight new digits: ${listed(shown.map((image) => truth[image]))}.`;
       box.querySelectorAll("canvas").forEach((canvas, i) => {
         const context = canvas.getContext("2d"), picture = context.createImageData(8, 8);
         for (let j = 0; j < 64; j++) picture.data.set([...Array(3).fill(paper + span * ink(shown[i], j)), 255], 4 * j);
@@ -1280,15 +1329,10 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
         this.lane(k, ".score b").textContent = "–";
         this.lane(k, ".units").ariaLabel = "Eight hidden units: nothing written yet.";
         this.lane(k, ".bars").ariaLabel = "Gradient by layer: no race yet.";
-        this.lane(k, ".reads").ariaLabel = "Eight new digits.";
+        this.lane(k, ".reads").ariaLabel = "";
       }
+      for (const node of this.all(".reads b")) Object.assign(node, { textContent: "·", className: "" });
       this.$(".chart").ariaLabel = "Loss by step: no race yet.";
-      if (!this.awake) return;
-      const { shown, truth } = images(this.race.task);
-      for (const k of LANES) {
-        this.lane(k, ".reads").ariaLabel = `Eight new digits: ${listed(shown.map((image) => truth[image]))}.`;
-        this.all(`[data-lane="${k}"] .reads b`).forEach((node) => Object.assign(node, { textContent: "·", className: "" }));
-      }
       this.redraw();
     }
 
@@ -1299,11 +1343,13 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       const first = max(...LANES.map((k) => bands[k][0]?.[1] ?? 0)), top = classes === 2 ? 0.8 : max(3, min(6, Math.ceil(1.1 * first)));
       const left = 30, right = W - 26, bottom = H - 20;
       const x = (step) => +(left + (step / steps) * (right - left)).toFixed(1), y = (loss) => +(bottom - (min(loss, top) / top) * (bottom - 22)).toFixed(1);
-      let out = `<text x="0" y="9">Loss: lower is better</text>`;
+      const lost = LANES.map((k) => (at < 0 ? 0 : this.lost(k, at))), gone = LANES.filter((k) => lost[k]);
+      const note = gone.map((k) => `; ${LETTERS[k]}: ${lost[k]} of ${this.replicas} diverged`).join("");
+      let out = `<text class="note" x="0" y="9">Loss: lower is better${note}</text>`;
       for (let loss = 0; loss <= top + 1e-9; loss += classes === 2 ? 0.2 : 1) {
         out += `<path class="grid" d="M${left} ${y(loss)}H${right}"/><text class="end" x="${left - 6}" y="${y(loss) + 4}">${+loss.toFixed(1)}</text>`;
       }
-      const apart = steps <= 60 ? 10 : steps <= 120 ? 20 : steps <= 200 ? 50 : 100;
+      const apart = steps <= 60 ? 10 : steps <= 100 ? 20 : steps <= 120 ? 40 : steps <= 200 ? 50 : 100;
       for (let step = 0; step <= steps; step += apart) {
         out += `<text class="middle" x="${x(step)}" y="${H - 5}">${step}${step + apart > steps ? " steps" : ""}</text>`;
       }
@@ -1332,9 +1378,9 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
     }
 
     redraw() {
-      if (!this.awake || !this.ramp) return;
+      if (!this.ramp) return;
       for (const k of LANES) {
-        this.digits(k);
+        if (this.awake) this.digits(k);
         if (this.current) continue;
         this.paint(k, new Float32Array(UNITS * 64));
         this.bars(k, null);
