@@ -758,7 +758,10 @@ function trainElement(address) {
 
   // ----------------------------------------------------------------------------------------------- numbers in words
 
-  const percent = (share) => (Number.isFinite(share) ? `${round(100 * share)} %` : "–");
+  const percent = (share) => (Number.isFinite(share) ? `${round(100 * share)}\u00a0%` : "–");
+
+  /** Words as they are set: σ_w with its index, and % in the line of its number. */
+  const set = (words) => words.replace(/σ_(\w)/g, "σ<sub>$1</sub>").replace(/(\d) %/g, "$1\u00a0%");
 
   /** A quantile that also holds where some values are Infinity. */
   function quantile(values, p) {
@@ -871,6 +874,7 @@ text { font-size: 11px; fill: var(--soft); } .end { text-anchor: end; } .middle 
 .curve.a { stroke: var(--a); stroke-dasharray: 1 5; } .curve.b { stroke: var(--b); } .spread.a, .tag.a { fill: var(--a); } .spread.b, .tag.b { fill: var(--b); }
 summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 0.5rem; margin: 0.5rem 0; }
 .fields label { display: grid; color: var(--soft); font-size: 0.8125rem; } select { color: var(--ink); min-width: 0; }
+sub { line-height: 0; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .paper { display: none; }
 @container (max-width: 599px) {
@@ -1040,13 +1044,13 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
     /** Put every text that may come into its place, unseen: so nothing moves when another race or its end comes. */
     keepRoom() {
       const ghost = (html) => `<div class="ghost" aria-hidden="true">${html}</div>`;
-      const name = (lane) => `<span class="ghost" aria-hidden="true">${lane.name}</span>`;
+      const name = (lane) => `<span class="ghost" aria-hidden="true">${set(lane.name)}</span>`;
       const rest = `<a>Why: in this chapter</a>`;
       for (const key of this.names) {
         const long = longest(P[key]);
         for (const k of LANES) this.lane(k, ".name .stack").insertAdjacentHTML("beforeend", P[key].lanes.map(name).join(""));
-        this.$(".stack").insertAdjacentHTML("beforeend", ghost(`<p class="question">${question(P[key])}</p>`));
-        const words = `<b>${judgement(P[key], long)}</b><p class="why">${reasons(P[key], long)} ${rest}</p>`;
+        this.$(".stack").insertAdjacentHTML("beforeend", ghost(`<p class="question">${set(question(P[key]))}</p>`));
+        const words = `<b>${judgement(P[key], long)}</b><p class="why">${set(reasons(P[key], long))} ${rest}</p>`;
         this.$(".result").insertAdjacentHTML("beforeend", ghost(words));
       }
     }
@@ -1092,9 +1096,9 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       Object.assign(this, { records: [], frames: [], marks: [], bands: [[], []], scores: [NaN, NaN], current: null });
       this.replicas = engine().replicas(p);
       for (const chip of this.$(".chips").children) chip.setAttribute("aria-pressed", chip.dataset.name === name);
-      this.$(".question").innerHTML = question(p);
+      this.$(".question").innerHTML = set(question(p));
       for (const k of LANES) {
-        this.lane(k, ".words").textContent = p.lanes[k].name;
+        this.lane(k, ".words").innerHTML = set(p.lanes[k].name);
         this.lane(k, ".score small").textContent = p.task === "eights" ? "found" : "right";
         this.lane(k, ".reading").textContent = p.task === "eights" ? "Is it an 8?" : "What it reads";
         this.lane(k, ".depth").textContent = `Gradient, ${layers > 1 ? `layer 1 to ${layers}` : "its one layer"} (log scale)`;
@@ -1349,7 +1353,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       for (let loss = 0; loss <= top + 1e-9; loss += classes === 2 ? 0.2 : 1) {
         out += `<path class="grid" d="M${left} ${y(loss)}H${right}"/><text class="end" x="${left - 6}" y="${y(loss) + 4}">${+loss.toFixed(1)}</text>`;
       }
-      const apart = steps <= 60 ? 10 : steps <= 100 ? 20 : steps <= 120 ? 40 : steps <= 200 ? 50 : 100;
+      const apart = steps <= 30 ? 5 : steps <= 60 ? 10 : steps <= 100 ? 20 : steps <= 120 ? 40 : steps <= 200 ? 50 : 100;
       for (let step = 0; step <= steps; step += apart) {
         out += `<text class="middle" x="${x(step)}" y="${H - 5}">${step}${step + apart > steps ? " steps" : ""}</text>`;
       }
@@ -1405,7 +1409,7 @@ summary { color: var(--accent); cursor: pointer; } .fields { display: grid; grid
       this.finished = true;
       this.$(".result").classList.add(hit ? "hit" : "miss");
       this.$(".verdict").textContent = words;
-      this.$(".why").textContent = `${reasons(p, found)} `;
+      this.$(".why").innerHTML = `${set(reasons(p, found))} `;
       if (p.link) this.$(".why").append(this.chapter(p));
       this.offer("end");
       this.describe();

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -256,12 +257,20 @@ def to_html(*names: str, seed: int = 1) -> str:
             f'<train-lab presets="{html.escape(" ".join(names))}" seed="{seed}">',
             f'<figure style="{colors}">',
             *_picture(found),
-            f"<figcaption><p><strong>{html.escape(in_words(found))}</strong> {html.escape(own['why'])}</p>",
-            f"<p>{html.escape(note)}</p>",
+            f"<figcaption><p><strong>{_set(in_words(found))}</strong> {_set(own['why'])}</p>",
+            f"<p>{_set(note)}</p>",
             f"<p><small>{_ASLEEP}</small></p></figcaption>",
             "</figure></train-lab>",
         ]
     )
+
+
+_LOW = r'<tspan dy="3" font-size="9">\1</tspan><tspan dy="-3">&#8203;</tspan>'  # an index in an SVG
+
+
+def _set(words: str, index: str = r"<sub>\1</sub>") -> str:
+    """Return words as HTML: σ_w with its index, and % in the line of its number."""
+    return re.sub(r"σ_(\w)", "σ" + index, html.escape(words)).replace(" %", "\u00a0%")
 
 
 def _named(names: Sequence[str]) -> None:
@@ -295,7 +304,7 @@ def _picture(found: Outcome) -> list[str]:
         least, middle, most = losses.min(axis=0), np.median(losses, axis=0), losses.max(axis=0)
         lines.append(f'<path class="spread {side}" d="M{"L".join(points(most) + points(least)[::-1])}z"/>')
         lines.append(f'{curve}{"L".join(points(middle))}"/>')
-        name = f"{html.escape(own['names'][k])}: {_percent(scores)} %"
+        name = f"{_set(own['names'][k], _LOW)}: {_percent(scores)} %"
         legend.append(
             f'{curve}{_LEFT} {row}h26"/><text class="name {side}" x="{_LEFT + 34}" y="{row + 4}">{name}</text>'
         )
@@ -315,7 +324,19 @@ def _picture(found: Outcome) -> list[str]:
 def _axes(top: float, steps: int, x: Any, y: Any, fine: bool) -> list[str]:
     """Return grid lines and labels."""
     losses = [0.2 * k for k in range(5)] if fine else list(range(int(top) + 1))
-    every = 10 if steps <= 60 else 20 if steps <= 100 else 40 if steps <= 120 else 50 if steps <= 200 else 100
+    every = (
+        5
+        if steps <= 30
+        else 10
+        if steps <= 60
+        else 20
+        if steps <= 100
+        else 40
+        if steps <= 120
+        else 50
+        if steps <= 200
+        else 100
+    )
     grid = "".join(f"M{_LEFT} {y(loss)}H{_WIDE - 8}" for loss in losses)
     return [
         f'<path class="grid" d="{grid}"/>',
