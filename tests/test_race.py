@@ -378,12 +378,13 @@ HIDE = """hidden => {
 
 
 def test_a_hidden_page_rests(show: Callable[..., Page]) -> None:
-    page = show("small", steps=150, length=3000)
+    page = show("he", steps=150, length=3000)
     bet(page, "b")
-    until(page, f"{LAB}.at > 5")
+    until(page, f"{LAB}.at > 1")
     page.evaluate(HIDE, True)
     page.wait_for_timeout(60)  # what the worker had sent arrives
     before = page.evaluate(f"[{LAB}.at, {LAB}.records.length]")
+    assert before[1] < 140  # the worker has not done all
     page.wait_for_timeout(250)
     assert page.evaluate(f"[{LAB}.at, {LAB}.records.length]") == before
     page.evaluate(HIDE, False)
