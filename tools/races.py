@@ -35,7 +35,7 @@ def exported() -> dict[str, Any]:
 
 def text(found: dict[str, Any]) -> str:
     """Return the text of the file."""
-    lines = [f"  {json.dumps(name)}: {json.dumps(one, ensure_ascii=False)}" for name, one in found["presets"].items()]
+    lines = [f"  {json.dumps(name)}: {json.dumps(race, ensure_ascii=False)}" for name, race in found["presets"].items()]
     return f'{{\n "margin": {found["margin"]},\n "presets": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 
 

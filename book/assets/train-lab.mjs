@@ -705,7 +705,7 @@ function trainWorker(engine) {
   };
   port1.onmessage = () => {
     called = false;
-    for (const [job, run] of held ? [] : running) {
+    for (const [job, run] of running) {
       const until = performance.now() + 30, records = [];
       let next = { done: false };
       while (!next.done && performance.now() < until) {

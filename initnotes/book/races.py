@@ -50,8 +50,8 @@ def presets() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> presets()[:3]
-    ('symmetry', 'zero', 'zero-middle')
+    >>> presets()[0]
+    'symmetry'
     """
     return tuple(_races()["presets"])
 
