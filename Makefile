@@ -40,7 +40,7 @@ drift: .venv/.testing ## compare the stored outputs under settings that change f
 	$(PY) -m tools.drift
 
 bench: .venv/.testing ## measure ratios and times that the book promises
-	@missed=0; for bench in import_time training probe sampling lab marking audit; do \
+	@missed=0; for bench in import_time training probe sampling lab train_lab train_rates marking audit; do \
 	echo "benchmarks.$$bench"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$bench || missed=1; done; exit $$missed
 
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network

@@ -542,7 +542,7 @@ function trainPresets() {
     },
     small: {
       chip: "0.01, deep", chapter: "3", link: "03_small_random.html#claim-5", stop: 3, ahead: "b", steps: 150,
-      base: sgd(wide(6, 32), "tanh", 0.1, 32),
+      base: sgd(wide(6, 32), "tanh", 0.1, 16),
       net: "five hidden layers of 32 tanh units", ask: "only the size of the first weights differs",
       lanes: [
         { name: "0.01 · random", color: "gold", scheme: small },
@@ -565,7 +565,7 @@ function trainPresets() {
     },
     chaos: {
       chip: "Large weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-surprise", stop: 4, ahead: "b",
-      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 16),
       net: "nine hidden layers of 24 tanh units, the same last matrix",
       ask: "only the size of the hidden layers’ weights differs",
       lanes: [
@@ -577,7 +577,7 @@ function trainPresets() {
     },
     order: {
       chip: "Half the weights", chapter: "4", link: "04_vanishing_exploding.html#vanishing-order", stop: 5, ahead: "b",
-      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      steps: 150, base: sgd(wide(10, 24), "tanh", 0.1, 16),
       net: "nine hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
       lanes: [
         { name: "σ_w = 0.5", color: "gold", scheme: free(0.5) },
@@ -588,7 +588,7 @@ function trainPresets() {
     },
     xavier: {
       chip: "Xavier", chapter: "5", link: "05_xavier.html#xavier-training", ahead: "b", steps: 150,
-      base: sgd(wide(11, 24), "tanh", 0.1, 24),
+      base: sgd(wide(11, 24), "tanh", 0.1, 16),
       net: "ten hidden layers of 24 tanh units", ask: "only the size of the first weights differs",
       lanes: [
         { name: "old rule, ±1/√n", color: "gold", scheme: heuristic },
@@ -608,9 +608,9 @@ function trainPresets() {
       why: "Both laws have the same variance, and only the variance decides how large signal and gradient are.",
     },
     he: {
-      chip: "He, 18 layers", chapter: "6", link: "06_he.html#he-trains", stop: 6, ahead: "b", steps: 200,
-      base: momentum(wide(18, 24), "relu", 0.03, 24),
-      net: "17 hidden layers of 24 ReLU units", ask: "only a factor of √2 in the first weights differs",
+      chip: "He, 18 layers", chapter: "6", link: "06_he.html#he-trains", stop: 6, ahead: "b", steps: 150,
+      base: momentum(wide(18, 32), "relu", 0.03, 16),
+      net: "17 hidden layers of 32 ReLU units", ask: "only a factor of √2 in the first weights differs",
       lanes: [{ name: "Xavier", color: "blue", scheme: xavier }, { name: "He", color: "red", scheme: he }],
       why: "A ReLU passes half of the mean square on. He’s factor 2 makes up for it, on average; without it each "
         + "layer keeps 1/√2 of the signal and of the gradient.",
@@ -625,7 +625,7 @@ function trainPresets() {
     },
     default: {
       chip: "nn.Linear, 9 layers", chapter: "6", link: "06_he.html#he-linear", stop: 8, ahead: "b", steps: 120,
-      base: sgd(wide(9, 48), "relu", 0.1, 24),
+      base: sgd(wide(9, 48), "relu", 0.1, 16),
       net: "eight hidden layers of 48 ReLU units, zero biases", ask: "only the size of the first weights differs",
       lanes: [
         { name: "PyTorch’s weights, ±1/√n", color: "gold", scheme: heuristic },
@@ -636,7 +636,7 @@ function trainPresets() {
     },
     selu: {
       chip: "SELU", chapter: "7", link: "07_lecun.html#lecun-three-quarters", ahead: "b", steps: 100,
-      base: sgd(wide(21, 24), "selu", 0.03, 32),
+      base: sgd(wide(21, 24), "selu", 0.03, 16),
       net: "20 hidden layers of 24 SELU units", ask: "only a factor of √2 in the first weights differs",
       lanes: [{ name: "He", color: "red", scheme: he }, { name: "LeCun", color: "green", scheme: lecun }],
       why: "SELU was made for a variance of 1/n. He’s 2/n was made for ReLU: here signal and gradient grow layer by "
@@ -661,7 +661,7 @@ function trainPresets() {
     },
     "bias-random": {
       chip: "Random biases", chapter: "8", link: "08_biases.html#biases-critical", ahead: "b", steps: 150,
-      base: sgd(wide(10, 24), "tanh", 0.1, 24),
+      base: sgd(wide(10, 24), "tanh", 0.1, 16),
       net: "nine hidden layers of 24 tanh units, σ_w = 1", ask: "only the hidden biases differ",
       lanes: [
         { name: "random biases, σ_b = 1", color: "violet", scheme: free(1), sigmaB: 1 },
