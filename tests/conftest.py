@@ -31,7 +31,16 @@ BROWSER_ARGUMENTS = [
 
 
 # Coverage slows all of Python. These, and tests marked `untraced`, reach no line that others do not reach.
-UNTRACED = ["test_coursework*", "test_guards", "test_lab", "test_pages", "test_race", "test_reading", "test_site", "test_tools"]
+UNTRACED = [
+    "test_coursework*",
+    "test_guards",
+    "test_lab",
+    "test_pages",
+    "test_race",
+    "test_reading",
+    "test_site",
+    "test_tools",
+]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
