@@ -45,6 +45,7 @@ UNTRACED = [
     "test_pages",
     "test_paper",
     "test_phone",
+    "test_race",
     "test_reading",
     "test_search",
     "test_sharing",

@@ -26,6 +26,8 @@ const trainDigits = {{
     "{labels}",
 }};
 
+globalThis.trainDigits = trainDigits; // where train-lab.mjs looks: a classic script keeps its names
+
 export {{ trainDigits }};
 """
 
