@@ -46,7 +46,7 @@ TOOLS = """() => {
   const CONTROLS = "button, a[href], summary, input, select, textarea, [role=button]";
   const inside = (root) => [...root.querySelectorAll("*")].flatMap((one) => [
     ...(one.matches(CONTROLS) ? [one] : []), ...(one.shadowRoot ? inside(one.shadowRoot) : [])]);
-  const up = (one) => one.parentElement ?? one.getRootNode().host;
+  const up = (one) => one.parentElement ?? (one.getRootNode() instanceof ShadowRoot ? one.getRootNode().host : null);
   const around = (one, selector) => one && (one.matches(selector) ? one : around(up(one), selector));
   const centers = (one) => [...one.getClientRects()].filter((box) => box.width > 1 && box.height > 1)
     .map((box) => [box.left + box.width / 2, box.top + box.height / 2]);

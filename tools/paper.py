@@ -1,6 +1,6 @@
 """What a page needs to be printed well: light colors whatever the reader chose, no phone's layout, a running head.
 
-How paper looks is in ``book/assets/print.css``; live figures print as their pictures (``book/assets/print.mjs``).
+How paper looks is in ``book/assets/print.css``; live figures print as their pictures, by themselves.
 """
 
 import re

@@ -19,7 +19,6 @@ SCRIPTS = {
     "enlarge": "<figure",
     "late": "<train-lab",
     "ledger": "<div class='ledger'>",
-    "print": "-lab>",
     "train-digits": "<train-lab",
     "train-lab": "<train-lab",
     "init-lab": "<init-lab",

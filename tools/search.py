@@ -167,6 +167,8 @@ def _read(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         return formulas.as_text(app.katex, tex, display=display)  # type: ignore[attr-defined]
 
     found = places(doctree, said)
+    if any("figure-list" in node.get("classes", []) for node in doctree.findall(nodes.bullet_list)):
+        found = found[:1]  # what it lists stands where the figures are
     numbered = [
         (place, numbers.get("" if place.level == 1 else f"#{place.anchor}", ()) if place.level else ())
         for place in found

@@ -17,7 +17,7 @@ const coming = new IntersectionObserver(
   (seen) => {
     for (const { target, isIntersecting } of seen) if (isIntersecting) load(target.localName);
   },
-  { rootMargin: "150%" },
+  { rootMargin: "25%" },
 );
 
 function loadAll() {

@@ -896,10 +896,11 @@ sub { line-height: 0; }
     <button type="button" class="bet" data-bet="${"ab"[k]}" aria-pressed="false">${LETTERS[k]} will be ahead</button>
     <p class="score"><b>–</b><small></small></p></div>`;
   const DIGIT = `<span class="digit"><canvas width="8" height="8"></canvas><b>·</b></span>`;
+  const UNSEEN = "Eight new digits."; // until their pictures are drawn
   const pictures = (k) => `<div class="lane" data-lane="${k}">
-    <p class="label reading"></p><div class="reads" role="img">${Array(8).fill(DIGIT).join("")}</div>
-    <p class="label">What training wrote into 8 hidden units</p><canvas class="units" role="img"></canvas>
-    <p class="label depth"></p><svg class="bars" role="img" viewBox="0 0 100 40" preserveAspectRatio="none"></svg></div>`;
+    <p class="label reading"></p><div class="reads" role="img" aria-label="${UNSEEN}">${Array(8).fill(DIGIT).join("")}</div>
+    <p class="label">What training wrote into 8 hidden units</p><canvas class="units" role="img" aria-label="Eight hidden units."></canvas>
+    <p class="label depth"></p><svg class="bars" role="img" aria-label="Gradient by layer." viewBox="0 0 100 40" preserveAspectRatio="none"></svg></div>`;
   const field = ([id, [label, options, first]]) => `<label>${label}<select id="${id}">${options
     .map(([value, words]) => `<option value="${value}"${value === first ? " selected" : ""}>${words}</option>`).join("")}</select></label>`;
   const BODY = `<div class="box"><div class="race" role="group" aria-labelledby="question">
@@ -911,7 +912,7 @@ sub { line-height: 0; }
         <label><span>Step</span><input type="range" class="scrub" min="0" step="1" aria-label="Step"><output></output></label>
         <button type="button" class="again">New draw</button></div></div>
     <div class="pair pictures">${LANES.map(pictures).join("")}</div>
-    <div class="pair below"><div class="plot"><svg class="chart" role="img"></svg></div>
+    <div class="pair below"><div class="plot"><svg class="chart" role="img" aria-label="Loss by step."></svg></div>
       <div class="stack result"><div><b class="verdict"></b><p class="why"></p></div></div></div>
     <details><summary>Make your own race</summary><div class="fields">${Object.entries(FIELDS).map(field).join("")}</div>
       <button type="button" class="make">Set it up</button></details>
@@ -1319,7 +1320,7 @@ sub { line-height: 0; }
     /** The eight digits of a lane. */
     digits(k) {
       const { shown, truth, ink } = images(this.race.task), box = this.lane(k, ".reads"), [paper, span] = this.theme === "dark" ? [30, 215] : [250, -225];
-      box.ariaLabel ||= `Eight new digits: ${listed(shown.map((image) => truth[image]))}.`;
+      if (box.ariaLabel === UNSEEN) box.ariaLabel = `Eight new digits: ${listed(shown.map((image) => truth[image]))}.`;
       box.querySelectorAll("canvas").forEach((canvas, i) => {
         const context = canvas.getContext("2d"), picture = context.createImageData(8, 8);
         for (let j = 0; j < 64; j++) picture.data.set([...Array(3).fill(paper + span * ink(shown[i], j)), 255], 4 * j);
@@ -1333,7 +1334,7 @@ sub { line-height: 0; }
         this.lane(k, ".score b").textContent = "–";
         this.lane(k, ".units").ariaLabel = "Eight hidden units: nothing written yet.";
         this.lane(k, ".bars").ariaLabel = "Gradient by layer: no race yet.";
-        this.lane(k, ".reads").ariaLabel = "";
+        this.lane(k, ".reads").ariaLabel = UNSEEN;
       }
       for (const node of this.all(".reads b")) Object.assign(node, { textContent: "·", className: "" });
       this.$(".chart").ariaLabel = "Loss by step: no race yet.";
