@@ -147,7 +147,8 @@ def effect(page: Page, control: ElementHandle) -> str | None:
         last = control.evaluate("(one) => [one.selectedIndex, one.options.length - 1]")
         control.select_option(index=last[1] if last[0] != last[1] else 0)
     elif kind == "range":
-        control.press("ArrowRight")
+        at_end = control.evaluate("(one) => one.value === one.max")
+        control.press("ArrowLeft" if at_end else "ArrowRight")
     elif kind in ("search", "text", "number"):
         page.mouse.click(*point)
         page.keyboard.type("7")
@@ -156,7 +157,7 @@ def effect(page: Page, control: ElementHandle) -> str | None:
         page.mouse.click(*point)
     wanted = EFFECT.get(tag, EFFECT["button"])
     try:
-        page.wait_for_function(f"() => heard.some((one) => /^({wanted})/.test(one))", timeout=600, polling=20)
+        page.wait_for_function(f"() => heard.some((one) => /^({wanted})/.test(one))", timeout=2000, polling=20)
     except Never:
         return f"{name} does nothing"
     return None
@@ -179,9 +180,18 @@ RESTORE = """() => {
 }"""
 
 
+AWAKE = """async () => {
+  document.documentElement.dataset.whole = "";  // also what comes late comes now
+  const figures = ["init-lab", "train-lab"].filter((name) => document.querySelector(name));
+  await Promise.all(figures.map((name) => customElements.whenDefined(name)));
+  await new Promise((done) => setTimeout(done, 200));
+}"""
+
+
 def idle(page: Page, known: list[str]) -> list[str]:
     """Use one control of each kind that is not `known`, which grows; return those that are covered or do nothing."""
     page.mouse.move(0, 0)  # what only a pointer that rests on something shows has tests of its own
+    page.evaluate(AWAKE)
     page.evaluate(TOOLS)
     found = []
     while controls := page.evaluate_handle("(known) => controls.of_each_kind(known)", known).get_properties().values():
