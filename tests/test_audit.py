@@ -20,7 +20,7 @@ import initnotes as ini
 from benchmarks import audit as bench
 from initnotes import clinic
 from initnotes.__main__ import main
-from initnotes.examine import Finding, Report, audit, batches, findings, slope
+from initnotes.examine import Finding, Report, audit, batches, drifts, limits, slope
 from initnotes.examine.graph import Graph
 from initnotes.examine.nodes import slopes
 
@@ -91,18 +91,18 @@ def test_a_slope_agrees_with_theory() -> None:
 
 
 def test_a_slope_needs_four_layers_and_a_steady_change() -> None:
-    assert findings.is_drift(slope([1e6, 1e4, 1e2, 1e0]))
+    assert drifts.is_drift(slope([1e6, 1e4, 1e2, 1e0]))
     assert not audit(chain(3, scheme=ini.small_random(1e-4)), inputs()).kinds().count("vanishing signal")
     step = slope([1.0] * 10 + [1e-6] * 10)
     assert abs(step[1]) <= 0.55
-    assert not findings.is_drift(step)
+    assert not drifts.is_drift(step)
     assert slope([0.0, math.inf, 1.0]) == (0.0, 0.0, 1)
 
 
 def test_slopes_are_not_judged_from_three_layers() -> None:
     found = slope([1e6, 1e3, 1e0])
-    assert found.layers < findings.SLOPE_LAYERS
-    assert not findings.is_drift(found)
+    assert found.layers < limits.SLOPE_LAYERS
+    assert not drifts.is_drift(found)
 
 
 def test_deep_sigmoids_become_tanh() -> None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from initnotes.examine import anatomy, fixes
 from initnotes.examine.case import Case, Input
-from initnotes.examine.findings import Slope, is_drift, judge
+from initnotes.examine.drifts import Slope, is_drift
+from initnotes.examine.findings import judge
 from initnotes.examine.statistics import Record, Units
 
 HEALTHY = Record(

@@ -13,7 +13,20 @@ import numpy as np
 
 from .statistics import Record
 
-__all__ = ["GAINS", "Place", "drawn", "finite", "place", "rescaled", "reset", "scheme_for", "shrunk", "standardized"]
+__all__ = [
+    "GAINS",
+    "Place",
+    "damped",
+    "drawn",
+    "filled",
+    "finite",
+    "place",
+    "rescaled",
+    "reset",
+    "scheme_for",
+    "shrunk",
+    "standardized",
+]
 
 GAINS = {"he_normal": math.sqrt(2.0), "lecun_normal": 1.0, "xavier_normal": 1.0}
 _SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_normal", None: "lecun_normal"}
@@ -23,6 +36,7 @@ for parent in list(model.modules()):
     for name, child in list(parent.named_children()):
         if isinstance(child, torch.nn.Sigmoid):
             setattr(parent, name, torch.nn.Tanh())"""
+SCALE_INSIDE = "# in forward, in front of the first layer: x = (x - x.mean()) / x.std()"
 _BY_HAND = "# replace torch.sigmoid in forward by torch.tanh: no scale cures deep sigmoids"
 
 
@@ -87,6 +101,21 @@ def shrunk(record: Record) -> str:
         return f"# make the ensemble anew, layer {record.place} with {factor:.2g} times the standard deviation"
     layer = "model" if record.whole else f"model.get_submodule({record.place!r})"
     return f"with torch.no_grad():\n    for p in {layer}.parameters():\n        p.mul_({factor:.2g})"
+
+
+def filled(names: Sequence[str]) -> str:
+    """Return code that sets factors, such as a γ or a scale, to 1."""
+    return f"for name in {tuple(names)!r}:\n    torch.nn.init.ones_(model.get_parameter(name))"
+
+
+def damped(names: Sequence[str]) -> str:
+    """Return code that makes the last layers of L branches √L times smaller: together they add as much as one."""
+    if not names:
+        return "# scale the last layer of each branch by one over the root of the number of blocks"
+    return (
+        f"for name in {tuple(names)!r}:\n    with torch.no_grad():\n"
+        f"        model.get_submodule(name).weight.mul_({1 / math.sqrt(len(names)):.2g})"
+    )
 
 
 def reset(names: Sequence[str], resettable: Collection[str]) -> str:

@@ -117,16 +117,26 @@ class Record:
         return self.name.partition(" (call")[0]
 
 
-def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module) -> tuple[Record, ...]:
-    """Return the facts of each call."""
+def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module, failed: dict[str, str]) -> tuple[Record, ...]:
+    """Return the facts of each call; of one whose facts cannot be told, its name, and why in `failed`."""
     lacking = torch.full((1, 4), math.nan, dtype=torch.float64)
     found = joined([_known(own, lacking) for call in calls for own in (call.z, call.gradient)])
     sizes = np.median(np.sqrt(moments(found)[2][:, ::2]), axis=0)
     gradients = np.median(found[:, 2, 1::2], axis=0)
     return tuple(
-        _record(call, graph, model, float(size), float(gradient))
+        _record_or_name(call, graph, model, float(size), float(gradient), failed)
         for call, size, gradient in zip(calls, sizes, gradients, strict=True)
     )
+
+
+def _record_or_name(
+    call: Call, graph: Graph, model: nn.Module, size: float, gradient: float, failed: dict[str, str]
+) -> Record:
+    try:
+        return _record(call, graph, model, size, gradient)
+    except Exception as error:
+        failed.setdefault(call.name, f"{type(error).__name__}: {error}")
+        return Record(call.name, type(call.module).__name__, size=size, gradient=gradient)
 
 
 def _known(found: Found | None, lacking: Tensor) -> Found:
