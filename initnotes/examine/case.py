@@ -76,8 +76,8 @@ class Case:
     factors : mapping of str to float
         Root mean square of such factors.
     free, equal : frozenset of str
-        Parameters that a first or second step of gradient descent moves, as `second_step.moves` has them, and weights
-        whose units have equal gradients then; empty where nobody had to ask.
+        Parameters that the first steps of gradient descent move, as `second_step.moves` has them, and weights whose
+        units have equal gradients then; empty where nobody had to ask.
     stream, stream_gradients : tuple of float
         Root mean square of a stream behind each block that adds to it, and norm of its gradient there.
     closing : tuple of str
@@ -184,7 +184,7 @@ def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
 
 def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, Any]:
     """Return the sizes of a stream, where layers have a way around them, behind each place where something is added."""
-    aside = {record.place for record in records if record.bypassed and not math.isnan(record.weight_gradient)}
+    aside = {record.place for record in records if not record.trunk and not math.isnan(record.weight_gradient)}
     if not aside:
         return {}
     read, sizes, added = dict(watch.reads), [], False

@@ -74,7 +74,7 @@ def along_layers(case: Case) -> list[Drift]:
 
     Theory has the size of z; what differs between inputs fades a little faster, and is judged where the size stays.
     """
-    chain = [record for record in case.chain if not record.bypassed]
+    chain = [record for record in case.chain if record.trunk]
     size = slope([record.size for record in chain])
     signal = slope([record.signal for record in chain])
     gradient = slope([record.gradient for record in chain][::-1])

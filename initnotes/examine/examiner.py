@@ -211,11 +211,9 @@ def _not_examined(case: Case, watch: Watch, loss: Any) -> Iterator[str]:
     yield from (f"{what} ({why})" for what, why in watch.failed.items())
     inside = dict.fromkeys(record.kind for record in case.records if record.kind in ("RNN", "LSTM", "GRU"))
     yield from (f"the steps in time inside of {kind}" for kind in inside)
-    aside = [record for record in case.chain if record.bypassed]
-    if (
-        aside
-        and max(len(case.stream), len(case.stream_gradients), len(case.chain) - len(aside)) < case.limits.slope_layers
-    ):
+    aside = [record for record in case.chain if not record.trunk]
+    places = max(len(case.stream), len(case.stream_gradients), len(case.chain) - len(aside))
+    if aside and places < case.limits.slope_layers:
         yield f"slopes: less than {case.limits.slope_layers:g} places that all of the data passes"
     if loss is None:
         yield "the initial loss (none was given)"
@@ -249,7 +247,10 @@ class _Run(NamedTuple):
 
 
 def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bool) -> _Run:
-    """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back."""
+    """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back.
+
+    Without a layer there is nothing to send it back to.
+    """
     outputs, leaves = _outputs(module, batch, watch)
     entries = [leaf.grad_fn for leaf in leaves]
     watch.stop()
@@ -259,7 +260,7 @@ def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bo
     graph = watch.graph(None if value is None else value.grad_fn, entries)
     watch.read(graph)
     fair, last = None if loss is None else graph.fair_loss(), []
-    if backward and value is not None:
+    if backward and value is not None and watch.calls:
         if watch.replicas:
             outputs.register_hook(lambda gradient: last.append(gradient.detach()))
         watch.backward(value.sum())

@@ -25,15 +25,13 @@ _LOUD = ("unscaled inputs", "exploding signal")
 def judge(case: Case) -> list[Finding]:
     """Return all that is found in a case, the gravest first; a check that fails is named."""
     units = [*_checked(_dead_units, case), *_checked(_saturated_units, case)]
-    found = list(units)
+    silent, found = _checked(_silent_inputs, case), list(units)
     for check in (_not_finite, _unscaled_inputs, _zero_weights, _extreme_factors, _symmetric_units, _output_activation):
         found += _checked(check, case)
-    if not {finding.kind for finding in found if finding.severity == "error"} & {
-        "dead units",
-        "saturated units",
-        "zero weights",
-    }:
+    explained = {"dead units", "saturated units", "zero weights"}
+    if not silent and not any(finding.severity == "error" and finding.kind in explained for finding in found):
         found += _checked(_no_gradient, case)
+    found += silent
     grave = {finding.kind for finding in found if finding.severity == "error"}
     if grave & {"not finite", "zero weights"}:
         found = [finding for finding in found if finding not in units]
@@ -158,7 +156,7 @@ def _zero_weights(case: Case) -> Iterator[Finding]:
         names = [name for name in wrong[0].zero if name != "weight"]
         what = f"{', '.join(names)} {'are' if names[1:] else 'is'}" if names else "all weights are"
         after = (
-            "and two steps of gradient descent move nothing"
+            "and gradient descent does not move them"
             if not _moves(wrong, case)
             else "and its units get equal gradients"
         )
@@ -168,9 +166,14 @@ def _zero_weights(case: Case) -> Iterator[Finding]:
             f"{_listed(stuck)} {'are' if stuck[1:] else 'is'} 0, and so is a factor beside it: neither gets a gradient"
         )
         yield Finding("zero weights", stuck[0], "error", said, fixes.filled(stuck), stuck)
-    if right:
-        said = "all weights are 0, right on purpose: gradient descent moves them in its first two steps"
-        yield _of("zero weights", right, "info", said, "")
+    aside = [record for record in right if (record.last or record.bypassed) and record.weights == 0]
+    if aside:
+        said = "all weights are 0 where the data ends or has another way: right on purpose, gradient descent moves them"
+        yield _of("zero weights", aside, "info", said, "")
+    shut = [record for record in right if record not in aside]
+    if shut:
+        said = "all weights are 0: gradient descent moves them, and until then the outputs do not depend on the inputs"
+        yield _of("zero weights", shut, "warning", said)
 
 
 def _moves(records: Sequence[Record], case: Case) -> bool:
@@ -181,20 +184,23 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _no_gradient(case: Case) -> Iterator[Finding]:
-    """Find layers that no gradient reaches, though no zero weights and no dead units before them explain it."""
+def _silent_inputs(case: Case) -> Iterator[Finding]:
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     if cut and case.records[0].inputs == 0 and all(record.inputs == 0 for record in cut):
         said = "the inputs are all 0, so the gradient of the weights is too; pass inputs as in training"
         yield _of("no gradient", cut, "error", said, "")
-        return
+
+
+def _no_gradient(case: Case) -> Iterator[Finding]:
+    """Find layers that no gradient reaches, though no zero weights and no dead units before them explain it."""
+    cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
     never = [record for record in cut if record not in later]
     if later:
-        said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent's first step moves that"
+        said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent moves that"
         yield _of("no gradient", later, "info", said, "")
     if never:
-        yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, after a step too")
+        yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")
 
 
 def _moves_later(record: Record, case: Case) -> bool:
@@ -368,5 +374,5 @@ def _drifts(case: Case) -> Iterator[Finding]:
     found += [drift for drift in drifts.along_stream(case) if drift.kind not in {other.kind for other in found}]
     for drift in found:
         fix = fixes.damped(case.closing) if drift.blocks else fixes.rescaled(drift.records, case.sigmoids) or None
-        names = drift.records if drift.records else [record for record in case.records if record.bypassed]
+        names = drift.records if drift.records else [record for record in case.records if not record.trunk]
         yield _of(drift.kind, names, drift.severity, drift.evidence, fix)

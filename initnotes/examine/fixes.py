@@ -187,7 +187,9 @@ def _rebuilt(value: Any, path: tuple[Any, ...], name: str) -> str:
 
 def finite(where: Place) -> str:
     """Return code that replaces NaN and infinity."""
-    return where.changed("{0} = torch.nan_to_num({0})  # better: find out where it comes from")
+    return where.changed(
+        "{0} = torch.nan_to_num({0}, nan=0.0, posinf=0.0, neginf=0.0)  # better: find out where it comes from"
+    )
 
 
 def standardized(where: Place, *, unequal: bool, by_feature: bool) -> str:

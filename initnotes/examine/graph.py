@@ -79,6 +79,11 @@ class Graph:
             paths = sum(self.paths[parent] for parent, _ in node.next_functions if parent is not None)
             starts = node in self.inputs or (node in self.layers and paths == 0)
             self.paths[node] = 1 if starts else paths
+        self.from_first: dict[Any, int] = {}
+        first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
+        for node in reversed(self.order):
+            paths = sum(self.from_first[parent] for parent, _ in node.next_functions if parent is not None)
+            self.from_first[node] = 1 if node is first else paths
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
             self.to_root[node] = sum(self.to_root[consumer] for consumer in self.consumers[node])
@@ -94,6 +99,11 @@ class Graph:
         if node not in self.paths:
             return True
         return self.paths[node] * self.to_root[node] < self.paths[self.root]
+
+    def on_trunk(self, node: Any) -> bool:
+        """Whether all that the first layer makes passes this node; what enters later, as in a recurrence, may not."""
+        own = self.from_first.get(node, 0)
+        return own > 0 and own * self.to_root[node] == self.from_first[self.root]
 
     def is_data(self, node: Any) -> bool:
         """Whether the node depends on the data, and not on parameters only."""
@@ -161,16 +171,14 @@ class Graph:
         return sum(self.is_merge(node) for node in self.order)
 
     def trunk(self) -> list[Any]:
-        """Return the nodes that all of the data passes on its way to a layer, from first to last."""
+        """Return the nodes that all of the first layer's data passes on its way to another, from first to last."""
         if self.root is None:
             return []
         feeds: set[Any] = set()
         for node in self.order:
             if any(after in self.layers or after in feeds for after in self.consumers[node]):
                 feeds.add(node)
-        return [
-            node for node in reversed(self.order) if node in feeds and self.is_data(node) and not self.bypassed(node)
-        ]
+        return [node for node in reversed(self.order) if node in feeds and self.on_trunk(node)]
 
     def closes(self, node: Any) -> bool:
         """Whether what a layer makes is added to another stream, with no other layer between."""

@@ -1,7 +1,7 @@
-"""What one step of gradient descent moves, and what is still without a gradient after it.
+"""What the first steps of gradient descent move, and what is still without a gradient after them.
 
-What lives here decides between a zero on purpose and a dead end by the gradient itself: at the start, and after one
-step on all parameters, which are put back.
+What lives here decides between a zero on purpose and a dead end by the gradient itself: at the start, and after steps
+on all parameters, which are put back.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from . import anatomy
 __all__ = ["Moves", "moves"]
 
 STEP = 0.01  # by how much the parameter with the largest gradient moves
+MOST = 8  # steps: of zeros in a row, each step frees one more
 
 
 class Moves(NamedTuple):
-    """Names of the parameters that have a gradient now or after one step, and of those whose units have equal ones."""
+    """Names of the parameters that get a gradient, and of those whose units have equal ones when they do."""
 
     free: frozenset[str]
     equal: frozenset[str]
 
 
 def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
-    """Return which parameters move at the first step or the second.
+    """Return which parameters move: with the first step, or with a later one that the step before has freed.
 
     Parameters
     ----------
@@ -44,20 +45,21 @@ def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
     named = {name: own for name, own in module.named_parameters() if own.is_floating_point()}
     kept = [own.detach().clone() for own in named.values()]
     owners = {id(weight): part for part in module.modules() if (weight := anatomy.weight(part)) is not None}
+    last: dict[str, Tensor] = {}
     try:
-        first = _gradients(named, value)
-        _step(named, first)
-        second = _gradients(named, value)
+        for _ in range(MOST):
+            gradients = {name: own for name, own in _gradients(named, value).items() if bool(own.any())}
+            if gradients.keys() <= last.keys():
+                break
+            last |= gradients
+            _step(named, gradients)
     finally:
         with torch.no_grad():
             for own, before in zip(named.values(), kept, strict=True):
                 own.copy_(before)
-    free = {name for name in named for found in (first, second) if name in found and bool(found[name].any())}
-    seen = {name: found[name] for found in (second, first) for name in found if bool(found[name].any())}
-    equal = {
-        name for name in seen if id(named[name]) in owners and anatomy.stay_equal(owners[id(named[name])], seen[name])
-    }
-    return Moves(frozenset(free), frozenset(equal))
+    weights = {name: owners[id(named[name])] for name in last if id(named[name]) in owners}
+    equal = {name for name, owner in weights.items() if anatomy.stay_equal(owner, last[name])}
+    return Moves(frozenset(last), frozenset(equal))
 
 
 def _gradients(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> dict[str, Tensor]:

@@ -86,6 +86,8 @@ class Record:
         parameters, or the ensemble that it is a part of.
     whole : bool
         Whether the layer is the model itself.
+    trunk : bool
+        Whether all that the first layer makes passes it.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Record:
     applied: tuple[Units, ...] = ()
     drawn_by: str = "scheme"
     whole: bool = False
+    trunk: bool = True
 
     @property
     def place(self) -> str:
@@ -170,6 +173,7 @@ def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: f
         applied=tuple(map(_units, call.applied)),
         drawn_by=anatomy.drawn_by(module),
         whole=module is model,
+        trunk=graph.on_trunk(call.node),
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import importlib
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,14 +23,28 @@ from .report import Finding, Report
 __all__ = ["tried"]
 
 RATES, STEPS = (1e-3, 1e-2, 1e-1), 10  # of Adam, whose steps do not depend on the size of a gradient
-WORSE = 1.02  # a loss that is higher by so much, at each side's own best rate, is worse
+WORSE = 0.02  # of the loss at the start: what is higher by so much, at each side's own best rate, is worse
+
+
+class _Losses(NamedTuple):
+    """At the start, and after some steps at the best rate."""
+
+    start: float
+    end: float
+
+
+class _Left(NamedTuple):
+    """Of one kind: how many errors and warnings there are, and whether there is an error."""
+
+    number: int
+    error: bool
 
 
 class _Trial(NamedTuple):
-    """What one repair did: the kinds of errors and warnings left, and the loss after some steps; or why not."""
+    """What one repair did: the kinds of errors and warnings left, and how the copy trained; or why it was not tried."""
 
-    left: frozenset[str] = frozenset()
-    loss: float = math.nan
+    left: Mapping[str, _Left] = {}
+    loss: _Losses | None = None
     failed: str = ""
 
 
@@ -47,14 +62,14 @@ def tried(
         Audits a model on a batch and a loss, without trials.
     """
     by_code: dict[str, _Trial] = {}
-    before, plain = frozenset(report.kinds()), math.nan
+    before, plain = _left(report), None
     found = []
     for finding in report.findings:
         if finding.severity == "info" or not finding.fix or _is_by_hand(finding.fix):
             found.append(finding)
             continue
         if finding.fix not in by_code:
-            if math.isnan(plain) and loss is not None:
+            if loss is not None and plain is None:
                 plain = _trained(model, batch, loss)
             by_code[finding.fix] = _try(finding.fix, model, batch, loss, again)
         found.append(_judged(finding, by_code[finding.fix], before, plain))
@@ -62,28 +77,45 @@ def tried(
 
 
 def _is_by_hand(fix: str) -> bool:
-    return all(line.startswith("#") for line in fix.splitlines())
+    return any(line.startswith("#") for line in fix.splitlines())
 
 
-def _judged(finding: Finding, trial: _Trial, before: frozenset[str], plain: float) -> Finding:
+def _left(report: Report) -> dict[str, _Left]:
+    own = [finding for finding in report.findings if finding.severity != "info"]
+    count, grave = (
+        Counter(finding.kind for finding in own),
+        {finding.kind for finding in own if finding.severity == "error"},
+    )
+    return {kind: _Left(number, kind in grave) for kind, number in count.items()}
+
+
+def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain: _Losses | None) -> Finding:
+    """Return a finding with what its repair did; one that does not help is withheld."""
     if trial.failed:
         return replace(finding, tried=f"not tried on a copy: {trial.failed}")
-    new = sorted(trial.left - before)
+    new = sorted(trial.left.keys() - before.keys())
     if new:
         return replace(finding, fix="", tried=f"no repair is shown: the one that fits brings {new[0]}")
-    after = ""
-    if not math.isnan(plain):
-        lost = (math.isinf(trial.loss) and not math.isinf(plain)) or trial.loss > WORSE * plain
-        after = f"; the loss after {STEPS} steps is {_said(trial.loss)}, without it {_said(plain)}"
-        if lost:
-            return replace(finding, fix="", tried=f"no repair is shown: with the one that fits{after[1:]}")
-    if finding.kind not in trial.left:
-        return replace(finding, tried=f"tried on a copy: cures it{after}")
-    if after and trial.loss < plain / WORSE:
-        return replace(finding, tried=f"tried on a copy: helps, and does not cure it{after}")
-    return replace(
-        finding, fix="", tried="no repair is shown: the one that fits was tried on a copy, and does not cure it"
-    )
+    after, gained = "", 0.0
+    if plain is not None and trial.loss is not None:
+        after = f"the loss after {STEPS} steps is {_said(trial.loss.end)}, without it {_said(plain.end)}"
+        gained = _gained(trial.loss, plain)
+    if gained < -WORSE:
+        return replace(finding, fix="", tried=f"no repair is shown: with the one that fits {after}")
+    now, then = trial.left.get(finding.kind, _Left(0, False)), before[finding.kind]
+    cured = now.number < then.number
+    if not cured and gained <= WORSE and not then.error > now.error:
+        why = "was tried on a copy, and does not cure it"
+        return replace(finding, fix="", tried=f"no repair is shown: the one that fits {why}")
+    said = "cures it" if cured else "helps, and does not cure it"
+    return replace(finding, tried=f"tried on a copy: {said}{'; ' * bool(after)}{after}")
+
+
+def _gained(repaired: _Losses, plain: _Losses) -> float:
+    """Return by how much the repaired model ends lower, in the smaller of the two losses at the start."""
+    if not math.isfinite(repaired.end):
+        return -math.inf if math.isfinite(plain.end) else 0.0
+    return (plain.end - repaired.end) / max(1e-12, min(abs(repaired.start), abs(plain.start)))
 
 
 def _said(loss: float) -> str:
@@ -94,42 +126,43 @@ def _try(fix: str, model: nn.Module, batch: Any, loss: Any, again: Callable[...,
     try:
         known = {
             "model": copy.deepcopy(model),
-            "batch": batches.copied(batch, next(model.parameters()), [], follow=False),
+            "batch": copy.deepcopy(batch),
             "ini": importlib.import_module("initnotes"),
             "torch": torch,
             "np": np,
             "rng": np.random.default_rng(0),
         }
     except Exception as error:
-        return _Trial(failed=f"the model cannot be copied ({type(error).__name__})")
+        return _Trial(failed=f"the model or the batch cannot be copied ({type(error).__name__})")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             exec(fix, known)
             report = again(known["model"], known["batch"], loss)
-            after = math.nan if loss is None else _trained(known["model"], known["batch"], loss)
+            after = None if loss is None else _trained(known["model"], known["batch"], loss)
     except Exception as error:
         return _Trial(failed=f"{type(error).__name__}: {error}")
-    return _Trial(frozenset(report.kinds()), after)
+    return _Trial(_left(report), after)
 
 
-def _trained(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> float:
-    """Return the loss on the batch after a few steps of Adam on it, at the best of three rates."""
-    return min(_after(copy.deepcopy(model), batch, loss, rate) for rate in RATES)
+def _trained(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> _Losses:
+    """Return the loss on the batch before and after a few steps of Adam on it, at the best of three rates."""
+    runs = [_after(copy.deepcopy(model), batch, loss, rate) for rate in RATES]
+    return _Losses(runs[0].start, min(run.end for run in runs))
 
 
-def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: float) -> float:
+def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: float) -> _Losses:
     parts, named = batches.arguments(batches.copied(batch, next(model.parameters()), [], follow=False))
     trained = [own for own in model.train().parameters() if own.requires_grad]
-    optimizer, value = torch.optim.Adam(trained, lr=rate), math.inf
+    optimizer, seen = torch.optim.Adam(trained, lr=rate), []
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         for _ in range(STEPS + 1):
-            loss_now = loss(model(*parts, **named))
-            value = float(loss_now.detach())
-            if not math.isfinite(value):
-                return math.inf
+            now = loss(model(*parts, **named))
+            seen.append(float(now.detach()))
+            if not math.isfinite(seen[-1]):
+                return _Losses(seen[0], math.inf)
             optimizer.zero_grad()
-            loss_now.backward()
+            now.backward()
             optimizer.step()
-    return value
+    return _Losses(seen[0], seen[-1])
