@@ -48,14 +48,19 @@ def scheme_for(activation: str | None) -> str:
 # Weights
 
 
+def _scheme_of(record: Record) -> str:
+    """Return the name of the scheme that fits a layer: one that is applied to its own outputs keeps their length."""
+    return "orthogonal" if record.kind.startswith("RNN") else scheme_for(record.activation)
+
+
 def drawn(records: Sequence[Record]) -> str:
     """Return code that draws these layers anew, each with the scheme that fits what follows.
 
     What is computed from other parameters is left out: no call draws it.
     """
     lines: list[str] = []
-    for scheme in dict.fromkeys(scheme_for(record.activation) for record in records):
-        own = [record for record in records if scheme_for(record.activation) == scheme]
+    for scheme in dict.fromkeys(map(_scheme_of, records)):
+        own = [record for record in records if _scheme_of(record) == scheme]
         for who in ("scheme", "hand", "ensemble"):
             chosen = {record.place: record for record in own if record.drawn_by == who}
             if chosen:

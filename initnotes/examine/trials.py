@@ -82,11 +82,8 @@ def _is_by_hand(fix: str) -> bool:
 
 def _left(report: Report) -> dict[str, _Left]:
     own = [finding for finding in report.findings if finding.severity != "info"]
-    count, grave = (
-        Counter(finding.kind for finding in own),
-        {finding.kind for finding in own if finding.severity == "error"},
-    )
-    return {kind: _Left(number, kind in grave) for kind, number in count.items()}
+    grave = {finding.kind for finding in own if finding.severity == "error"}
+    return {kind: _Left(number, kind in grave) for kind, number in Counter(finding.kind for finding in own).items()}
 
 
 def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain: _Losses | None) -> Finding:
