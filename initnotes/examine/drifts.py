@@ -98,7 +98,10 @@ def along_stream(case: Case) -> list[Drift]:
         seen = slope(values)
         if is_drift(seen, case.limits):
             said = f"{of}: {_factors(seen, 'block')}; {_theory_of_blocks(case, seen, what)}"
-            found.append(Drift(_kind(what, seen), _severity(seen, case.limits), said, (), seen.layers))
+            severity = _severity(seen, case.limits)
+            if case.norms and what == "gradient":
+                severity = "warning" if severity == "error" else "info"
+            found.append(Drift(_kind(what, seen), severity, said, (), seen.layers))
     return found
 
 
@@ -127,14 +130,16 @@ def _theory_of_blocks(case: Case, found: Slope, what: str) -> str:
 
 
 def _of_layers(case: Case, chain: Sequence[Record], what: str, of: str, found: Slope, *, forward: bool) -> Drift:
-    predicted = _predicted(chain, forward=forward)
-    known = (
-        "theory of equal layers does not apply: they differ in what follows them"
-        if predicted is None
-        else f"theory × {predicted[0]:.3g} for {predicted[1]}"
-    )
+    severity, predicted = _severity(found, case.limits), None if case.norms else _predicted(chain, forward=forward)
+    known = "theory of equal layers does not apply: they differ in what follows them"
+    if predicted is not None:
+        known = f"theory × {predicted[0]:.3g} for {predicted[1]}"
+    elif case.norms and what == "gradient":
+        # Each normalized layer makes the gradient larger, and its weights have no size of their own: they adapt.
+        known = f"theory × {math.sqrt(theory.gradient_factor('relu')):.3g} for ReLU behind batch normalization"
+        severity = "warning" if severity == "error" else "info"
     said = f"{of}: {_factors(found, 'layer')}; {known}"
-    return Drift(_kind(what, found), _severity(found, case.limits), said, chain)
+    return Drift(_kind(what, found), severity, said, chain)
 
 
 def _predicted(chain: Sequence[Record], *, forward: bool) -> tuple[float, str] | None:

@@ -19,6 +19,7 @@ __all__ = ["judge"]
 
 _TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")
 _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
+BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what squeezes a picture to one number
 _LOUD = ("unscaled inputs", "exploding signal")
 
 
@@ -333,7 +334,8 @@ def _scale(record: Record) -> float:
 def _is_unfit(record: Record, case: Case) -> bool:
     ratio = _scale(record)
     low = 0.0 if record.last or record.bypassed else case.limits.scale_low
-    return 0 < ratio < math.inf and not record.normalized and not low <= ratio <= case.limits.scale_high
+    high = case.limits.scale_high * (1 if record.trunk else BESIDE)
+    return 0 < ratio < math.inf and not record.normalized and not low <= ratio <= high
 
 
 def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -374,5 +376,6 @@ def _drifts(case: Case) -> Iterator[Finding]:
     found += [drift for drift in drifts.along_stream(case) if drift.kind not in {other.kind for other in found}]
     for drift in found:
         fix = fixes.damped(case.closing) if drift.blocks else fixes.rescaled(drift.records, case.sigmoids) or None
+        fix = "" if drift.severity == "info" else fix
         names = drift.records if drift.records else [record for record in case.records if not record.trunk]
         yield _of(drift.kind, names, drift.severity, drift.evidence, fix)
