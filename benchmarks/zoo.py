@@ -17,11 +17,9 @@ from torch.nn import functional
 
 IMAGES, SIZE = 8, 64
 # Where attention is left with one place its queries and keys have no gradient; and some take one size only.
-SIZES = {"efficientvit_m0": 224, "efficientformer_l1": 224, "crossvit_9_240": 240}
-    "efficientvit_m0": 224,
-    "efficientformer_l1": 224,
-    "crossvit_9_240": 240,
-}  # of one place no attention can learn
+SIZES = {
+    "efficientvit_m0": 224, "efficientformer_l1": 224, "crossvit_9_240": 240, "halonet26t": 256, "bat_resnext26ts": 256,
+}  # fmt: skip
 WORDS = {
     "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 128,
     "max_position_embeddings": 64,
@@ -59,12 +57,11 @@ def _timm(name: str) -> Made:
 
 def _torchvision(name: str) -> Made:
     models = importlib.import_module("torchvision.models")
-    size = {"inception_v3": 96, "swin_t": 64, "maxvit_t": 224, "vit_b_16": 224}.get(name, SIZE)
+    size = {"inception_v3": 128}.get(name, SIZE)
     options: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
         options |= {"init_weights": True}
-    number = 2 if name in ("maxvit_t", "vit_b_16") else IMAGES
-    return Made(models.get_model(name, **options), _images(size, number=number), None if "3d" in name else _classes)
+    return Made(models.get_model(name, **options), _images(size), _classes)
 
 
 def _segmentation(name: str) -> Made:
@@ -111,8 +108,8 @@ def _diffusers(kind: str) -> Made:
     if kind == "UNet2DConditionModel":
         model = diffusers.UNet2DConditionModel(
             sample_size=32, cross_attention_dim=32, attention_head_dim=8,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            **blocks,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **blocks,
         )  # fmt: skip
         batch = {"sample": _images(32, channels=4, number=2), "timestep": when, "encoder_hidden_states": states}
         return Made(model, batch)
@@ -130,8 +127,6 @@ def _diffusers(kind: str) -> Made:
             "hidden_states": _images(16, channels=4, number=2), "timestep": when, "class_labels": torch.tensor([1, 2]),
         }  # fmt: skip
         return Made(model, batch)
-    model = diffusers.UNet1DModel(sample_size=64, in_channels=2, out_channels=2, block_out_channels=(32, 64, 64))
-    return Made(model, {"sample": torch.randn(2, 2, 64), "timestep": when})
 
 
 def networks() -> Iterator[tuple[str, Callable[[], Made]]]:

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import initnotes as ini
+from initnotes.__main__ import main
 from initnotes.examine import Report, audit, hooks, second_step
+from initnotes.testing import assert_healthy
 
 y = torch.arange(32) % 10
 
@@ -367,3 +371,46 @@ def test_a_finding_says_what_it_means_and_where_it_is_explained() -> None:
     plain = json.loads(report.to_json())
     assert plain["findings"][0]["plain"] == report.findings[0].plain
     assert plain["not_examined"] == list(report.not_examined)
+
+
+# ------------------------------------------------------------------------------------------------- in people's tools
+
+
+def test_a_test_suite_fails_with_the_report() -> None:
+    assert_healthy(mlp(), x(), loss=cross_entropy)
+    with pytest.raises(AssertionError, match=r"(?s)Sequential is not healthy at its start.*weight scale at 4"):
+        assert_healthy(loud(), x())
+    assert_healthy(loud(), x(), fail_on="error")
+    assert_healthy(loud(), x(), ignore=["weight scale"])
+    with pytest.raises(ValueError, match="fail_on"):
+        assert_healthy(loud(), x(), fail_on="info")
+
+
+CHATTY = """
+import torch
+from torch import nn
+
+def loud():
+    print("loading")
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+    model[2].weight.data.mul_(30)
+    return model, torch.randn(32, 8)
+"""
+
+
+def test_the_command_line_says_what_fails_and_prints_json_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_chatty.py").write_text(CHATTY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["audit", "my_chatty:loud", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["findings"][0]["kind"] == "weight scale"
+    assert err == "loading\n"
+    assert main(["audit", "my_chatty:loud", "--fail-on", "error"]) == 0
+    assert main(["audit", "my_chatty:loud", "--ignore", "weight scale: 2"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "my_chatty:loud", "--ignore", "loudness"]) == 2
+    assert "a kind in ignore" in capsys.readouterr().err

@@ -114,11 +114,13 @@ def test_dead_units(units: int, share: float, expected: str | None) -> None:
 )
 @pytest.mark.parametrize(("activation", "gain"), [("relu", math.sqrt(2)), ("tanh", 1.0), ("selu", 1.0)])
 def test_the_scale_of_one_layer(times: float, expected: str | None, activation: str, gain: float) -> None:
-    records = with_middle(sigma_w=times * gain, activation=activation)
-    assert severity("weight scale", records) == expected
-    assert severity("weight scale", with_middle(sigma_w=times * gain, normalized=True)) is None
-    around = severity("weight scale", with_middle(sigma_w=times * gain, activation=activation, bypassed=True))
-    assert around == (expected if times > 1 else None)
+    facts = {"sigma_w": times * gain, "size": times * gain, "activation": activation}
+    assert severity("weight scale", with_middle(**facts)) == expected
+    assert severity("weight scale", with_middle(**facts, normalized=True)) is None
+    for apart in ({"records": with_middle(**facts, bypassed=True)}, {"records": with_middle(**facts), "norms": 1}):
+        assert severity("weight scale", **apart) == (expected if times > 1 else None)  # what is small does no harm
+    if times > 1:  # nor does what is large on small inputs
+        assert severity("weight scale", with_middle(**facts | {"size": gain})) is None
 
 
 @pytest.mark.parametrize(

@@ -333,9 +333,12 @@ def _scale(record: Record) -> float:
 
 def _is_unfit(record: Record, case: Case) -> bool:
     ratio = _scale(record)
-    low = 0.0 if record.last or record.bypassed else case.limits.scale_low
+    low = 0.0 if record.last or record.bypassed or case.norms else case.limits.scale_low
     high = case.limits.scale_high * (1 if record.trunk else BESIDE)
-    return 0 < ratio < math.inf and not record.normalized and not low <= ratio <= high
+    loud = (
+        ratio > high and not record.size < 0.5 * record.sigma_w / ratio * high
+    )  # else its inputs are small on purpose
+    return 0 < ratio < math.inf and not record.normalized and (loud or ratio < low)
 
 
 def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
