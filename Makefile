@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test mutants lab run reprove drift bench offline audit coursework-demo serve clean interpreter
+.PHONY: help book test mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -28,7 +28,7 @@ mutants: .venv/.testing ## plant faults in the packages, and demand that a test 
 
 lab: .venv/.reading ## open JupyterLab on the chapters; your own copies belong in book/my
 	@mkdir -p book/my
-	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) book
+	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.extra_labextensions_path="$(CURDIR)/tools/jupyterlab" book
 
 run: .venv/.frameworks ## execute the chapters and store their outputs; CHAPTER=01_symmetry runs one
 	$(PY) -m tools.run $(CHAPTER)
@@ -40,11 +40,15 @@ drift: .venv/.testing ## compare the stored outputs under settings that change f
 	$(PY) -m tools.drift
 
 bench: .venv/.testing ## measure ratios and times that the book promises
-	@missed=0; for bench in import_time training probe sampling lab marking audit; do \
+	@missed=0; for bench in import_time training probe sampling lab train_lab train_rates marking audit; do \
 	echo "benchmarks.$$bench"; env -u OMP_NUM_THREADS $(PY) -m benchmarks.$$bench || missed=1; done; exit $$missed
 
 offline: .venv/.reading ## pack the site into _build/before-the-first-step.zip, which reads without a network
 	$(PY) -m tools.offline
+
+pdf: .venv/.testing ## print the whole book into _build/before-the-first-step.pdf; needs a Chromium
+	$(PY) -m tools.system_parts install
+	$(PY) -m tools.pdf
 
 audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
 	$(PY) -m tools.system_parts install

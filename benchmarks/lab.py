@@ -2,7 +2,7 @@
 
 A redraw is everything from changed settings to a page that is laid out again: drawing weights where they are new, both
 passes, theory, pictures, words. How a long one is cut into pieces, so that input is not blocked, is tested in
-tests/test_lab.py.
+tests/test_lab_element.py.
 """
 
 import functools
@@ -27,6 +27,7 @@ PAGE = b"""<!doctype html><title>figure</title><script type="module" src="init-l
     <main style="width: 740px"><init-lab></init-lab></main>"""
 MEDIAN = """([changes, start, rounds]) => {
     const lab = document.querySelector('init-lab'), times = [];
+    lab.shadowRoot.querySelector('details').open = true;  // all that it can show
     lab.set({...lab.start, scheme: 'free', ...start});
     for (let k = 0; k < rounds + 2; k++) {
         const began = performance.now();

@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
+import lab_pages
 import nbformat
 import pytest
 from nbformat import NotebookNode
@@ -31,7 +33,25 @@ BROWSER_ARGUMENTS = [
 
 
 # Coverage slows all of Python. These, and tests marked `untraced`, reach no line that others do not reach.
-UNTRACED = ["test_coursework*", "test_guards", "test_lab", "test_pages", "test_reading", "test_site", "test_tools"]
+UNTRACED = [
+    "test_controls",
+    "test_coursework*",
+    "test_figures",
+    "test_guards",
+    "test_hosted",
+    "test_jupyterlab",
+    "test_lab",
+    "test_lab*",
+    "test_pages",
+    "test_paper",
+    "test_phone",
+    "test_race",
+    "test_reading",
+    "test_search",
+    "test_sharing",
+    "test_site",
+    "test_tools",
+]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -129,6 +149,49 @@ def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Ite
     """Return a new page, in a browser that starts only where there is one."""
     with request.getfixturevalue("chromium").new_context() as context:
         yield context.new_page()
+
+
+@pytest.fixture(scope="session")
+def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that has the live figure's two files, and gets the pages that tests write."""
+    made = tmp_path_factory.mktemp("lab")
+    for name in ("init-lab.mjs", "init-lab.css"):
+        (made / name).write_bytes((notebooks.ROOT / "book" / "assets" / name).read_bytes())
+    return made
+
+
+@pytest.fixture(scope="session")
+def lab_address(lab_folder: Path) -> Iterator[str]:
+    """Serve that folder and return its address."""
+    with _served(lab_folder) as served:
+        yield served
+
+
+@pytest.fixture
+def lab_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return a new page that fails the test on an error."""
+    errors: list[str] = []
+    with request.getfixturevalue("chromium").new_context() as context:
+        made = context.new_page()
+        made.on("pageerror", lambda error: errors.append(str(error)))
+        yield made
+    assert errors == []
+
+
+@pytest.fixture
+def show(lab_page: Page, lab_folder: Path, lab_address: str) -> Callable[..., Page]:
+    """Return a function that opens a page with one live figure, waits until it is drawn, and unfolds it if told so."""
+
+    def open_page(attributes: str = "", width: int = 1280, *, unfolded: bool = False, **options: Any) -> Page:
+        lab_page.set_viewport_size({"width": width, "height": 900})
+        body = f"<init-lab {attributes}></init-lab>"
+        lab_page.goto(f"{lab_address}/{lab_pages.write(lab_folder, body, **options)}")
+        lab_page.wait_for_function("document.querySelector('init-lab').drawn > 0")
+        if unfolded:
+            lab_pages.unfold(lab_page)
+        return lab_page
+
+    return open_page
 
 
 @pytest.fixture

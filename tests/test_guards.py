@@ -575,6 +575,14 @@ def test_machine_paths_are_caught(tree: Path, text: str) -> None:
     assert guards.machine_paths(guards.tracked(tree), tree) == []
 
 
+def test_binder_alone_names_the_host_of_its_torch(tree: Path) -> None:
+    line = (notebooks.ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
+    for name, faults in (("binder/requirements.txt", 0), ("binder/other.txt", 1)):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(line)
+        assert len(guards.machine_paths([tree / name], tree)) == faults
+
+
 def test_without_git_what_gitignore_names_is_left_out(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / ".gitignore").write_text("# own\nbook/my/\n_build/\n*.log\n")
     for name in ("book/my/x.md", "_build/html/x.md", "a.log", ".git/x", "kept.md"):

@@ -29,7 +29,9 @@ def test_chapter_installs_what_the_configuration_says(path: Path) -> None:
 def test_cell_comes_changes_and_goes() -> None:
     notebook = launch.prepared(small(), PUBLIC)
     assert [cell.source for cell in notebook.cells][2:] == ["x = 1", "x"]
-    assert notebook.cells[1].source.endswith("%pip install --quiet git+https://github.com/example/course@main")
+    assert notebook.cells[1].source.endswith(
+        '%pip install --quiet "initnotes @ git+https://github.com/example/course@main"'
+    )
     assert launch.unfit(notebook, PUBLIC) == []
     moved = {"repository": {**PUBLIC["repository"], "branch": "next"}}
     assert launch.unfit(notebook, moved) != []
@@ -47,7 +49,7 @@ def test_planted_cells_are_caught() -> None:
 
 def test_cell_installs_nothing_where_the_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    source = launch.install_cell(PUBLIC).replace("%pip", "ran.append(0) #")
+    source = launch.install_cell(PUBLIC, []).replace("%pip", "ran.append(0) #")
     exec(source, {"ran": ran})
     assert ran == []
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

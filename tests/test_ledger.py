@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,7 @@ BUDGET = "50 steps at rate 0.1: enough to see"
 GROWTH = [0.98 + 1e-9, 1.0, 1.02] * 11
 MEDIAN = ini.claims.median("growth <a layer>", GROWTH, theory=1.0, tolerance=0.1, digits=3, excludes=HALF)
 EXACT = ini.claims.exact("units", [2, 2], 2, excludes=HALF)
+EDGE = ini.claims.median("loss", [3.0] * 11, at_least=math.log(10), excludes=HALF)
 VAGUE = ini.claims.median("loss", [3.0] * 11, at_least=2, digits=0, excludes=HALF)
 
 
@@ -150,10 +152,64 @@ def test_shown_as_text_and_as_html(tree: Path) -> None:
     html = table._repr_html_()
     assert "growth &lt;a layer&gt;" in html
     assert "<a href='02_large.ipynb#claim-25'>Chapter 2, Large</a>" in html
-    assert html.count("<tbody") == 3
-    assert f"<br>Charitable reading: {ini.claims.listed()[25]['charitable']}.</span>" in html
+    assert html.count("<details") == 3
+    assert f"<br>Charitable reading: {ini.claims.listed()[25]['charitable']}.<br>" in html
     assert f"Source: {ini.claims.listed()[25]['source']}." in str(table[25])
-    assert html.count("<tr") == 1 + 3 * (2 + 3)
+    assert html.count("<tr") == 3 * (1 + 3)
+
+
+def test_numbers_come_from_what_was_stored_and_not_from_what_was_shown(copy: Path) -> None:
+    fresh = ini.ledger.read(copy / "book")._repr_html_()
+    path = copy / "book" / "01_small.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for output in [output for cell in notebook["cells"] for output in cell.get("outputs", [])]:
+        output["data"] |= {"text/plain": ["other"], "text/html": ["<p>growth: 7 [6, 8]</p>"]}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert ini.ledger.read(copy / "book")._repr_html_() == fresh
+    text = path.read_text(encoding="utf-8")
+    assert "1.02" in text
+    path.write_text(text.replace("1.02", "1.05"), encoding="utf-8")
+    assert "1.05]" in ini.ledger.read(copy / "book")._repr_html_()
+
+
+# What no reader wants to see: markup, a formula's source, a number with all its digits, code's name of a symbol.
+RAW = re.compile(r"[*`$\\{}^…]|sigma|sqrt|\d\.0*[1-9]\d{4,}|\de[-+]?\d|(?<![\w.])-\d")
+PLANTED_RAW = (
+    "*ensure*",
+    "`Var(W)`",
+    r"\sigma_w",
+    "sigma_w = 4",
+    "σ_w^2",
+    "≤ 2.30258…",
+    "0.0123456",
+    "1.2e-06",
+    "-0.31",
+)
+
+
+def raw(markup: str) -> list[str]:
+    """Return what is raw in the text that HTML shows, each with what stands around it."""
+    text = unescape(re.sub(r"<[^>]*>", " ", markup))
+    return [text[max(0, found.start() - 30) : found.end() + 30] for found in RAW.finditer(text)]
+
+
+def test_the_books_ledger_shows_nothing_raw(built_site: Path) -> None:
+    page = (built_site / "book" / "12_ledger.html").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"<div class='ledger'>.*?</details></div>", page, re.DOTALL)
+    assert listed.count("<details") == len(ini.claims.listed())
+    assert raw(listed) == []
+
+
+@pytest.mark.parametrize("text", PLANTED_RAW)
+def test_what_is_raw_is_seen(text: str) -> None:
+    assert raw(f"<p>tanh, {text}: factor</p>")
+
+
+def test_texts_of_code_are_written_as_the_list_writes() -> None:
+    assert raw("".join(map(ini.ledger.written, ("sigma_w^2 = 4", "*ensure* `W`", "-1e-06", "times n_l/n_(l-1)")))) == []
+    assert ini.ledger.written("randn * sqrt(2/n), sqrt(n)") == "randn · √(2/n), √n"
+    assert EDGE.demand(brief=True) == "≥ 2.303"
+    assert EDGE.demand() == "≥ 2.30258…"  # the claims' boxes show it so
 
 
 def test_expectations_are_counted_by_their_words(tree: Path) -> None:
@@ -305,7 +361,7 @@ def small(tree: Path, serve: Serve) -> Iterator[str]:
         yield f"{address}/book"
 
 
-SHOWN = "[...document.querySelectorAll('.ledger tbody')].filter(row => row.checkVisibility()).map(row => row.id)"
+SHOWN = "[...document.querySelectorAll('.ledger details')].filter(row => row.checkVisibility()).map(row => row.id)"
 
 
 def shown(page: Page) -> list[str]:
@@ -348,21 +404,23 @@ def test_filter_by_keyboard(page: Page, small: str) -> None:
     assert page.evaluate("document.activeElement.name") == "words"
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    assert page.locator(".ledger table.brief").count() == 1
+    assert page.locator(".ledger details[open]").count() == 3
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_function("!document.querySelector('.ledger tbody[hidden]')")
+    page.wait_for_function("!document.querySelector('.ledger details[hidden]')")
     assert shown(page) == ["3", "25", "26"]
-    assert page.locator(".ledger table.brief").count() == 0
+    assert page.locator(".ledger details[open]").count() == 0
 
 
 def test_box_and_row_lead_to_each_other(page: Page, small: str) -> None:
     page.goto(f"{small}/12_ledger.html?verdict=fails")
+    page.locator("#ledger-26 summary").click()
     page.locator("#ledger-26 a").click()
     page.wait_for_url("**/01_small.html#claim-26")
     assert page.locator("#claim-26 .claim-text").is_visible()
     page.locator("#claim-3").get_by_role("link", name="Claim 3").click()
     page.wait_for_url("**/12_ledger.html#ledger-3")
+    page.locator("#ledger-3").get_by_role("link").wait_for()  # what a link leads to is open
     page.evaluate("location.search = '?verdict=fails'")
     page.wait_for_url("**verdict=fails**")
     page.evaluate("location.hash = '#ledger-25'")  # of a row that is hidden
@@ -379,7 +437,10 @@ def test_on_a_phone_nothing_is_wider_than_the_page(
         page = context.new_page()
         page.goto(f"{small}/12_ledger.html")
         assert page.locator(".ledger-filter").count() == int(script)
-        assert page.locator(".ledger tbody tr:visible").count() == 3 * (2 + 3)
+        assert page.locator(".ledger tr:visible").count() == 0
+        for line in page.locator(".ledger summary").all():
+            line.click()
+        assert page.locator(".ledger tbody tr:visible").count() == 3 * 3
         right = "all => Math.max(...all.map(box => box.getBoundingClientRect().right))"
         if script:
             page.evaluate("document.documentElement.dataset.whole = ''")
@@ -387,16 +448,30 @@ def test_on_a_phone_nothing_is_wider_than_the_page(
             assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_the_books_ledger_is_brief_on_a_phone(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{address}/book/12_ledger.html")
+    page.evaluate("document.documentElement.dataset.whole = ''")
+    lines = page.locator(".ledger details")
+    assert page.locator(".ledger").evaluate("list => list.offsetHeight") < 10_000
+    assert lines.locator("> summary").evaluate_all("all => Math.min(...all.map(line => line.offsetHeight))") >= 40
+    brief = lines.evaluate_all(
+        "all => all.map(line => [...line.querySelectorAll('summary > *')].map(x => x.innerText))"
+    )
+    assert all(len(line) == 4 and all(line) for line in brief)
+
+
 def test_cards_are_still_a_table_to_a_screen_reader(page: Page, small: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{small}/12_ledger.html")
+    page.get_by_label("Open all lines").check()
     page.evaluate("document.documentElement.dataset.whole = ''")
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     roles = [node["role"]["value"] for node in tree if not node["ignored"]]
-    assert roles.count("row") == 1 + 3 * (2 + 3)
-    assert roles.count("columnheader") == 3
-    assert roles.count("rowheader") == 3 * (1 + 3)
-    assert roles.count("cell") + roles.count("gridcell") == 3 * (2 + 2 * 3)
+    assert roles.count("row") == 3 * (1 + 3)
+    assert roles.count("columnheader") == 3 * 3
+    assert roles.count("rowheader") == 3 * 3
+    assert roles.count("cell") + roles.count("gridcell") == 3 * 2 * 3
 
 
 def test_text_links_to_a_box(page: Page, small: str) -> None:
@@ -408,8 +483,8 @@ def test_text_links_to_a_box(page: Page, small: str) -> None:
 
 def test_other_pages_do_not_load_the_filter(tree: Path, small: str) -> None:
     html = tree / "_build" / "html" / "book"
-    assert "ledger.mjs" in (html / "12_ledger.html").read_text(encoding="utf-8")
-    assert "ledger.mjs" not in (html / "01_small.html").read_text(encoding="utf-8")
+    assert "/ledger.js?" in (html / "12_ledger.html").read_text(encoding="utf-8")
+    assert "/ledger.js?" not in (html / "01_small.html").read_text(encoding="utf-8")
 
 
 def test_guards_allow_what_the_ledger_stores(tree: Path) -> None:

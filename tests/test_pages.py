@@ -123,11 +123,23 @@ def test_page_is_sealed_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("body", "why"),
-    [('<p onmouseover="x()">', "onmouseover"), ('<i class="fa-solid fa-skull"></i>', "fa-skull is not in the font")],
+    [
+        ('<p onmouseover="x()">', "onmouseover"),
+        ('<i class="fa-solid fa-skull"></i>', "fa-skull is not in the font"),
+        ("<a href='javascript:x()'>", "javascript: link"),
+    ],
 )
 def test_page_that_would_not_work_is_refused(tmp_path: Path, body: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         pages.sealed(PAGE.format(head="", body=body), tmp_path)
+
+
+def test_buttons_of_the_theme_cover_nothing_and_need_a_script(tmp_path: Path) -> None:
+    body = (
+        '<button data-bs-title="x" data-bs-toggle="tooltip"></button><div class="dropdown dropdown-download-buttons">'
+    )
+    done = pages.sealed(PAGE.format(head="", body=body), tmp_path)
+    assert '<button title="x"></button><div class="pst-js-only dropdown dropdown-download-buttons">' in done
 
 
 def test_sheets_become_one(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tools import notebooks, offline, pages, site, system_parts
 Serve = Callable[[Path], AbstractContextManager[str]]
 
 WIDTHS = (1280, 390)  # a page opens at 1280
-PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a chapter, without its pictures
+PAGE_BYTES = 300_000  # gzip: text, style, scripts and fonts of a page, without its pictures
 VIOLATION = """document.addEventListener("securitypolicyviolation",
     (event) => console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
 
@@ -205,7 +205,10 @@ def unfit_files(folder: Path) -> list[str]:
             found.append(f"{name}: no page needs it")
         if path.suffix == ".html" and "default-src 'none'" not in text:
             found.append(f"{name}: no policy")
-        loads = r"<(?:script|img|source|iframe)\b[^>]*\bsrc=[\"']?(?:https?:)?//|<link\b[^>]*href=[\"']?(?:https?:)?//"
+        loads = (
+            r"<(?:script|img|source|iframe)\b[^>]*\bsrc=[\"']?(?:https?:)?//"
+            r"|<link\b(?![^>]*rel=\"canonical\")[^>]*href=[\"']?(?:https?:)?//"
+        )
         if re.search(loads, text) or re.search(r"(?:url\(|@import )[\"']?(?:https?:)?//", text):
             found.append(f"{name}: loads from another host")
     return found

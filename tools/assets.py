@@ -17,6 +17,7 @@ import tinycss2
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
+from . import paper
 from .files import replace_file
 from .formulas import FOLDER as KATEX
 
@@ -83,12 +84,15 @@ def _used(rules: Iterable[Any], known: set[str]) -> Iterator[str]:
         if rule.type == "qualified-rule":
             alive = [selector for selector in _selectors(rule.prelude) if _may_match(selector, known)]
             if alive:
-                names = ",".join(tinycss2.serialize(selector).strip() for selector in alive)
-                yield f"{names}{{{tinycss2.serialize(rule.content).strip()}}}"
+                names = [tinycss2.serialize(selector).strip() for selector in alive]
+                yield from paper.rules(names, tinycss2.serialize(rule.content).strip())
         elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
             inner = list(_used(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True), known))
             if inner:
-                yield f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{''.join(inner)}}}"
+                prelude = tinycss2.serialize(rule.prelude)
+                if rule.lower_at_keyword == "media":
+                    prelude = f" {paper.condition(prelude)}"
+                yield f"@{rule.at_keyword}{prelude}{{{''.join(inner)}}}"
         else:
             yield rule.serialize()
 
@@ -116,6 +120,25 @@ def unmapped(text: str) -> str:
     )
 
 
+_TAB_STOPS = re.compile(r'"complete"===document\.readyState\?(\w+)\(\):window\.addEventListener\("load",\1\)')
+
+
+def unhurried(script: str) -> str:
+    """Return the theme's script without its measuring of every box: it lays out the whole page, a second on a phone.
+
+    ``reading.mjs`` measures what comes near, and makes the same boxes stops for the keyboard.
+
+    Raises
+    ------
+    ValueError
+        If the script has no such part.
+    """
+    done, count = _TAB_STOPS.subn("void 0", script)
+    if count != 1:
+        raise ValueError(f"{count} parts of the theme's script measure boxes at load, not 1; correct tools/assets.py")
+    return done
+
+
 def codes(*sheets: str) -> set[int]:
     """Return the characters of the private use area that style sheets print."""
     found = {int(code, 16) for sheet in sheets for code in re.findall(r'"\\([0-9a-fA-F]{4,5})"', sheet)}
@@ -141,7 +164,9 @@ def prepare(folder: Path) -> None:
     if replace_file(folder / STYLE, sheet.encode("utf-8")) or not (folder / "icons.woff").is_file():
         replace_file(folder / "icons.woff", subset(codes(sheet) | {0xF107}))
     for file in _MAPPED:
-        replace_file(folder / file.parent.name / file.name, unmapped(file.read_text(encoding="utf-8")).encode("utf-8"))
+        text = unmapped(file.read_text(encoding="utf-8"))
+        text = unhurried(text) if file.name == "pydata-sphinx-theme.js" else text
+        replace_file(folder / file.parent.name / file.name, text.encode("utf-8"))
     katex = (KATEX / "katex.min.css").read_text(encoding="utf-8")
     katex = re.sub(r',url\([^)]*\) format\("(woff|truetype)"\)', "", katex)
     replace_file(folder / "katex" / "katex.css", katex.encode("utf-8"))

@@ -20,6 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from . import plain_math
 from .files import replace_file
 
 FOLDER = Path(__file__).resolve().parent / "katex"
@@ -149,6 +150,15 @@ def lines_of(tex: str) -> list[str]:
             parts[-1] += rf"\allowbreak {text}\nobreak "
     parts[-1] += tex[done:]
     return [part.strip() for part in parts if part.strip()]
+
+
+def as_text(renderer: Renderer, tex: str, *, display: bool) -> str:
+    """Return a formula as a line of text, "" where there is none: the page that has it warns."""
+    try:
+        lines = lines_of(tex.strip()) if display else [tex.strip()]
+        return " ".join(plain_math.text(renderer.html(line, display=display)) for line in lines)
+    except FormulaError:
+        return ""
 
 
 _DISPLAY = ('<span class="katex-display">', "</span>")

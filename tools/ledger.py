@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from initnotes.book.ledger import Ledger
 
 LABEL = "ledger"  # of the page, and the tag of its cell
-MODULE = "ledger.mjs"
 PAGES = "[0-9][0-9]_*.ipynb"
 
 _BOX = re.compile(r"<section class='claim claim-[\w-]+'(?= aria-label='Claim (\d+):)")
@@ -110,8 +109,7 @@ def _mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the check, the links and what filters."""
-    app.add_js_file(MODULE, type="module")
+    """Connect the check and the links."""
     app.connect("doctree-read", _targets)
     app.connect("env-check-consistency", _check)
     app.connect("html-page-context", _mend)

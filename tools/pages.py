@@ -14,18 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx.search import js_index
 
-from . import assets, formulas
+from . import assets, excerpts, figures, formulas, phone, scripts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-DESCRIPTION = 155  # characters that a search engine shows
-_FORMULA = "\0"
 _LAST = 900
 
 # ------------------------------------------------------------------------------------------------- what a page loads
@@ -35,7 +31,7 @@ ONLY_WITH = {
     "clipboard.min.js": 'class="highlight',
     "copybutton.js": 'class="highlight',
     "design-tabs.js": "sd-tab-set",
-    "ledger.mjs": "<div class='ledger'>",
+    **{f"{name}.js": text for name, text in scripts.SCRIPTS.items()},
 }
 
 
@@ -70,22 +66,6 @@ def one_sheet(folder: Path, names: Iterable[str]) -> str:
     return "\n".join(map(rebased, names))
 
 
-def description(doctree: nodes.document) -> str:
-    """Return the first sentences without a formula, cut between words where they are longer than is shown."""
-    text = ""
-    for paragraph in doctree.findall(nodes.paragraph):
-        words = paragraph.astext()
-        for formula in paragraph.findall(nodes.math):
-            words = words.replace(formula.astext(), _FORMULA)
-        sentences = re.split(r"(?<=[.?!])\s+", " ".join(words.split()))
-        text = " ".join(
-            [text, *(sentence for sentence in sentences if _FORMULA not in sentence and sentence.endswith("."))]
-        ).strip()
-        if len(text) > DESCRIPTION:
-            return text[:DESCRIPTION].rsplit(" ", 1)[0] + " …"
-    return text
-
-
 def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     body = context.get("body", "")
     sheets = ["basic.css", assets.STYLE, *map(_name, sorted(context["css_files"], key=lambda sheet: sheet.priority))]
@@ -93,11 +73,11 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     context["css_files"] = []
     context["script_files"] = needed(context["script_files"], body)
     for script in context["script_files"]:
+        if _name(script).endswith(".mjs"):
+            raise ExtensionError(f"a page opened as a file loads no module: enter {_name(script)} in tools/scripts.py")
         if script.filename:
             script.attributes.setdefault("defer", "defer")
     if doctree is not None:
-        text = html.escape(description(doctree), quote=True)
-        context["metatags"] = context.get("metatags", "") + f'\n    <meta name="description" content="{text}" />'
         context["title"] = html.escape(app.env.titles[pagename].astext(), quote=False)
 
 
@@ -108,7 +88,16 @@ POLICY = (
     "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
 )
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
-_CLICKS = {'onclick="toggleFullScreen()"': 'data-click="fullscreen"', 'onclick="window.print()"': 'data-click="print"'}
+# What the theme writes: handlers that the policy forbids, hints that cover buttons, what does nothing without a script.
+_MENDED = {
+    'onclick="toggleFullScreen()"': 'data-click="fullscreen"',
+    'onclick="window.print()"': 'data-click="print"',
+    ' data-bs-toggle="tooltip"': "",
+    "data-bs-title=": "title=",
+    'class="dropdown dropdown-': 'class="pst-js-only dropdown dropdown-',
+    'class="btn btn-sm btn-fullscreen-button': 'class="pst-js-only btn btn-sm btn-fullscreen-button',
+    'target="_blank"\n   class="btn btn-sm btn-download-source': 'download class="btn btn-sm btn-download-source',
+}
 _IMAGE = re.compile(r'<img\b[^>]*?\bsrc="((?:\.\./)*_images/[^"?]+)"[^>]*?>')
 _ICON = re.compile(r'class="[^"]*?\bfa-(?!solid\b|lg\b)([\w-]+)')
 
@@ -121,18 +110,17 @@ def policy(page: str) -> str:
 
 
 def _sized(page: str, folder: Path) -> str:
-    """Give pictures their size, so that nothing moves when they come, and load those below the first when needed."""
-    count = 0
+    """Give pictures their size, so that nothing moves when they come, and load those below the top when needed."""
+    top = page.find("<h2")
 
     def tag(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
         if " width=" in match.group() or not (folder / match.group(1)).is_file():
             return match.group()
         with Image.open(folder / match.group(1)) as picture:
             width, height = picture.size
-        late = ' loading="lazy"' if count > 1 else ""
-        return f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late} />'
+        late = ' loading="lazy"' if 0 <= top < match.start() else ""
+        sized = f'{match.group().rstrip("/> ")} width="{width}" height="{height}"{late}'
+        return f"{sized} />" if "_images/small/" in match.group(1) else phone.plate(sized, width)
 
     return _IMAGE.sub(tag, page)
 
@@ -145,7 +133,7 @@ def _versioned(page: str, folder: Path) -> str:
         version = f"?v={hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if file.is_file() else ""
         return f'{match.group(1)}="{match.group(2)}{version}"'
 
-    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|mjs|css))(?:\?[^"#]*)?"', link, page)
+    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|css))(?:\?[^"#]*)?"', link, page)
 
 
 def sealed(page: str, folder: Path) -> str:
@@ -158,11 +146,13 @@ def sealed(page: str, folder: Path) -> str:
     """
     if "Content-Security-Policy" in page:
         return _versioned(page, folder)
-    for old, new in _CLICKS.items():
+    for old, new in _MENDED.items():
         page = page.replace(old, new)
     handler = re.search(r"<\w+[^>]*?\s(on[a-z]+)=", _SCRIPT.sub("", page))
     if handler:
         raise ValueError(f"the policy forbids the attribute {handler.group(1)}: use addEventListener in a script file")
+    if re.search(r"""\bhref=["']javascript:""", page):
+        raise ValueError("the policy forbids a javascript: link: use a button and addEventListener in a script file")
     unknown = sorted(set(_ICON.findall(page)) - set(assets.ICONS))
     if unknown:
         raise ValueError(f"the icon fa-{unknown[0]} is not in the font: add it to ICONS in tools/assets.py")
@@ -181,11 +171,37 @@ _REDIRECT = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8" />
 <title>{title}</title>
-<meta http-equiv="refresh" content="0; url={first}" />
+<meta http-equiv="refresh" content="0; url={first}" />{tags}
 </head>
 <body><main><h1>{title}</h1><p><a href="{first}">Start reading</a></p></main></body>
 </html>
 """
+_FIND_ROOT = """
+<script>
+// Where the site's address is not known, the book is in the nearest folder above that has its search page.
+(async () => {
+  for (const folders = location.pathname.split("/").slice(0, -1); folders.length; folders.pop()) {
+    const root = `${folders.join("/")}/`;
+    if (!(await fetch(`${root}search.html`, { method: "HEAD" })).ok) continue;
+    for (const link of document.links) link.href = root + link.getAttribute("href");
+    document.forms[0].action = `${root}search.html`;
+    return;
+  }
+})().catch(() => {});
+</script>"""
+
+
+def missing_page(title: str, pages: Iterable[tuple[str, str]], address: str) -> str:
+    """Return the page that a host shows where there is none, at any depth, with links to `pages`: names, titles."""
+    root = f"{address.rstrip('/')}/" if address else ""
+    items = [f'<li><a href="{root}{name}.html">{html.escape(text, quote=False)}</a></li>' for name, text in pages]
+    template = (TEMPLATES / "404.html").read_text(encoding="utf-8")
+    script = "" if address else _FIND_ROOT
+    return template.format(title=html.escape(title), root=root, links="\n".join(items), script=script)
+
+
+# What a page says of itself; the address that leads to it is what people share.
+_SHARED = re.compile(r'\s*<(?:meta (?:name="(?:description|twitter:)|property="og:)|link rel="canonical")[^>]*>')
 _LINK = re.compile(r"""\b(?:src|href)="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
 
 
@@ -218,17 +234,22 @@ def prune(folder: Path) -> None:
             path.unlink()
 
 
-def _index_entries(app: Sphinx) -> Path:
-    """Return where the terms of pages that are not written again wait: Sphinx alone would drop them from the search."""
-    return Path(app.doctreedir, "index_entries.json")
+def _in_order(env: BuildEnvironment, name: str) -> Iterable[str]:
+    """Yield the pages under the page `name` in the order of the contents."""
+    for inner in env.toctree_includes.get(name, []):
+        yield inner
+        yield from _in_order(env, inner)
 
 
-def _without_lost_words(file: Path) -> None:
-    """Drop the words that no page has any more, which an incremental build leaves in the search's index."""
-    index = js_index.loads(file.read_text(encoding="utf-8"))
-    for kind in ("terms", "titleterms"):
-        index[kind] = {word: places for word, places in index[kind].items() if places != []}
-    file.write_text(js_index.dumps(index), encoding="utf-8")
+def _cut(app: Sphinx, sheet: str, known: set[str]) -> str:
+    """Return what pages use of a style sheet; it is kept, since few changes of a page bring or take a class."""
+    key = hashlib.sha256("\n".join([sheet, *sorted(known)]).encode("utf-8")).hexdigest()
+    file = Path(app.doctreedir, "sheet.json")
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if kept.get("key") != key:
+        kept = {"key": key, "sheet": assets.used(sheet, known)}
+        file.write_text(json.dumps(kept), encoding="utf-8")
+    return kept["sheet"]
 
 
 def _finish(app: Sphinx, error: Exception | None) -> None:
@@ -238,13 +259,19 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     first = f"{app.config.root_doc}.html"
     if first != "index.html":
         title = html.escape(app.env.titles[app.config.root_doc].astext())
-        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first), encoding="utf-8")
+        tags = "".join(_SHARED.findall((folder / first).read_text(encoding="utf-8")))
+        (folder / "index.html").write_text(_REDIRECT.format(title=title, first=first, tags=tags), encoding="utf-8")
+    names = [app.config.root_doc, *_in_order(app.env, app.config.root_doc)]
+    titles = [(name, app.env.titles[name].astext()) for name in names]
+    missing = missing_page(titles[0][1], titles, app.config.html_baseurl)
+    (folder / "404.html").write_text(missing, encoding="utf-8")
     static = folder / "_static"
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
-    (static / SHEET).write_text(assets.used(sheet, assets.words(folder)), encoding="utf-8")
-    _without_lost_words(folder / "searchindex.js")
-    for path in [path for path in folder.rglob("*.html") if "_static" not in path.parts]:
-        page = path.read_text(encoding="utf-8")
+    (static / SHEET).write_text(_cut(app, sheet, assets.words(folder)), encoding="utf-8")
+    paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
+    pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")
+    for path, page in zip(paths, pages.values(), strict=True):
         try:
             done = sealed(page, path.parent)
         except ValueError as fault:
@@ -252,7 +279,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         if done != page:
             path.write_text(done, encoding="utf-8")
     prune(folder)
-    _index_entries(app).write_text(json.dumps(app.env._search_index_index_entries), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------ what others rely on
@@ -265,6 +291,7 @@ def offered(env: BuildEnvironment) -> dict[tuple[str, ...], str]:
         ("long title",): env.longtitles,
         ("section number",): env.toc_secnumbers,
         ("figure number",): env.toc_fignumbers,
+        ("figure",): figures.figures(env),
         ("exercise",): getattr(env, "sphinx_exercise_registry", {}),
         ("anchor",): {name: data.get("myst_slugs", {}) for name, data in env.metadata.items()},
         **{
@@ -304,8 +331,6 @@ def concerns_others(before: dict[tuple[str, ...], str], now: dict[tuple[str, ...
 
 def _remember(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     app.offered = offered(env)  # type: ignore[attr-defined]
-    if _index_entries(app).is_file():
-        env._search_index_index_entries = json.loads(_index_entries(app).read_text(encoding="utf-8"))
     return app.config.book_changed  # a file's time may be an old one, so Sphinx alone would miss a change
 
 
@@ -323,6 +348,11 @@ def _configure(app: Sphinx, config: Any) -> None:
     folder = Path(app.outdir).parent / "assets"
     assets.prepare(folder)
     config.html_static_path.append(str(folder))
+    try:
+        for name in scripts.publish(Path(app.srcdir, "book", "assets"), folder):
+            app.add_js_file(name)
+    except ValueError as fault:
+        raise ExtensionError(str(fault)) from fault
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

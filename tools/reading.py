@@ -1,8 +1,8 @@
 """How a page reads: what the build adds to a chapter's text or says better in HTML than the theme does.
 
-The cells hold plain MyST. Here a folded answer becomes a `<details>` that needs no script, a picture and the paragraph
-under it become a figure with its caption, the list of what one learns gets its box, and a chapter says at its top how
-long it takes. It touches no words. Style is in ``book/assets/book.css``, what moves in ``book/assets/*.mjs``.
+The cells hold plain MyST. Here a folded answer becomes a `<details>` that needs no script, the list of what one learns
+gets its box, and a chapter says at its top how long it takes. It touches no words. ``tools.figures`` makes the figures;
+style is in ``book/assets/book.css``, what moves in ``book/assets/*.mjs``.
 """
 
 import html
@@ -21,7 +21,6 @@ from sphinx_design.shared import is_component
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TIMES = "times.yml"  # beside the chapters; `make run` keeps it
-MODULES = ("reading.mjs", "previews.mjs")
 
 WORDS_A_MINUTE = 150  # a student's pace
 SECONDS = {"formula": 1.0, "display": 20.0, "code line": 3.0, "output line": 1.0, "figure": 15.0}
@@ -36,15 +35,7 @@ class summary(nodes.General, nodes.TextElement):  # noqa: N801
     """The line that stays visible."""
 
 
-class picture(nodes.General, nodes.Element):  # noqa: N801
-    """A picture that a cell drew, with a `finding` that is the paragraph under it."""
-
-
-class finding(nodes.General, nodes.TextElement):  # noqa: N801
-    """The caption of a `picture`."""
-
-
-_TAGS = {fold: "details", summary: "summary", picture: "figure", finding: "figcaption"}
+_TAGS = {fold: "details", summary: "summary"}
 
 
 def _visit(translator: Any, node: nodes.Element) -> None:
@@ -105,25 +96,7 @@ def _is_folded_box(node: nodes.Element) -> bool:
     return boxes and isinstance(node.children[0], nodes.title)
 
 
-# ------------------------------------------------------------------------------------- figures, objectives, summaries
-
-
-def caption_pictures(doctree: nodes.document) -> None:
-    """Make a figure of each picture that a cell drew and the paragraph in bold under it, so that nothing parts them."""
-    for image in [node for node in doctree.findall(nodes.image) if _is_output(node)]:
-        cell = next(parent for parent in _ancestors(image) if "cell" in parent["classes"])
-        after = cell.next_node(descend=False, siblings=True)
-        figure = picture(classes=["cell-figure"])
-        if isinstance(after, nodes.paragraph) and _begins_in_bold(after):
-            figure += finding("", "", *after.children, ids=after["ids"])
-            after.parent.remove(after)
-        image.replace_self(figure)
-        figure.insert(0, image)
-
-
-def _begins_in_bold(paragraph: nodes.paragraph) -> bool:
-    first = next((child for child in paragraph.children if child.astext()), None)
-    return isinstance(first, nodes.strong)
+# ---------------------------------------------------------------------------------------------- objectives, summaries
 
 
 def _is_output(node: nodes.Node) -> bool:
@@ -262,7 +235,6 @@ def _is_chapter(app: Sphinx, name: str) -> bool:
 def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
     fold_answers(doctree)
     fold_cells(doctree)
-    caption_pictures(doctree)
     box_objectives(doctree)
     mark_sections(doctree, start=name == app.config.root_doc)
     title = next(iter(doctree.findall(nodes.title)), None)
@@ -293,8 +265,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the design of the pages."""
     for node in _TAGS:
         app.add_node(node, html=(_visit, _depart))
-    for module in MODULES:
-        app.add_js_file(module, type="module")
     app.add_post_transform(FoldDropdowns)
     app.connect("config-inited", _configure)
     app.connect("doctree-read", _depend)

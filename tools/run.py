@@ -16,7 +16,7 @@ import yaml
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from . import guards, launch
+from . import elsewhere, guards, launch
 from .files import replace_file
 from .notebooks import (
     CellError,
@@ -64,7 +64,7 @@ def keep_time(file: Path, name: str, seconds: float) -> bool:
 
 def run(path: Path) -> list[str]:
     """Execute and store one chapter; return what kept it from being stored."""
-    notebook = launch.prepared(load(path), launch.configuration())
+    notebook = elsewhere.prepared(launch.prepared(load(path), launch.configuration()), path.parent)
     start = time.perf_counter()
     with tqdm(total=len(code_cells(notebook)), desc=path.stem, unit="cell") as progress:
         try:

@@ -1,6 +1,6 @@
 """One Sphinx build of a folder, in a process of its own: ``python -m tools.sphinx_build FOLDER [PAGE...]``.
 
-It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without a habit of its libraries that costs much of
+It is what ``jupyter-book build FOLDER -W -n --keep-going`` does, without two habits of its libraries that cost much of
 the time.
 """
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)  # pybtex asks for each citation
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema would build its grammar: a second for no use
 
 from jupyter_book.sphinx import build_sphinx  # noqa: E402
 

@@ -64,28 +64,30 @@ export const SCHEMES = {
   free: random("free σ_w", "normal", null, "#5B4BC4", "#AEA2FF"),
 };
 
+// A button sets what is here and nothing else, and says all of it: its label, and under that its note and what else it sets.
 export const PRESETS = {
-  zero: { label: "Zero", scheme: "zeros", activation: "tanh" },
-  constant: { label: "Constant", scheme: "constant", activation: "tanh" },
-  small: { label: "0.01", scheme: "small_random", activation: "tanh" },
-  order: { label: "Order", scheme: "free", sigmaW: 0.7, activation: "tanh" },
-  chaos: { label: "Chaos", scheme: "free", sigmaW: 2.5, activation: "tanh" },
-  saturated: { label: "Saturated", scheme: "free", sigmaW: 4, activation: "tanh" },
-  "xavier-tanh": { label: "Xavier, tanh", scheme: "xavier_normal", activation: "tanh" },
-  "xavier-relu": { label: "Xavier, ReLU", scheme: "xavier_normal", activation: "relu" },
-  "xavier-sigmoid": { label: "Xavier, sigmoid", scheme: "xavier_normal", activation: "sigmoid" },
-  "he-relu": { label: "He, ReLU", scheme: "he_normal", activation: "relu" },
-  "he-tanh": { label: "He, tanh", scheme: "he_normal", activation: "tanh" },
-  "lecun-selu": { label: "LeCun, SELU", scheme: "lecun_normal", activation: "selu" },
-  orthogonal: { label: "Orthogonal, linear", scheme: "orthogonal", activation: "linear" },
-  "critical-bias": { label: "Biases, critical", scheme: "free", sigmaW: 1.4, sigmaB: 0.3, activation: "tanh" },
-  "order-bias": { label: "Biases, order", scheme: "xavier_normal", sigmaB: 1, activation: "tanh" },
-  dead: { label: "Narrow ReLU", scheme: "he_normal", activation: "relu", depth: 60, width: 8, seed: 1 },
+  zero: { label: "Zero", note: "all weights 0", scheme: "zeros" },
+  constant: { label: "Constant", note: "all weights 0.1", scheme: "constant" },
+  small: { label: "0.01", note: "random, std 0.01", scheme: "small_random" },
+  order: { label: "Order", activation: "tanh", scheme: "free", sigmaW: 0.7, sigmaB: 0 },
+  chaos: { label: "Chaos", activation: "tanh", scheme: "free", sigmaW: 2.5, sigmaB: 0 },
+  saturated: { label: "Saturated", activation: "tanh", scheme: "free", sigmaW: 4, sigmaB: 0 },
+  "xavier-tanh": { label: "Xavier, tanh", scheme: "xavier_normal", activation: "tanh", sigmaB: 0 },
+  "xavier-relu": { label: "Xavier, ReLU", scheme: "xavier_normal", activation: "relu", sigmaB: 0 },
+  "xavier-sigmoid": { label: "Xavier, sigmoid", scheme: "xavier_normal", activation: "sigmoid", sigmaB: 0 },
+  "he-relu": { label: "He, ReLU", scheme: "he_normal", activation: "relu", sigmaB: 0 },
+  "he-tanh": { label: "He, tanh", scheme: "he_normal", activation: "tanh", sigmaB: 0 },
+  "lecun-selu": { label: "LeCun, SELU", scheme: "lecun_normal", activation: "selu", sigmaB: 0 },
+  orthogonal: { label: "Orthogonal, linear", scheme: "orthogonal", activation: "linear", sigmaB: 0 },
+  "critical-bias": { label: "Biases, critical", activation: "tanh", scheme: "free", sigmaW: 1.4, sigmaB: 0.3 },
+  "order-bias": { label: "Biases, order", note: "Xavier", activation: "tanh", scheme: "xavier_normal", sigmaB: 1 },
+  dead: { label: "Narrow ReLU", note: "He", scheme: "he_normal", activation: "relu", depth: 60, width: 8, seed: 1, sigmaB: 0 },
 };
 
 export const LIMITS = { depth: [1, 60], width: [8, 256], sigmaB: [0, 2], seed: [0, 2 ** 32 - 1] };
 const START = { scheme: "he_normal", activation: "relu", depth: 30, width: 100, sigmaW: 1, sigmaB: 0, seed: 1 };
 const FIRST = ["zero", "small", "xavier-tanh", "xavier-relu", "he-relu"];
+const IN_SIGHT = 3; // buttons that are there before anything is unfolded
 
 /** The largest sigma_w of the slider and of the phase diagram. */
 export const topSigmaW = (activation) => ACTIVATIONS[activation].top ?? 4;
@@ -524,11 +526,53 @@ export function verdict({ settings, batch, forward, backward, flat, deadLayer, c
   return ["alive", `Over ${L} layer${L > 1 ? "s" : ""}, signal and gradient keep their size within a factor of 100: the signal ends at ${shown(sizes[L - 1][0])}, the gradient at ${shown(first)} times its start.`];
 }
 
+// ------------------------------------------------------------------------------------------------- a layer's histogram
+
+const BINS = 41, MOST = 0.999;
+
+/** The values of all units on all inputs at layer `l`; `kind` is "h" or "delta". */
+const valuesOf = ({ settings, batch, stride, ...result }, kind, l) => {
+  const out = new Float64Array(batch * settings.width);
+  for (let b = 0; b < batch; b++) out.set(result[kind][l].subarray(b * stride, b * stride + settings.width), b * settings.width);
+  return out;
+};
+
+/** The size that all but one of a thousand values stay below: a rare large one must not hide the others. */
+function limitOf(values) {
+  const sizes = values.map(abs).sort(), at = MOST * (sizes.length - 1), k = at | 0;
+  return sizes[k] + (at - k) * (sizes[min(k + 1, sizes.length - 1)] - sizes[k]) || sizes.at(-1) || 1;
+}
+
+/** The range of a row of histograms: the largest layer's, so that one sees sizes change. */
+function sharedLimit(result, kind) {
+  const layers = result[kind].map((rows, l) => ({ l, largest: rows.reduce((most, x) => max(most, abs(x)), 0) }));
+  let limit = 0;
+  for (const { l, largest } of layers.sort((a, b) => b.largest - a.largest)) {
+    if (largest <= limit) break; // neither this layer nor one after it reaches farther
+    limit = max(limit, largest ? limitOf(valuesOf(result, kind, l)) : 1);
+  }
+  return limit;
+}
+
+/** What `ini.plots.histograms` shows of a layer: density by bin without the exact zeros, std, their share, and the range. */
+export function histogram(result, kind, l) {
+  const values = valuesOf(result, kind, l), limit = ((result.limits ??= {})[kind] ??= sharedLimit(result, kind));
+  const density = new Float64Array(BINS), width = (2 * limit) / BINS;
+  let mean = 0, square = 0, zeros = 0;
+  for (const x of values) {
+    mean += x / values.length;
+    if (x === 0) zeros++;
+    else if (abs(x) <= limit) density[min(((x + limit) / width) | 0, BINS - 1)] += 1 / (values.length * width);
+  }
+  for (const x of values) square += (x - mean) ** 2 / values.length;
+  return { density, limit, std: sqrt(square), zeros: zeros / values.length, most: limitOf(values) };
+}
+
 // ---------------------------------------------------------------------------------------------------------- drawing
 
 const KINDS = ["alive", "vanished", "exploded", "saturated", "symmetric", "dead"];
 const ROWS = 24, DEEPEST = 2; // units in a map; the size, in that of the start, which has the deepest color
-const GUTTER = 34; // pixels left of maps and curves
+const GUTTER = 44; // pixels left of maps and curves
 const RAMPS = {
   light: ["#1d5fa8", "#7db3d8", "#fdfdfb", "#ee9f80", "#b2182b"],
   dark: ["#7cc0ff", "#2d69a6", "#171613", "#a4452f", "#ff9d7c"],
@@ -580,6 +624,7 @@ function curves(result, line, ghosts, width, height) {
   if (zero) out += `<text x="${GUTTER - 5}" y="${+y(low) + 4}" class="end">0</text>`;
   const every = [1, 2, 5, 10, 20].find((s) => L / s <= 8) ?? 20;
   for (let l = 0; l <= L; l += every) out += `<text x="${x(l)}" y="${height - 5}" class="middle">${l}</text>`;
+  out += `<text x="${GUTTER - 5}" y="${height - 5}" class="end">layer</text>`;
   const [measured, ...rest] = profiles, thin = line ? rest.slice(0, -1) : rest;
   for (const pair of thin) out += pair.map((values) => path(values, "ghost")).join("");
   out += path(measured[0], "line") + path(measured[1], "line");
@@ -598,46 +643,92 @@ const criticalLine = (activation) =>
 
 const STYLE = `
 :host { display: block; }
+slot { display: none; }
 .box { container-type: inline-size; }
 .lab {
   --ink: #1f2430; --soft: #565d6b; --line: #d5d8de; --edge: #b4bac5; --paper: #fdfdfb; --field: #fff; --accent: #0a5ea8; --band: #e9eef3;
-  box-sizing: border-box; min-height: calc(41rem + var(--wide-rows) * 2.5rem); display: flex; flex-direction: column; gap: 0.7rem;
+  box-sizing: border-box; min-height: 26.5rem; display: flex; flex-direction: column; gap: 0.5rem;
   padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px; background: var(--paper); color: var(--ink);
   font-size: 0.875rem; line-height: 1.35; text-align: left;
 }
 .lab.dark { --ink: #dfdcd4; --soft: #aaa79e; --line: #3a3833; --edge: #67635b; --paper: #171613; --field: #24221e; --accent: #7cc0ff; --band: #24221e; color-scheme: dark; }
 .lab * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 p { margin: 0; }
-.presets { display: grid; grid-template-columns: repeat(5, 1fr); gap: 0.4rem; }
+.about { font-size: 0.9375rem; }
+.presets { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0.4rem; }
 button, select {
   font: inherit; color: inherit; min-height: 2.1rem; min-width: 0; padding: 0.2rem 0.5rem; background: var(--field);
   border: 1px solid var(--edge); border-radius: 6px; cursor: pointer;
 }
-button:hover { border-color: var(--accent); color: var(--accent); }
-button[aria-pressed="true"] { background: var(--accent); border-color: var(--accent); color: var(--paper); font-weight: 600; }
+.presets button { display: flex; flex-direction: column; align-items: center; justify-content: center; min-height: 3.2rem; line-height: 1.25; }
+.presets b { font-weight: 600; max-width: 100%; overflow-wrap: anywhere; }
+.presets small { font-size: 0.75rem; color: var(--soft); }
+button:hover, button:hover small { border-color: var(--accent); color: var(--accent); }
+button[aria-pressed="true"], button[aria-pressed="true"] small { background: var(--accent); border-color: var(--accent); color: var(--paper); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-.controls { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0.5rem 1rem; }
-.control { display: grid; grid-template-columns: 1fr auto; align-content: end; min-width: 0; }
-.control > :last-child { grid-column: 1 / -1; width: 100%; }
-.double { grid-column: span 2; }
-.control span { color: var(--soft); font-variant-numeric: tabular-nums; }
-sub { font-size: 0.75em; line-height: 0; }
-input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cursor: pointer; }
-.again { align-self: end; }
-.body { flex: 1; display: grid; grid-template-columns: minmax(0, 1fr) 15.5rem; grid-template-rows: auto 1fr; gap: 0.7rem 1.2rem; }
-.signals { grid-row: 1 / 3; display: flex; flex-direction: column; min-width: 0; }
-.title { display: flex; justify-content: space-between; align-items: baseline; gap: 0.6rem; padding-left: ${GUTTER}px; margin-top: 0.35rem; }
-.title:first-child { margin-top: 0; }
+.stage { display: grid; grid-template-columns: minmax(0, 1fr) 15.5rem; gap: 0.5rem 1.2rem; padding-block: 0.3rem; background: var(--paper); border-bottom: 1px solid transparent; }
+.title { display: flex; justify-content: space-between; align-items: baseline; gap: 0.6rem; }
 .title b { font-weight: 600; white-space: nowrap; }
 .title small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; }
 .more { margin-right: 0.6rem; }
 .scale { display: inline-block; width: 3.2rem; height: 0.6rem; margin: 0 0.25rem; vertical-align: -0.05rem; border-radius: 2px; }
+.frame { display: grid; grid-template-columns: ${GUTTER}px minmax(0, 1fr); font-size: 0.6875rem; line-height: 1rem; color: var(--soft); }
+.units { display: flex; flex-direction: column; justify-content: space-between; text-align: right; padding-right: 5px; }
+.axis { position: relative; grid-column: 2; height: 1rem; white-space: nowrap; text-align: center; }
+.axis span { position: absolute; min-width: var(--cell); }
+.axis .input { right: calc(100% - var(--cell)); padding-right: 2px; } .axis .one { left: var(--cell); padding-left: 4px; } .axis .last { right: 0; }
+.axis .hint { left: 50%; transform: translateX(-50%); } .hint::before { content: "point at a layer"; }
+@media (hover: none) { .hint::before { content: "tap a layer"; } }
+.cells { position: relative; height: 12rem; }
+.back .cells { height: 6rem; }
 canvas { display: block; image-rendering: pixelated; }
-.map { margin-left: ${GUTTER}px; width: calc(100% - ${GUTTER}px); height: 6rem; border: 1px solid var(--line); }
+.map { width: 100%; height: 100%; outline: 1px solid var(--line); }
+.layers { position: absolute; inset: 0; cursor: crosshair; }
+.first, .mark { position: absolute; top: 0; bottom: 0; pointer-events: none; }
+.first { border-right: 1px solid var(--edge); left: 0; width: var(--cell); }
+.mark { display: none; width: var(--cell); box-shadow: 0 0 0 1.5px var(--paper), 0 0 0 3.5px var(--ink); }
 svg { display: block; overflow: visible; }
-.curves { flex: 1; min-height: 11rem; width: 100%; }
 text { font-size: 11px; fill: var(--soft); }
 .end { text-anchor: end; } .middle { text-anchor: middle; }
+.card { --kind: #00704f; display: grid; border-left: 0.3rem solid var(--kind); border-radius: 6px; background: var(--band); }
+.card > * { grid-area: 1 / 1; min-width: 0; padding: 0.6rem 0.8rem; }
+.word { font-size: 1.2rem; font-weight: 700; color: var(--kind); }
+.why { overflow-wrap: anywhere; }
+.room, .look, .looking .verdict { visibility: hidden; }
+.looking .look { visibility: visible; }
+.look { display: flex; flex-direction: column; min-height: 0; }
+.look .title { flex-wrap: wrap; gap: 0 0.6rem; }
+.look svg { flex: 1 1 0; width: 100%; height: 0; margin-top: 0.3rem; border-bottom: 1px solid var(--soft); overflow: hidden; }
+.bars { fill: var(--scheme); }
+.ends { display: flex; justify-content: space-between; font-size: 0.75rem; color: var(--soft); }
+.vanished { --kind: #1d5fa8; } .exploded { --kind: #b2182b; } .saturated { --kind: #8a5a00; } .symmetric { --kind: #99406f; } .dead { --kind: #4c5360; }
+.dark .card { --kind: #3ecf9f; } .dark .vanished { --kind: #7cc0ff; } .dark .exploded { --kind: #ff9d7c; }
+.dark .saturated { --kind: #f0b93c; } .dark .symmetric { --kind: #e48fbb; } .dark .dead { --kind: #c3c9d3; }
+summary { display: grid; grid-template-columns: auto auto minmax(0, 1fr); align-items: center; gap: 0 0.6rem; min-height: 2.4rem; color: var(--accent); cursor: pointer; list-style: none; }
+summary::-webkit-details-marker { display: none; }
+summary::before { content: ""; width: 0.45em; height: 0.45em; margin: 0 0.15em; border: solid; border-width: 0 2px 2px 0; transform: rotate(-45deg); }
+[open] > summary::before { transform: rotate(45deg); }
+summary b { font-weight: 600; }
+summary:hover b { text-decoration: underline; }
+summary small { color: var(--soft); font-size: 0.75rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.open .stage { position: sticky; top: var(--init-lab-top, 0px); z-index: 1; border-color: var(--line); }
+.inside { display: flex; flex-direction: column; gap: 0.7rem; padding-top: 0.2rem; }
+.controls { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.5rem 1rem; }
+.control { display: grid; grid-template-columns: 1fr auto; align-content: end; min-width: 0; }
+.control > :last-child { grid-column: 1 / -1; width: 100%; }
+.control > label, .control > span { font-size: 0.8125rem; white-space: nowrap; }
+.control > span { color: var(--soft); font-variant-numeric: tabular-nums; overflow: hidden; text-overflow: ellipsis; }
+.double { grid-column: span 2; }
+.draws { display: flex; gap: 0.3rem; }
+.draws button { flex: 1 1 auto; padding: 0.1rem; font-size: 0.8125rem; line-height: 1.15; }
+.inside :is(button, select, input, .point, .layers) { scroll-margin-top: calc(var(--init-lab-top, 0px) + 17rem); } /* not under the stage */
+sub { font-size: 0.75em; line-height: 0; }
+input[type="range"] { margin: 0; height: 1.6rem; accent-color: var(--accent); cursor: pointer; }
+.body { display: grid; grid-template-columns: minmax(0, 1fr) 15.5rem; gap: 0.7rem 1.2rem; }
+.sizes, .back, .phase { min-width: 0; } .sizes small { white-space: normal; text-align: right; }
+.chart { position: relative; height: 11rem; }
+.curves { position: absolute; inset: 0; width: 100%; height: 100%; }
 .grid { stroke: var(--line); stroke-width: 0.7; }
 .band { fill: var(--band); }
 .line, .ghost, .theory, .dot, .hole { fill: none; stroke-linejoin: round; stroke-linecap: round; }
@@ -646,14 +737,7 @@ text { font-size: 11px; fill: var(--soft); }
 .theory { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 5 4; stroke-linecap: butt; }
 .key { display: flex; flex-wrap: wrap; gap: 0 0.7rem; padding-left: ${GUTTER}px; font-size: 0.75rem; color: var(--soft); }
 .key svg { display: inline; width: 24px; height: 8px; margin-right: 0.25rem; }
-.verdict { --kind: #00704f; min-height: 10.2rem; padding: 0.6rem 0.8rem; border-left: 0.3rem solid var(--kind); border-radius: 6px; background: var(--band); }
-.word { font-size: 1.2rem; font-weight: 700; color: var(--kind); }
-.why { overflow-wrap: anywhere; }
-.vanished { --kind: #1d5fa8; } .exploded { --kind: #b2182b; } .saturated { --kind: #8a5a00; } .symmetric { --kind: #99406f; } .dead { --kind: #4c5360; }
-.dark .verdict { --kind: #3ecf9f; } .dark .vanished { --kind: #7cc0ff; } .dark .exploded { --kind: #ff9d7c; }
-.dark .saturated { --kind: #f0b93c; } .dark .symmetric { --kind: #e48fbb; } .dark .dead { --kind: #c3c9d3; }
-.phase { min-width: 0; display: flex; flex-direction: column; }
-.phase .title { padding-left: 30px; }
+.phase { grid-area: 1 / 2 / 3; display: flex; flex-direction: column; }
 .plane { position: relative; flex: 1; min-height: 13rem; margin: 0.2rem 2px 2.2rem 30px; cursor: crosshair; }
 .plane canvas, .plane svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .plane canvas { image-rendering: auto; border: 1px solid var(--line); }
@@ -665,15 +749,26 @@ text { font-size: 11px; fill: var(--soft); }
 .point.hollow::after { background: var(--paper); border-color: var(--scheme); }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 599px) {
-  .lab { min-height: calc(74.5rem + var(--narrow-rows) * 2.5rem); padding: 0.7rem; }
-  .presets, .controls { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  .body { display: flex; flex-direction: column; }
-  .verdict { order: -1; min-height: 7.6rem; } .signals { flex: 1; } .curves { min-height: 11rem; } .plane { flex: none; height: 14rem; }
+  .lab { min-height: 30.5rem; padding: 0.7rem; }
+  .about { font-size: 0.875rem; }
+  .stage { grid-template-columns: minmax(0, 1fr); }
+  .cells { height: 8rem; } .back .cells { height: 5rem; }
+  .presets button { min-height: 4.4rem; padding: 0.2rem; } .presets b { font-size: 0.8125rem; }
+  .inside :is(button, select, input, .point, .layers) { scroll-margin-top: calc(var(--init-lab-top, 0px) + 20rem); }
+  .card > * { padding: 0.4rem 0.7rem; } .card p { line-height: 1.3; } .word { font-size: 1.1rem; }
+  .controls { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.3rem 1rem; }
+  summary { grid-template-columns: auto minmax(0, 1fr); } summary small { grid-column: 2; }
+  .body { display: flex; flex-direction: column; } .chart { height: 9rem; } .plane { flex: none; height: 13rem; }
 }
-@container (max-width: 699px) { .more { display: none; } }
-@container (max-width: 420px) { .title small { white-space: normal; } .verdict { min-height: 8.8rem; } }
+@container (max-width: 420px) { .lab { min-height: 31.5rem; } }
+@container (max-width: 319px) { .lab { min-height: 35.5rem; } .presets small { font-size: 0.6875rem; } .title { gap: 0.3rem; font-size: 0.8125rem; } .title small { font-size: 0.6875rem; } .more { margin-right: 0.2rem; } .scale { width: 1.2rem; } }
+@media (max-height: 30rem) { .open .stage { position: static; } }
 @media (forced-colors: active) { button[aria-pressed="true"] { outline: 2px solid; } }
-@media print { .presets, .again { display: none; } .lab { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+@media print {
+  .pictured { display: none; } .pictured + slot { display: block; }
+  .presets, summary, .controls { display: none; } .open .stage { position: static; border: 0; } .lab { min-height: 0; break-inside: avoid; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
 `;
 
 const options = (entries) => Object.entries(entries).map(([name, { label }]) => `<option value="${name}">${label}</option>`).join("");
@@ -681,35 +776,67 @@ const slider = (id, label, step) => `<div class="control"><label for="${id}">${l
   <input type="range" id="${id}" step="${step}"></div>`;
 const swatch = (inner, words) => `<span><svg viewBox="0 0 26 8" aria-hidden="true">${inner}</svg>${words}</span>`;
 const SCALE = `<span class="key-of-colors">−${DEEPEST}<span class="scale"></span>${DEEPEST}</span>`;
+const map = (kind, name, title) => `<p class="title"><b>${title}</b><small><span class="more"></span>${SCALE}</small></p>
+  <div class="frame"><div class="units" aria-hidden="true"><span>unit 1</span><span class="rows"></span></div>
+    <div class="cells"><canvas class="map" role="img" aria-label="${name}"></canvas><div class="first"></div><div class="mark"></div>
+      <div class="layers" data-kind="${kind}" role="slider" tabindex="0" aria-label="${name}: look into a layer" aria-valuemin="0"></div></div>
+    <div class="axis" aria-hidden="true"><span class="input">one input</span><span class="one">layer 1</span><span class="hint"></span><span class="last"></span></div></div>`;
 
-const BODY = `<div class="box"><div class="lab" role="group" aria-label="Live figure: signal and gradient in a random network">
+/** The longest sentences of each verdict. They stand unseen where a verdict stands, so that none changes the height. */
+const longest = () => {
+  const level = (...first) => Array.from({ length: 61 }, (_, l) => first[l] ?? (l < 60 ? 0.012 : 1));
+  const one = (found) => verdict({
+    settings: { depth: 60, width: 256, activation: "tanh" }, batch: BATCH, flat: 0, deadLayer: 0, copies: false,
+    forward: level(1), backward: level(), ...found,
+  });
+  const [far, gone] = [level(1, Infinity), level(1, 1.2e-123)];
+  return [one({ copies: true }), one({ deadLayer: 59 }), one({ flat: 1, backward: far }), one({ backward: far }), one({ backward: gone }),
+    one({ forward: Array.from({ length: 61 }, (_, l) => (l ? 0.012 : 1)) })];
+};
+const judged = (kind, why) => `<p class="word">${capital(kind)}</p><p class="why">${why}</p>`;
+
+const body = () => `<div class="box"><div class="lab" role="group" aria-label="Live figure: signal and gradient in a random network">
+  <p class="about">A signal runs from layer to layer, from left to right; each cell is what one unit passes on: the fainter, the closer to zero.</p>
   <div class="presets" role="group" aria-label="Presets"></div>
-  <div class="controls">
-    <div class="control double"><label for="scheme">Scheme</label><span></span><select id="scheme">${options(SCHEMES)}</select></div>
-    <div class="control"><label for="activation">Activation φ</label><span></span><select id="activation">${options(ACTIVATIONS)}</select></div>
-    <button type="button" class="again">New draw</button>
-    ${slider("depth", "Depth L", 1)}${slider("width", "Width n", 1)}
-    ${slider("sigmaW", "Weights σ<sub>w</sub>", 0.01)}${slider("sigmaB", "Biases σ<sub>b</sub>", 0.01)}
+  <div class="stage">
+    <div class="ahead">${map("h", "Activations", "Activations h →")}</div>
+    <div class="card"><div class="verdict"><p class="word"></p><p class="why"></p></div>
+      <div class="look" aria-hidden="true"><p class="title"><b></b><small></small></p>
+        <svg viewBox="0 0 ${BINS} 1" preserveAspectRatio="none"><path class="bars"/></svg>
+        <p class="ends"><span></span><span>0</span><span></span></p></div>
+      ${longest().map((one) => `<div class="room" aria-hidden="true">${judged(...one)}</div>`).join("")}</div>
   </div>
-  <div class="body">
-    <div class="signals">
-      <p class="title"><b>Activations h →</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img" aria-label="Activations"></canvas>
-      <p class="title"><b>Gradients δ ←</b><small><span class="more units"></span>${SCALE}</small></p>
-      <canvas class="map" role="img" aria-label="Gradients"></canvas>
-      <p class="title"><b>Size by layer</b><small>rms; shaded: within ${FACTOR}×</small></p>
-      <svg class="curves" role="img" aria-label="Size by layer"></svg>
-      <p class="key">${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/>', "signal h")}
-        ${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/><path class="hole" d="M13 4h0"/>', "gradient δ")}
-        ${swatch('<path class="theory" d="M1 4H25"/>', "theory")}</p>
+  <details><summary><b>Change the network</b><small></small></summary><div class="inside">
+    <div class="presets rest" role="group" aria-label="More presets"></div>
+    <div class="controls">
+      <div class="control double"><label for="scheme">Scheme</label><span></span><select id="scheme">${options(SCHEMES)}</select></div>
+      <div class="control"><label for="activation">Activation φ</label><span></span><select id="activation">${options(ACTIVATIONS)}</select></div>
+      <div class="control"><span>Draw <span class="seed"></span></span><span></span>
+        <div class="draws"><button type="button" class="again">New draw</button><button type="button" class="reset">Reset all</button></div></div>
+      ${slider("depth", "Depth L", 1)}${slider("width", "Width n", 1)}
+      ${slider("sigmaW", "Weights: free σ<sub>w</sub>", 0.01)}${slider("sigmaB", "Biases σ<sub>b</sub>", 0.01)}
     </div>
-    <div class="verdict"><p class="word"></p><p class="why"></p></div>
-    <div class="phase"><p class="title"><b>Phase diagram</b><small>drag the point</small></p>
-      <div class="plane"><canvas width="48" height="40" role="img" aria-label="Phase diagram"></canvas><svg aria-hidden="true"></svg>
-        <div class="point" role="slider" tabindex="0" aria-label="Point in the phase diagram" aria-valuemin="0"></div></div></div>
-  </div>
+    <div class="body">
+      <div class="sizes"><p class="title"><b>Size by layer</b><small>rms; shaded: within ${FACTOR}×</small></p>
+        <div class="chart"><svg class="curves" role="img" aria-label="Size by layer"></svg></div>
+        <p class="key">${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/>', "signal h")}
+          ${swatch('<path class="line" d="M1 4H25"/><path class="dot" d="M13 4h0"/><path class="hole" d="M13 4h0"/>', "gradient δ")}
+          ${swatch('<path class="theory" d="M1 4H25"/>', "theory")}</p></div>
+      <div class="back">${map("delta", "Gradients", "Gradients δ ←")}</div>
+      <div class="phase"><p class="title"><b>Phase diagram</b><small>drag: free σ<sub>w</sub>, σ<sub>b</sub></small></p>
+        <div class="plane"><canvas width="48" height="40" role="img" aria-label="Phase diagram"></canvas><svg aria-hidden="true"></svg>
+          <div class="point" role="slider" tabindex="0" aria-label="Point in the phase diagram" aria-valuemin="0"></div></div></div>
+    </div></div></details>
   <div class="sr" aria-live="polite" aria-atomic="true"></div>
-</div></div>`;
+</div></div><slot></slot>`;
+
+/** What stands on a preset's button: its label, and all that it sets and the label does not name. */
+function face({ label, note, activation, scheme, depth, width, seed, sigmaW, sigmaB }) {
+  const own = ACTIVATIONS[activation]?.label, parts = [note, !label.includes(own) && own];
+  parts.push(depth && `${depth} layers of ${width} units`, seed && `draw ${seed}`, scheme === "free" && `σ<sub>w</sub> ${sigmaW}`);
+  parts.push(sigmaB ? `σ<sub>b</sub> ${sigmaB}` : sigmaB === 0 && "no biases");
+  return `<b>${label}</b><small>${parts.filter(Boolean).join(", ")}</small>`;
+}
 
 const SLICE = 24, COSTLY = 6e6, REST = 160, SETTLED = 400; // milliseconds, but COSTLY: products of a coarse batch
 const ATTRIBUTES = { scheme: "scheme", activation: "activation", depth: "depth", width: "width", "sigma-w": "sigmaW", "sigma-b": "sigmaB", seed: "seed" };
@@ -722,6 +849,8 @@ function isDark() {
   return lab ? lab === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+const lowered = (words) => words.replace(/σ_(.)/g, "σ<sub>$1</sub>");
+
 function define() {
   class InitLab extends HTMLElement {
     static observedAttributes = [...Object.keys(ATTRIBUTES), "presets"];
@@ -733,7 +862,7 @@ function define() {
       this.watchers = [new ResizeObserver(() => this.redraw()), new MutationObserver(() => this.retheme())];
       this.watchers.push(new IntersectionObserver((seen) => this.wake(seen), { rootMargin: "10%" }));
       this.watchers[2].observe(this);
-      this.watchers[0].observe(this.$(".body"));
+      this.watchers[0].observe(this.$(".lab"));
       for (const node of [document.documentElement, document.body]) this.watchers[1].observe(node, { attributeFilter: ["data-theme", "data-jp-theme-light"] });
       this.media = ["print", "(prefers-color-scheme: dark)"].map((query) => matchMedia(query));
       this.retheme = this.retheme.bind(this);
@@ -780,10 +909,16 @@ function define() {
 
     build() {
       this.root = this.attachShadow({ mode: "open" });
-      this.root.innerHTML = `<style>${STYLE}</style>${BODY}`;
+      this.root.innerHTML = `<style>${STYLE}</style>${body()}`;
       this.now = this.start = this.given();
       this.ghosts = [];
       this.colors = {};
+      this.fold = this.$("details");
+      this.$(".box").classList.toggle("pictured", !!this.querySelector("figure")); // what paper shows
+      this.fold.addEventListener("toggle", () => {
+        this.$(".lab").classList.toggle("open", this.fold.open);
+        this.redraw();
+      });
       this.fillPresets();
       for (const id of ["scheme", "activation"]) this.$(`#${id}`).addEventListener("change", (e) => this.set({ [id]: e.target.value }, true));
       for (const id of ["depth", "width", "sigmaW", "sigmaB"]) {
@@ -793,24 +928,80 @@ function define() {
         input.addEventListener("change", () => change(false));
       }
       this.$(".again").addEventListener("click", () => this.set({ seed: (this.now.seed + 1) % 2 ** 32 }, true));
+      this.$(".reset").addEventListener("click", () => this.set(this.start, true));
+      for (const node of this.root.querySelectorAll(".layers")) this.listenToLayers(node);
       this.listenToPlane();
       this.request();
     }
 
     fillPresets() {
       const names = (this.getAttribute("presets")?.trim().split(/[\s,]+/) ?? FIRST).filter((name) => Object.hasOwn(PRESETS, name));
-      const box = this.$(".presets"), lab = this.$(".lab");
-      box.innerHTML = names.map((name) => `<button type="button" data-name="${name}">${PRESETS[name].label}</button>`).join("");
-      box.hidden = !names.length;
-      lab.style.setProperty("--wide-rows", Math.ceil(names.length / 5));
-      lab.style.setProperty("--narrow-rows", Math.ceil(names.length / 2));
-      for (const button of box.children) button.addEventListener("click", () => this.set(this.preset(button.dataset.name), true));
+      const [first, rest] = this.root.querySelectorAll(".presets");
+      for (const [box, own] of [[first, names.slice(0, IN_SIGHT)], [rest, names.slice(IN_SIGHT)]]) {
+        box.innerHTML = own.map((name) => `<button type="button" data-name="${name}">${face(PRESETS[name])}</button>`).join("");
+        box.hidden = !own.length;
+        for (const button of box.children) button.addEventListener("click", () => this.set(this.preset(button.dataset.name), true));
+      }
       this.showSettings();
     }
 
+    /** What a preset sets; all else stays as the reader has it. */
     preset(name) {
-      const { depth, width, seed } = this.start, { label, ...own } = PRESETS[name];
-      return { depth, width, seed, sigmaB: 0, ...own };
+      const { label, note, ...own } = PRESETS[name];
+      return own;
+    }
+
+    // ---- a look into a layer
+
+    listenToLayers(node) {
+      const { kind } = node.dataset, last = () => this.now.depth;
+      const at = (event) => {
+        const box = node.getBoundingClientRect();
+        return within(Math.floor(((event.clientX - box.left) / box.width) * (last() + 1)), [0, last()], 0);
+      };
+      const pin = (layer) => this.look((this.pinned = layer === null ? null : { kind, layer }));
+      node.addEventListener("pointermove", (event) => event.pointerType !== "touch" && this.look({ kind, layer: at(event) }));
+      node.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.look(this.pinned));
+      node.addEventListener("click", (event) => {
+        const layer = at(event), again = event.pointerType === "touch" && this.pinned?.kind === kind && this.pinned.layer === layer;
+        pin(again ? null : layer);
+      });
+      node.addEventListener("focus", () => node.matches(":focus-visible") && pin(min(+node.ariaValueNow, last())));
+      node.addEventListener("blur", () => pin(null));
+      node.addEventListener("keydown", (event) => {
+        const now = min(this.pinned?.layer ?? +node.ariaValueNow, last()), { key } = event;
+        const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -5, PageUp: 5 };
+        const to = { Home: 0, End: last(), Escape: null }[key] ?? (key in steps ? now + steps[key] : undefined);
+        if (to === undefined && key !== "Escape") return;
+        event.preventDefault();
+        pin(key === "Escape" ? null : within(to, [0, last()], 0));
+      });
+    }
+
+    /** Show the histogram of a layer where the verdict stands, or with null the verdict. */
+    look(at) {
+      this.looked = at;
+      this.$(".lab").classList.toggle("looking", !!at);
+      for (const mark of this.root.querySelectorAll(".mark")) mark.style.display = "none";
+      if (!at || !this.result) return;
+      const { settings } = this.result, layer = (at.layer = min(at.layer, settings.depth));
+      const node = this.$(`[data-kind="${at.kind}"]`), mark = node.previousElementSibling;
+      mark.style.cssText = `display: block; left: calc(${layer} * var(--cell))`;
+      const { density, limit, std, zeros } = histogram(this.result, at.kind, layer), top = max(...density) || 1;
+      const [title, said] = this.$(".look .title").children, ends = this.$(".look .ends").children;
+      title.textContent = `${at.kind === "h" ? "" : "Gradient, "}${layer ? `layer ${layer}` : "input"}`.replace(/^./, (first) => first.toUpperCase());
+      said.textContent = `std ${shown(std)}${zeros >= 0.005 ? `, ${round(100 * zeros)} % are 0` : ""}`;
+      [ends[0].textContent, ends[2].textContent] = [`−${shown(limit)}`, shown(limit)];
+      this.$(".bars").setAttribute("d", Array.from(density, (y, k) => (y ? `M${k} 1V${(1 - y / top / 1.35).toFixed(4)}h1V1z` : "")).join(""));
+      this.tellLayer(node, layer);
+    }
+
+    /** What one hears of a layer, with its histogram in words. */
+    tellLayer(node, layer) {
+      const { std, zeros, most } = histogram(this.result, node.dataset.kind, layer);
+      node.ariaValueNow = layer;
+      const where = layer === 0 ? "input" : layer === this.result.settings.depth ? `layer ${layer}, the output` : `layer ${layer}`;
+      node.ariaValueText = `${where}: std ${shown(std)}, ${round(100 * zeros)} % are exactly 0, 99.9 % are within ±${shown(most)}`;
     }
 
     // ---- the point in the plane
@@ -926,6 +1117,7 @@ function define() {
     }
 
     retheme() {
+      if (matchMedia("print").matches && !this.result && !this.$(".pictured")) this.flush(); // paper does not scroll
       const theme = isDark() ? "dark" : "light";
       if (theme === this.theme) return;
       this.theme = theme;
@@ -943,7 +1135,8 @@ function define() {
       const s = this.now, top = topSigmaW(s.activation), { light, dark } = SCHEMES[s.scheme];
       this.$(".lab").style.setProperty("--scheme", this.theme === "dark" ? dark : light);
       for (const id of ["scheme", "activation"]) this.$(`#${id}`).value = s[id];
-      const ranges = { ...LIMITS, sigmaW: [0, top] }, words = { depth: `${s.depth} layers`, width: `${s.width} units` };
+      const ranges = { ...LIMITS, sigmaW: [0, top] };
+      const words = { depth: `${s.depth} layer${s.depth > 1 ? "s" : ""}`, width: `${s.width} units` };
       for (const id of ["depth", "width", "sigmaW", "sigmaB"]) {
         const input = this.$(`#${id}`), text = words[id] ?? s[id].toFixed(2);
         [input.min, input.max] = ranges[id];
@@ -951,10 +1144,23 @@ function define() {
         input.setAttribute("aria-valuetext", text);
         input.previousElementSibling.textContent = words[id] ? s[id] : text;
       }
-      for (const button of this.$(".presets").children) {
-        const wanted = sane(this.preset(button.dataset.name));
-        button.setAttribute("aria-pressed", Object.keys(START).every((key) => key === "seed" || wanted[key] === s[key]));
+      for (const button of this.root.querySelectorAll(".presets button")) {
+        button.setAttribute("aria-pressed", Object.entries(this.preset(button.dataset.name)).every(([key, value]) => s[key] === value));
       }
+      this.$(".seed").textContent = s.seed;
+      const rows = min(s.width, ROWS);
+      for (const frame of this.root.querySelectorAll(".frame")) frame.style.setProperty("--cell", `${100 / (s.depth + 1)}%`);
+      for (const one of this.root.querySelectorAll(".rows")) one.textContent = `unit ${rows}`;
+      for (const one of this.root.querySelectorAll(".last")) one.textContent = s.depth > 1 ? `layer ${s.depth}` : "";
+      for (const one of this.root.querySelectorAll(".hint")) one.hidden = s.depth < 4; // there is no room between the labels
+      for (const one of this.root.querySelectorAll(".more")) one.textContent = `${rows < s.width ? `${rows} of ` : ""}${s.width} units`;
+      for (const node of this.root.querySelectorAll(".layers")) {
+        node.setAttribute("aria-valuemax", s.depth);
+        node.ariaValueNow = min(node.ariaValueNow ?? 1, s.depth);
+      }
+      const [scheme, own] = [SCHEMES[s.scheme].sigmaW ? SCHEMES[s.scheme].label : `σ_w ${s.sigmaW.toFixed(2)}`, ACTIVATIONS[s.activation].label];
+      const biases = s.sigmaB ? `, σ_b ${s.sigmaB.toFixed(2)}` : "";
+      this.$("summary small").innerHTML = lowered(`${scheme}, ${own}, ${words.depth} of ${words.width}${biases}, draw ${s.seed}`);
       const point = this.$(".point"), at = [(100 * s.sigmaW) / top, 100 - (100 * s.sigmaB) / LIMITS.sigmaB[1]];
       [point.style.left, point.style.top] = at.map((share) => `${share}%`);
       point.classList.toggle("hollow", SCHEMES[s.scheme].value !== undefined);
@@ -968,16 +1174,17 @@ function define() {
       const { result, line } = this, { depth: L, width: n } = result.settings, rows = min(n, ROWS);
       const [signals, gradients] = this.root.querySelectorAll(".map"), colors = this.colors[this.theme];
       paint(signals, L + 1, rows, colors, (l, unit) => result.h[l][unit] / DEEPEST);
+      this.judged = verdict(result);
+      this.$(".card").className = `card ${this.judged[0]}`;
+      this.$(".word").textContent = capital(this.judged[0]);
+      this.$(".why").textContent = this.judged[1];
+      if (this.looked) this.look(this.looked);
+      if (!this.fold.open) return;
       paint(gradients, L + 1, rows, colors, (l, unit) => result.delta[l][unit] / DEEPEST);
-      for (const one of this.root.querySelectorAll(".units")) one.textContent = `${rows} units, one input`;
-      const chart = this.$(".curves"), { width, height } = (this.size = this.sizeOf(chart));
+      const chart = this.$(".curves"), { width, height } = this.sizeOf(chart);
       chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
       chart.innerHTML = curves(result, line, this.ghosts, width, height);
       this.drawPlane();
-      this.judged = verdict(result);
-      this.$(".verdict").className = `verdict ${this.judged[0]}`;
-      this.$(".word").textContent = capital(this.judged[0]);
-      this.$(".why").textContent = this.judged[1];
     }
 
     sizeOf(node) {
@@ -1009,11 +1216,12 @@ function define() {
 
     /** Say in words what each picture shows, with its numbers. */
     describe() {
+      for (const node of this.root.querySelectorAll(".layers")) this.tellLayer(node, min(+node.ariaValueNow, this.result.settings.depth));
       const { settings, forward, backward } = this.result, { depth: L, sigmaW, sigmaB, activation } = settings, half = round(L / 2);
-      const [signals, gradients] = this.root.querySelectorAll(".map");
+      const [signals, gradients] = this.root.querySelectorAll(".map"), rows = min(settings.width, ROWS);
       const by = (values, from, at, to) => `${shown(values[from])} at layer ${from}, ${shown(values[at])} at layer ${at}, ${shown(values[to])} at layer ${to}`;
-      signals.ariaLabel = `Activations of ${signals.height} units by layer, for one input. Their rms over ${BATCH} inputs: ${by(forward, 0, half, L)}.`;
-      gradients.ariaLabel = `Gradients of ${gradients.height} units by layer, for one input. Their rms over ${BATCH} inputs: ${by(backward, L, half, 1)}.`;
+      signals.ariaLabel = `Activations of ${rows} units by layer, for one input. Their rms over ${BATCH} inputs: ${by(forward, 0, half, L)}.`;
+      gradients.ariaLabel = `Gradients of ${rows} units by layer, for one input. Their rms over ${BATCH} inputs: ${by(backward, L, half, 1)}.`;
       const theory = this.line ? ` Theory: signal ${shown(this.line.forward[L])} at layer ${L}, gradient ${shown(this.line.backward[1])} at layer 1.` : "";
       this.$(".curves").ariaLabel = `Size by layer. Measured: signal ${shown(forward[L])} at layer ${L}, gradient ${shown(backward[1])} at layer 1.${theory}`;
       const critical = criticalSigmaW(activation, sigmaB), side = SCHEMES[settings.scheme].value !== undefined ? "without random weights" : sigmaW < 0.995 * critical ? "in the ordered phase" : sigmaW > 1.005 * critical ? "beyond the critical line" : "on the critical line";

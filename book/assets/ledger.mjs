@@ -1,6 +1,6 @@
-// Filters the ledger: by verdict, by chapter, by words. Without this the whole table is there.
+// Filters the ledger: by verdict, by chapter, by words. Without this every line is there, and unfolds.
 
-const table = document.querySelector(".ledger table");
+const list = document.querySelector(".ledger");
 const ANNOUNCED_AFTER = 400; // milliseconds, so that a word is announced once and not letter by letter
 
 /** An element with properties and children. */
@@ -10,7 +10,7 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
-/** The values of an attribute in the order of the table, each with how often it is there. */
+/** The values of an attribute in the order of the list, each with how often it is there. */
 function tally(rows, name) {
   const found = new Map();
   for (const row of rows) found.set(row.dataset[name], (found.get(row.dataset[name]) ?? 0) + 1);
@@ -20,8 +20,8 @@ function tally(rows, name) {
 function chapters(rows) {
   const names = new Map();
   for (const row of rows) {
-    const name = row.querySelector(".ledger-verdict > :last-child").textContent.replace(/^Chapter /, "").replace(",", ".");
-    names.set(row.dataset.chapter, row.dataset.chapter === "0" ? "still to come" : name);
+    const name = row.querySelector("a")?.textContent.replace(/^Chapter /, "").replace(",", ".");
+    names.set(row.dataset.chapter, name ?? "still to come");
   }
   return [...names].sort(([one], [other]) => one - other);
 }
@@ -43,7 +43,7 @@ function controls(rows) {
     verdict,
     make("label", {}, make("span", {}, "Chapter"), chapter),
     make("label", {}, make("span", {}, "Words"), words),
-    make("label", {}, make("input", { type: "checkbox", name: "evidence", defaultChecked: true }), "Show the measurements"),
+    make("label", {}, make("input", { type: "checkbox", name: "evidence" }), "Open all lines"),
     make("button", { type: "reset" }, "Show all"),
     make("p", { role: "status", className: "ledger-count" }),
   );
@@ -64,7 +64,7 @@ function fits(row, text, wanted) {
 }
 
 function start() {
-  const rows = [...table.tBodies];
+  const rows = [...list.querySelectorAll("details")];
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const form = controls(rows);
   const count = form.querySelector(".ledger-count");
@@ -73,7 +73,6 @@ function start() {
   function show({ later = false } = {}) {
     const wanted = asked(form);
     for (const row of rows) row.hidden = !fits(row, texts.get(row), wanted);
-    table.classList.toggle("brief", !form.elements.evidence.checked);
     const shown = rows.filter((row) => !row.hidden).length;
     const said = `${shown} of ${rows.length} claims shown`;
     clearTimeout(timer);
@@ -82,14 +81,19 @@ function start() {
     history.replaceState(null, "", `${location.pathname}${query && `?${query}`}${location.hash}`);
   }
 
-  /** A link to a claim shows it, whatever was asked for. */
+  function openAll(open) {
+    for (const row of rows) row.open = open;
+  }
+
+  /** A link to a claim opens it, whatever was asked for. */
   function follow() {
     const row = location.hash && document.getElementById(location.hash.slice(1));
-    if (row && rows.includes(row) && row.hidden) {
-      form.reset();
-      show();
-      row.scrollIntoView();
-    }
+    if (!row || !rows.includes(row)) return;
+    const lost = row.hidden;
+    if (lost) form.reset();
+    row.hidden = false;
+    row.open = true;
+    if (lost) row.scrollIntoView();
   }
 
   for (const [name, value] of new URLSearchParams(location.search)) {
@@ -99,12 +103,18 @@ function start() {
   if (!form.elements.verdict.value) form.elements.verdict.value = ""; // where the address has one that is none
   if (form.elements.chapter.selectedIndex < 0) form.elements.chapter.value = "";
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", (event) => show({ later: event.target.name === "words" }));
-  form.addEventListener("reset", () => setTimeout(show));
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "evidence") openAll(event.target.checked);
+    else show({ later: event.target.name === "words" });
+  });
+  form.addEventListener("reset", () => {
+    if (form.elements.evidence.checked) openAll(false);
+    setTimeout(show);
+  });
   addEventListener("hashchange", follow);
-  table.before(form);
+  list.prepend(form);
   show();
   follow();
 }
 
-if (table) start();
+if (list) start();

@@ -4,26 +4,35 @@
 const OPENS_AFTER = 300; // milliseconds, so that a pointer on its way elsewhere opens nothing
 const CLOSES_AFTER = 250; // long enough to move from the link into the preview
 const LINKS = "a.reference.internal[href]";
-const DROPPED = "script, style, button, .headerlink, .cell, .chapter-facts, details > :not(summary), init-lab, aside";
+const DROPPED = "script, style, button, .headerlink, .cell, .chapter-facts, details > :not(summary), init-lab, train-lab, aside";
 
 const article = document.querySelector(".bd-article");
-const pages = new Map();
 const box = document.createElement("div");
 box.className = "preview";
 box.id = "preview";
 box.setAttribute("role", "tooltip");
 let current = null; // the link whose preview is shown or on its way
 let timer = 0;
+let loading = null;
 
-/** The page that a link leads to, fetched once; this page needs no fetching. */
-function page(url) {
-  const address = url.href.split("#")[0];
-  if (address === location.href.split("#")[0]) return Promise.resolve(document);
-  if (!pages.has(address)) {
-    const fetched = fetch(address).then((answer) => (answer.ok ? answer.text() : Promise.reject(new Error(answer.status))));
-    pages.set(address, fetched.then((text) => new DOMParser().parseFromString(text, "text/html")));
-  }
-  return pages.get(address);
+/** The excerpts of all pages, from a script: a page that is opened as a file may not fetch another (tools/excerpts.py). */
+function excerpts() {
+  loading ??= new Promise((done, failed) => {
+    const script = Object.assign(document.createElement("script"), { src: document.body.dataset.excerptsHref });
+    script.addEventListener("load", () => done(globalThis.excerpts));
+    script.addEventListener("error", failed);
+    document.head.append(script);
+  });
+  return loading;
+}
+
+/** What a link leads to: this page, or the part of another that the build cut out. */
+async function page(url) {
+  if (url.href.split("#")[0] === location.href.split("#")[0]) return document;
+  const root = new URL(document.documentElement.dataset.content_root, location.href);
+  const name = url.href.startsWith(root.href) ? url.href.slice(root.href.length) : "";
+  const markup = (await excerpts())[decodeURIComponent(name)];
+  return new DOMParser().parseFromString(`<div class="bd-article">${markup ?? ""}</div>`, "text/html");
 }
 
 /** A section's heading and what comes first under it. */
@@ -59,15 +68,6 @@ function copy(part, base) {
   return made;
 }
 
-/** Formulas from a page that has some need their style sheet on a page that has none. */
-function dress(from, url) {
-  const sheet = from === document ? null : from.querySelector('link[rel="stylesheet"][href*="katex"]');
-  if (!sheet || document.querySelector('link[rel="stylesheet"][href*="katex"]')) return;
-  const added = document.importNode(sheet);
-  added.href = new URL(sheet.getAttribute("href"), url).href;
-  document.head.append(added);
-}
-
 function place(link) {
   const frame = article.getBoundingClientRect();
   const lines = link.getClientRects();
@@ -84,13 +84,12 @@ async function open(link) {
   try {
     from = await page(url);
   } catch {
-    return; // no network, or a page opened as a file: the link still works
+    return; // no network: the link still works
   }
   if (current !== link) return;
   const parts = excerpt(from, url.hash);
   if (!parts.length) return;
   if (link.title) link.removeAttribute("title"); // it would cover the preview and says the same
-  dress(from, url);
   box.replaceChildren(...parts.map((part) => copy(part, url)));
   article.append(box);
   place(link);

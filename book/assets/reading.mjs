@@ -1,11 +1,12 @@
 // What a page needs a script for while one reads: boxes that scroll can be reached by keyboard, and paper shows all.
 
 const article = document.querySelector(".bd-article");
-const BOXES = ".katex-display, div.math, pre, .pst-scrollable-table-container, span.math.wide";
+const BOXES = ".katex-display, div.math, pre, .pst-scrollable-table-container, span.math.wide, .wide-table, .plate-pane";
 
 /** What a box that scrolls sideways is called. */
 function name(box) {
   if (box.matches(".pst-scrollable-table-container")) return "Table";
+  if (box.matches(".plate-pane")) return "Figure";
   if (box.matches("pre")) return box.closest(".cell_output") ? "Output" : "Code";
   return "Formula";
 }
@@ -18,8 +19,18 @@ function fitFormula(formula) {
   if (room && widest > room) formula.classList.add("wide");
 }
 
+/** Says at which sides a box has more than it shows: phone.css shades these. */
+function mark(box) {
+  const sides = [box.scrollLeft > 1 && "start", box.scrollWidth - box.clientWidth - box.scrollLeft > 1 && "end"];
+  const more = sides.filter(Boolean).join(" ");
+  if (more) box.dataset.more = more;
+  else delete box.dataset.more;
+}
+
 /** A box is a stop for the keyboard only while something in it is out of sight. */
 function fitBox(box) {
+  mark(box);
+  if (box.getAttribute("role") === "region") return; // it has its name, and is a stop already
   if (box.scrollWidth > box.clientWidth + 1) {
     box.tabIndex = 0;
     box.setAttribute("role", "group");
@@ -91,6 +102,7 @@ if (article) {
   new MutationObserver(measure).observe(document.documentElement, { attributeFilter: ["data-whole"] });
   document.fonts?.addEventListener("loadingdone", measure); // also those that only an unfolded formula needs
   article.addEventListener("toggle", measure, true); // what is folded has no width
+  article.addEventListener("scroll", ({ target }) => target.matches(BOXES) && mark(target), { capture: true, passive: true });
 
   let opened = [];
   addEventListener("beforeprint", () => {

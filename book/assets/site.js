@@ -4,13 +4,3 @@ document.addEventListener("click", (event) => {
   if (what === "print") window.print();
   if (what === "fullscreen") window.toggleFullScreen();
 });
-
-// A page opened from a disk may not fetch the others to show an extract.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-
-// A formula is on the page twice, for screen readers and for the eye; an extract shows it once.
-document.addEventListener("DOMContentLoaded", () => {
-  if (typeof Search === "undefined") return;
-  const text = Search.htmlToText;
-  Search.htmlToText = (html, anchor) => text(html.replace(/<math[\s\S]*?<\/math>/g, ""), anchor);
-});

@@ -168,24 +168,24 @@ class Evidence:
         tuned = f" ({self.tuning})" if self.tuning else ""
         return f"{of}{tuned}: {self.measured()}"
 
-    def range(self) -> str:
-        """Return the demanded range as text."""
-        low, high = map(in_full, self.demanded)
+    def range(self, *, brief: bool = False) -> str:
+        """Return the demanded range as text; `brief` rounds to 4 digits what a boundary has beyond 6."""
+        low, high = map(_briefly if brief else in_full, self.demanded)
         if self.demanded[0] == self.demanded[1]:
             return f"= {low}"
         if math.isinf(self.demanded[1]):
             return f"≥ {low}"
         return f"≤ {high}" if math.isinf(self.demanded[0]) else f"{low} to {high}"
 
-    def demand(self) -> str:
+    def demand(self, *, brief: bool = False) -> str:
         """Return the demand as text: the theory give or take its tolerance, or the range with the theory beside it."""
         if self.theory is None or not self.drawn:
-            return self.range()
+            return self.range(brief=brief)
         low, high = self.demanded
         tolerance = (high - low) / (2 * abs(self.theory)) if self.theory and math.isfinite(high - low) else math.inf
         if math.isfinite(tolerance) and math.isclose(low + high, 2 * self.theory, rel_tol=1e-12):
-            return f"theory {self.theory:.3g} ± {in_full(100 * tolerance)} %"
-        return f"{self.range()} (theory {self.theory:.3g})"
+            return f"theory {self.theory:.3g} ± {(_briefly if brief else in_full)(100 * tolerance)} %"
+        return f"{self.range(brief=brief)} (theory {self.theory:.3g})"
 
     def demanded_not(self) -> str:
         """Return the demand as text, with the wrong answers that it rules out and what each gives."""
@@ -277,6 +277,18 @@ def in_full(value: float) -> str:
     cut = number.quantize(Decimal(1).scaleb(number.adjusted() - 5), ROUND_DOWN)
     mantissa, _, exponent = f"{float(cut):#.6g}".partition("e")
     return f"{mantissa}…" + (f" × 10^{int(exponent)}" if exponent else "")
+
+
+def _briefly(value: float) -> str:
+    """Return a number with all its digits if they are few, else with 4.
+
+    Examples
+    --------
+    >>> _briefly(0.0001), _briefly(math.log(10)), _briefly(math.inf)
+    ('0.0001', '2.303', 'infinite')
+    """
+    text = in_full(value)
+    return f"{value:.4g}" if "…" in text or len(text) > 8 else text
 
 
 def _power_of_ten(rate: float) -> float:

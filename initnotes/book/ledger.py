@@ -9,7 +9,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from .. import _checks, _table
 from . import claims
 from .evidence import Evidence
 
-__all__ = ["NO_VERDICT", "Ledger", "ListedClaim", "expected_verdict", "read"]
+__all__ = ["NO_VERDICT", "Ledger", "ListedClaim", "expected_verdict", "read", "written"]
 
 CHAPTERS = "[0-9][0-9]_*.ipynb"
 LIST = "claims.yml"
@@ -86,26 +86,37 @@ class ListedClaim:
         waits = f"chapter to come: {self.waits_for}" if self.waits_for else "in no chapter"
         return f"Chapter {self.chapter}, {self.title}" if self.chapter else waits
 
-    def _rows(self) -> str:
-        """Return the rows of the table: the claim, its verdict and its place, each measurement."""
-        link = f"<a href='{self.notebook}.ipynb#claim-{self.number}'>{html.escape(self.where())}</a>"
-        because = f": {html.escape(self.because)}" if self.because else ""
-        kind = "open" if self.verdict == NO_VERDICT else self.verdict.replace(" ", "-")
-        measured = "".join(_table.row_html((piece.what, piece.shown(), piece.demand())) for piece in self.evidence)
-        background = "<br>".join(map(html.escape, self._background()))
-        return (
-            f"<tbody id='ledger-{self.number}' class='claim-{kind}' data-verdict='{self.verdict}'"
-            f" data-chapter='{self.chapter}'><tr class='ledger-claim'><th scope='rowgroup' colspan='3'>"
-            f"<span class='claim-number'>Claim {self.number}</span> {html.escape(self.claim)}.</th></tr>"
-            f"<tr class='ledger-verdict'><td colspan='2'><span class='claim-verdict'><strong>{self.verdict}</strong>"
-            f"{because}.</span> <span class='ledger-expected'>{background}</span></td>"
-            f"<td>{link if self.chapter else html.escape(self.where())}</td></tr>{measured}</tbody>"
+    def _html(self) -> str:
+        """Return one line, which unfolds to the reason, the background and every measurement."""
+        place = f"Chapter {self.chapter}" if self.chapter else "to come"
+        line = (
+            f"<span class='claim-number'>{self.number}</span> <span class='ledger-text'>{written(self.claim)}</span> "
+            f"<strong>{self.verdict}</strong> <span class='ledger-place'>{place}</span>"
         )
+        because = f"<p class='ledger-because'>{self.verdict.capitalize()}: {written(self.because)}.</p>"
+        link = f"<a href='{self.notebook}.ipynb#claim-{self.number}'>{html.escape(self.where())}</a>"
+        told = [*map(written, self._background()), link if self.chapter else html.escape(self.where())]
+        return (
+            f"<details id='ledger-{self.number}' data-verdict='{self.verdict}' data-chapter='{self.chapter}'>"
+            f"<summary>{line}</summary>{because if self.because else ''}<p>{'<br>'.join(told)}</p>{self._table()}"
+            "</details>"
+        )
+
+    def _table(self) -> str:
+        """Return the measurements as HTML; "" if there are none."""
+        if not self.evidence:
+            return ""
+        rows = "".join(
+            f"<tr><th scope='row'>{written(piece.what)}</th><td>{written(piece.shown())}</td>"
+            f"<td>{written(piece.demand(brief=True))}</td></tr>"
+            for piece in self.evidence
+        )
+        return f"<table>{_table.head_html(('Evidence', 'Measured', 'Demanded'))}<tbody>{rows}</tbody></table>"
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The claims of the list in order; it prints as a short table, and a notebook shows all of it.
+    """The claims of the list in order; it prints as a short table, and a notebook shows lines that unfold.
 
     Attributes
     ----------
@@ -205,11 +216,48 @@ class Ledger:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = ("Evidence", f"Measured [{claims.CONFIDENCE:.1%} interval]", "Theory, or what is demanded")
-        return (
-            f"<div class='ledger'><table>{_table.head_html(head)}"
-            f"{''.join(entry._rows() for entry in self)}</table></div>"
-        )
+        return f"<div class='ledger'>{''.join(entry._html() for entry in self)}</div>"
+
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def _power(mantissa: str | None, sign: str, exponent: str) -> str:
+    return (f"{mantissa}·" if mantissa else "") + "10" + (sign.strip("+") + exponent).translate(_SUPERSCRIPT)
+
+
+_NOTATION: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"\bsigma_([wb])\b"), r"σ_\1"),
+    (re.compile(r"\^(-?\d+)"), lambda power: power[1].translate(_SUPERSCRIPT)),
+    (re.compile(r"\bsqrt\((\w+)\)"), r"√\1"),
+    (re.compile(r"\bsqrt\(([^()]+)\)"), r"√(\1)"),
+    (re.compile(r"_\((\w+)-(\w+)\)"), r"_(\1−\2)"),
+    (re.compile(r"(?<= )\* "), "· "),
+    (re.compile(r"\b(?:1|(\d(?:\.\d+)?))e([+-])0*(\d+)\b"), lambda number: _power(*number.groups())),
+    (re.compile(r"(?<![\w.)])-(?=\d)"), "−"),
+    (re.compile(r"(?<=[\d…]) %"), "\N{NO-BREAK SPACE}%"),
+    (re.compile(r"± (?=\d)"), "±\N{NO-BREAK SPACE}"),
+)
+_MARKUP = ((re.compile(r"\*([^*\s][^*]*)\*"), r"<em>\1</em>"), (re.compile(r"`([^`]+)`"), r"<code>\1</code>"))
+
+
+def written(text: str) -> str:
+    """Return a text of the list, or of a chapter, as HTML in the notation of the ledger.
+
+    Chapters name quantities as their code does, ``sigma_w^2``, and the list as its formulas do; here both read σ_w².
+    Markdown's emphasis and code become HTML.
+
+    Examples
+    --------
+    >>> written("tanh, sigma_w^2 = 4: *mean* of `Var(W)` < 2^-13"), written("-1 to 9.9e-07")
+    ('tanh, σ_w² = 4: <em>mean</em> of <code>Var(W)</code> &lt; 2⁻¹³', '−1 to 9.9·10⁻⁷')
+    """
+    for pattern, plain in _NOTATION:
+        text = pattern.sub(plain, text)
+    text = html.escape(text, quote=False)
+    for pattern, markup in _MARKUP:
+        text = pattern.sub(markup, text)
+    return text
 
 
 def expected_verdict(text: str) -> str:

@@ -70,7 +70,7 @@ class Settings:
     seed : int
         Of all draws. The figure and Python draw other numbers from the same seed.
     presets : sequence of str
-        Names of `PRESETS`: the buttons above the figure.
+        Names of `PRESETS`: the figure's buttons. The first three are in sight, the others unfold.
 
     Raises
     ------

@@ -36,7 +36,7 @@ __all__ += ["to_html", "top_sigma_w", "verdict"]
 LANDING: dict[str, Any] = {
     "scheme": "xavier_normal",
     "activation": "relu",
-    "presets": ("zero", "small", "xavier-tanh", "xavier-relu", "he-relu"),
+    "presets": ("xavier-relu", "he-relu", "small", "zero", "xavier-tanh"),
 }
 """The settings of the figure on the landing page."""
 

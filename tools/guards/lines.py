@@ -57,7 +57,8 @@ def main_line(notebook: Notebook) -> list[Notebook]:
 
 
 def _text(cells: list[Notebook]) -> str:
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    shown = (cell for cell in cells if cell.cell_type == "markdown" and not _NOT_SEEN & set(tags(cell)))
+    return "\n\n".join(cell.source for cell in shown)
 
 
 def _unfolded(text: str) -> str:

@@ -27,10 +27,13 @@ def mime_types(notebook: Notebook) -> list[str]:
     ]
 
 
+_LIVE = ("init-lab", "train-lab")
+
+
 class _Refused(HTMLParser):
     """Collects what HTML in an output must not hold: what runs, loads, or is a picture without a description.
 
-    The live figure may: the picture that it holds for where it is not live has a title.
+    The live figures may: the picture that they hold for where they are not live has a title.
     """
 
     def __init__(self, text: str) -> None:
@@ -41,7 +44,7 @@ class _Refused(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.in_lab |= tag == "init-lab"
+        self.in_lab |= tag in _LIVE
         if self.in_svg and tag != "title":
             self.found.append("<svg> without a title")
         self.in_svg = tag == "svg" and self.in_lab
@@ -52,7 +55,7 @@ class _Refused(HTMLParser):
                 self.found.append(f"<{tag} {name}=...>")
 
     def handle_endtag(self, tag: str) -> None:
-        self.in_lab &= tag != "init-lab"
+        self.in_lab &= tag not in _LIVE
 
 
 def active_html(notebook: Notebook) -> list[str]:
