@@ -78,7 +78,7 @@ def test_public_networks_are_judged_as_chapter_11_says() -> None:
         for at in range(1, 7):
             torch.nn.init.zeros_(gated.model.get_parameter(f"{at}.outer.weight"))
         stuck = _untried(gated)
-        assert {one.layer for one in stuck.findings if one.severity == "error"} == {"1.outer", "1.gate"}
+        assert {finding.layer for finding in stuck.findings if finding.severity == "error"} == {"1.outer", "1.gate"}
         assert _untried(decoder).kinds() == ["vanishing gradient"]
         # at stride 2 a quarter of the kernel reaches a pixel
         assert _untried(decoder).layers[1].sigma_w == pytest.approx(12**-0.5, rel=0.05)
