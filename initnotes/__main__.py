@@ -9,13 +9,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
 __all__ = ["main"]
 
 _EPILOG = """The factory takes no arguments and returns (model, batch) or (model, batch, loss): what ini.audit takes.
-Exit status: 0 if there is no error and no warning, 1 if there is, 2 if the audit could not be made."""
+Exit status: 0 if there is nothing that fails, 1 if there is, 2 if the audit could not be made."""
+
+
+FAILS = {"error": ("error",), "warning": ("error", "warning")}
 
 
 class UnusableError(Exception):
@@ -47,8 +51,8 @@ def load(name: str) -> Any:
     return found
 
 
-def report_of(name: str) -> Any:
-    """Call a factory and audit what it returns.
+def report_of(name: str, ignore: Sequence[str] = ()) -> Any:
+    """Call a factory and audit what it returns; what the factory prints goes to standard error.
 
     Raises
     ------
@@ -57,9 +61,11 @@ def report_of(name: str) -> Any:
     """
     from .examine import audit
 
-    factory = load(name)
     try:
-        made = factory()
+        with redirect_stdout(sys.stderr):
+            made = load(name)()
+    except UnusableError:
+        raise
     except (Exception, SystemExit) as error:
         raise UnusableError(f"{name} raised {type(error).__name__}: {error}") from error
     if not isinstance(made, tuple) or len(made) not in (2, 3):
@@ -67,7 +73,8 @@ def report_of(name: str) -> Any:
         raise UnusableError(f"{name} must return (model, batch) or (model, batch, loss), got {given}")
     model, batch, *loss = made
     try:
-        return audit(model, batch, loss=loss[0] if loss else None)
+        with redirect_stdout(sys.stderr):
+            return audit(model, batch, loss=loss[0] if loss else None, ignore=ignore)
     except (Exception, SystemExit) as error:
         raise UnusableError(f"{type(error).__name__}: {error}") from error
 
@@ -83,21 +90,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 without errors and warnings, 1 with, 2 if the audit could not be made.
+        0 if nothing fails, 1 if something does, 2 if the audit could not be made.
     """
     parser = argparse.ArgumentParser(prog="python -m initnotes", description="Examine a network at initialization.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("audit", help="diagnose a network", epilog=_EPILOG)
     command.add_argument("factory", help="package.module:factory, such as my.models:small")
-    command.add_argument("--json", action="store_true", help="print JSON in place of the report")
+    command.add_argument("--json", action="store_true", help="print JSON in place of the report, and nothing else")
+    command.add_argument(
+        "--fail-on", choices=("error", "warning"), default="warning", help="what makes the exit status 1"
+    )
+    command.add_argument(
+        "--ignore", action="append", default=[], metavar="KIND[: LAYERS]", help='such as "weight scale: head.*"'
+    )
     options = parser.parse_args(arguments)
     try:
-        report = report_of(options.factory)
+        report = report_of(options.factory, options.ignore)
     except UnusableError as error:
         print(f"{parser.prog} audit: {error}", file=sys.stderr)
         return 2
     print(report.to_json() if options.json else report)
-    return 0 if report.healthy else 1
+    return 1 if report.kinds(*FAILS[options.fail_on]) else 0
 
 
 if __name__ == "__main__":

@@ -69,3 +69,33 @@ def test_a_course_leaves_the_patient_alone() -> None:
     assert losses.shape == (20,)
     assert np.isinf(losses[-1])
     assert all(torch.equal(a, b) for a, b in zip(before, sick.model.parameters(), strict=True))
+
+
+def test_public_networks_are_judged_as_chapter_11_says() -> None:
+    for seed in range(1, 4):
+        gated, decoder, tied = (clinic.public(name, seed=seed) for name in clinic.PUBLIC)
+        assert _untried(gated).healthy
+        for at in range(1, 7):
+            torch.nn.init.zeros_(gated.model.get_parameter(f"{at}.outer.weight"))
+        stuck = _untried(gated)
+        assert {finding.layer for finding in stuck.findings if finding.severity == "error"} == {"1.outer", "1.gate"}
+        assert _untried(decoder).kinds() == ["vanishing gradient"]
+        # at stride 2 a quarter of the kernel reaches a pixel
+        assert _untried(decoder).layers[1].sigma_w == pytest.approx(12**-0.5, rel=0.05)
+        assert (_untried(tied).findings[0].kind, _untried(tied).findings[0].layer) == ("weight scale", "head")
+
+
+def _untried(sick: clinic.Patient) -> ini.examine.Report:
+    return ini.audit(sick.model, sick.batch, loss=sick.loss, try_fixes=False)
+
+
+def test_a_public_network_is_the_same_for_the_same_seed() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, again = (clinic.public("tied", seed=4) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(first.batch, again.batch)
+    pairs = zip(first.model.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    with pytest.raises(ValueError, match="did you mean 'gated'"):
+        clinic.public("gate", seed=1)

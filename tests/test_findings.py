@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from initnotes.examine import anatomy, fixes
+from initnotes.examine import anatomy, findings, fixes
 from initnotes.examine.case import Case, Input
-from initnotes.examine.findings import Slope, is_drift, judge
+from initnotes.examine.drifts import Slope, is_drift
+from initnotes.examine.findings import judge
 from initnotes.examine.statistics import Record, Units
 
 HEALTHY = Record(
@@ -113,11 +114,13 @@ def test_dead_units(units: int, share: float, expected: str | None) -> None:
 )
 @pytest.mark.parametrize(("activation", "gain"), [("relu", math.sqrt(2)), ("tanh", 1.0), ("selu", 1.0)])
 def test_the_scale_of_one_layer(times: float, expected: str | None, activation: str, gain: float) -> None:
-    records = with_middle(sigma_w=times * gain, activation=activation)
-    assert severity("weight scale", records) == expected
-    assert severity("weight scale", with_middle(sigma_w=times * gain, normalized=True)) is None
-    around = severity("weight scale", with_middle(sigma_w=times * gain, activation=activation, bypassed=True))
-    assert around == (expected if times > 1 else None)
+    facts = {"sigma_w": times * gain, "size": times * gain, "activation": activation}
+    assert severity("weight scale", with_middle(**facts)) == expected
+    assert severity("weight scale", with_middle(**facts, normalized=True)) is None
+    for apart in ({"records": with_middle(**facts, bypassed=True)}, {"records": with_middle(**facts), "norms": 1}):
+        assert severity("weight scale", **apart) == (expected if times > 1 else None)  # what is small does no harm
+    if times > 1:  # nor does what is large on small inputs
+        assert severity("weight scale", with_middle(**facts | {"size": gain})) is None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,9 @@ def test_theory_stands_beside_a_slope_where_it_has_a_case() -> None:
         assert "theory × 0.5 for relu at σ_w = 0.707" in finding.evidence
     for odd in (replace(records[3], normalized=True), replace(records[3], activation="tanh")):
         found = judge(Case("Net", (*records[:3], odd, *records[4:])))
-        assert all("theory has no case here" in finding.evidence for finding in found if "signal" in finding.kind)
+        assert all(
+            "theory of equal layers does not apply" in finding.evidence for finding in found if "signal" in finding.kind
+        )
 
 
 @pytest.mark.parametrize(
@@ -172,31 +177,78 @@ def test_inputs(facts: dict[str, float], found: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("facts", "moves", "expected"),
     [
-        ({}, "error"),
-        ({"last": True}, "info"),
-        ({"bypassed": True}, "info"),
-        ({"bypassed": True, "weight_gradient": 0.0}, "error"),
-        ({"bypassed": True, "inputs": 0.0}, "error"),
-        ({"weight_gradient": math.nan}, None),
+        ({}, "", "error"),
+        ({}, "free", "warning"),  # nothing passes until it has moved
+        ({"last": True}, "", "error"),
+        ({"last": True}, "free", "info"),
+        ({"last": True}, "free equal", "info"),  # the labels tell its units apart
+        ({"bypassed": True}, "", "error"),
+        ({"bypassed": True}, "free", "info"),
+        ({"bypassed": True}, "free equal", "error"),
+        ({"weight_gradient": math.nan}, "", None),
     ],
 )
-def test_zero_weights(facts: dict[str, object], expected: str | None) -> None:
+def test_zero_weights(facts: dict[str, object], moves: str, expected: str | None) -> None:
+    """The first steps of gradient descent decide: what they move, and whether its units part then."""
     records = with_middle(**{"zero": ("weight",), "weights": 0.0} | facts)
-    assert severity("zero weights", records) == expected
+    moved = {word: frozenset({"2.weight"}) for word in moves.split()}
+    assert severity("zero weights", records, **moved) == expected
     assert severity("zero weights", with_middle(zero=("weight_hh_l0",))) is None
     assert severity("zero weights", with_middle(zero=("weight_ih_l0",))) == "error"
+
+
+def test_factors_that_are_zero_or_far_too_large() -> None:
+    assert severity("zero weights", chain(), zeros=("gate",)) == "error"
+    assert severity("zero weights", chain(), zeros=("gate",), free=frozenset({"gate"})) is None
+    sizes = [(99.0, None), (101.0, "warning"), (0.9e4, "warning"), (1.1e4, "error")]
+    for size, expected in sizes:
+        assert severity("extreme factor", chain(), factors={"scale": size}) == expected
+    loud = judge(Case("Net", chain(), factors={"scale": 1e30}, loss=50.0, fair=(1.0, "", 1.0)))
+    assert [(finding.kind, bool(finding.fix)) for finding in loud] == [
+        ("extreme factor", True),
+        ("initial loss", False),
+    ]
 
 
 def test_no_gradient() -> None:
     cut = with_middle(weight_gradient=0.0)
     assert severity("no gradient", cut) == "error"
-    assert severity("no gradient", cut, closed=True) == "info"
+    assert severity("no gradient", cut, free=frozenset({"2.weight"})) == "info"
+    assert severity("no gradient", cut, free=frozenset({"2.bias", "20.weight"})) == "error"
     dead = replace(cut[3], applied=(Units("relu", 1.0, 1.0, 32, 64),))
     assert severity("no gradient", (*cut[:3], dead, *cut[4:])) is None
     silent = tuple(replace(record, weight_gradient=0.0, inputs=0.0) for record in chain())
     assert judge(Case("Net", silent))[0].evidence.startswith("the inputs are all 0")
+
+
+def test_a_check_that_fails_is_named_and_the_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Case) -> object:
+        raise ZeroDivisionError("planted")
+
+    broken.__name__ = "_weight_scale"
+    monkeypatch.setattr(findings, "_weight_scale", broken)
+    found = judge(Case("Net", with_middle(applied=(Units("relu", 0.0, 0.99, 8, 64),))))
+    assert [finding.kind for finding in found] == ["dead units", "not examined"]
+    assert "the check for weight scale failed (ZeroDivisionError: planted)" in found[1].evidence
+
+
+def test_an_activation_in_front_of_a_loss_that_takes_logits() -> None:
+    assert severity("output activation", chain(), twice=("softmax", "cross-entropy")) == "warning"
+
+
+@pytest.mark.parametrize("total", [99.0, 101.0, 1010.0])
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_stream_is_judged_by_block(total: float, grows: bool) -> None:
+    """Layers beside the trunk make no factor of the network, whatever their sizes are."""
+    aside = tuple(replace(record, size=10.0**at, trunk=at == 0) for at, record in enumerate(chain(12)))
+    values = tuple((total ** (1 / 7)) ** (at if grows else -at) for at in range(8))
+    expected = None if total < 100 else "warning" if total < 1000 else "error"
+    word = "exploding" if grows else "vanishing"
+    assert severity(f"{word} signal", aside, stream=values) == expected
+    assert severity(f"{word} gradient", aside, stream_gradients=values[::-1]) == expected
+    assert severity("exploding signal", aside) is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Eight networks that are ill at the start, and five known architectures that are not.
+"""Eight networks that are ill at the start, five known architectures that are not, and three as public code has them.
 
 What lives here builds networks and their batches; what is wrong with them is for an audit to find.
 """
@@ -22,7 +22,18 @@ from ..schemes import Initializer, Scheme, constant, small_random
 from . import data
 from .architectures import GPT, LSTM, Mixer, ResNet, UNet
 
-__all__ = ["ARCHITECTURES", "PATIENTS", "Patient", "architecture", "chain", "course", "patient", "treat"]
+__all__ = [
+    "ARCHITECTURES",
+    "PATIENTS",
+    "PUBLIC",
+    "Patient",
+    "architecture",
+    "chain",
+    "course",
+    "patient",
+    "public",
+    "treat",
+]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -303,3 +314,80 @@ def architecture(name: str, *, seed: int) -> Patient:
         return Patient(name, "", model, tokens[:, :-1], lambda out: functional.cross_entropy(out.mT, tokens[:, 1:]))
     targets = maps if name == "unet" else labels
     return Patient(name, "", model, images, lambda out: functional.cross_entropy(out, targets))
+
+
+class _Gated(nn.Module):
+    """x + g · W₂ φ(W₁ x), with a gate that starts at 0, as in ReZero and SkipInit."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take x, shape (batch, width)."""
+        return x + self.gate * self.outer(torch.relu(self.inner(x)))
+
+
+def _gated() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), *(_Gated(64) for _ in range(6)), nn.Linear(64, 10))
+
+
+def _decoder() -> nn.Module:
+    """Return six transposed convolutions of stride 2 that make a picture of 64 × 64 of a code, as in DCGAN."""
+    parts: list[nn.Module] = []
+    for after in (16, 16, 16, 16, 16, 1):
+        parts += [nn.ConvTranspose2d(16, after, 4, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
+
+
+def _tied() -> nn.Module:
+    """Return a small GPT whose embedding, which is its last layer too, has PyTorch's own start."""
+    model = GPT()
+    model.wte.reset_parameters()
+    return model
+
+
+_TAKEN: dict[str, Callable[[], nn.Module]] = {"gated": _gated, "decoder": _decoder, "tied": _tied}
+PUBLIC = tuple(_TAKEN)
+"""Names of the networks whose start is one that public code has."""
+
+
+def public(name: str, *, seed: int) -> Patient:
+    """Return a network in float64 that starts as public code has it, a batch, and a loss.
+
+    Parameters
+    ----------
+    name : str
+        One of `PUBLIC`: residual blocks with gates of 0, a decoder of stride 2 with PyTorch's default weights, or a
+        transformer whose output layer is an embedding from N(0, 1).
+    seed : int
+        For torch's generator, which its layers draw from, and which is put back.
+
+    Returns
+    -------
+    Patient
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is unknown or the seed no integer.
+
+    Examples
+    --------
+    >>> public("decoder", seed=1).batch.shape
+    torch.Size([8, 16, 1, 1])
+    """
+    _checks.one_of(name, "public network", PUBLIC)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_checks.integer(seed, "seed", low=0))
+        model = _TAKEN[name]().double()
+        tokens, codes = torch.randint(65, (8, 33)), torch.randn(8, 16, 1, 1).double()
+        chosen = torch.randperm(len(_digits().x))[:64].numpy()
+    x, labels = torch.from_numpy(_digits().x[chosen]), torch.from_numpy(_digits().y[chosen])
+    if name == "tied":
+        return Patient(name, "", model, tokens[:, :-1], lambda out: functional.cross_entropy(out.mT, tokens[:, 1:]))
+    if name == "decoder":
+        pictures = functional.interpolate(x[:8].reshape(8, 1, 8, 8), scale_factor=8.0)
+        return Patient(name, "", model, codes, lambda out: functional.mse_loss(out, pictures))
+    return Patient(name, "", model, x, lambda out: functional.cross_entropy(out, labels))

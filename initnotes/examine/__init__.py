@@ -5,11 +5,14 @@ What lives here changes nothing of the network; theory comes from ``theory``, an
 One pass (``examiner``) runs a model under ``hooks``, to which ``anatomy`` says what a module is, puts it back
 (``untouched``), and reads autograd's graph (``graph``, ``nodes``). What passes is summed in ``moments``. There are two
 views of it: arrays (``statistics.Probe``), and facts for each layer (``statistics.Record``, in a ``Case``), which are
-judged in ``findings``, mended in ``fixes`` and told in ``report``. To all of them the book's ``ensembles`` are modules.
+judged in ``findings`` and ``drifts``
+by ``limits``, mended in ``fixes``, tried in ``trials`` and told in ``report``. To all of them the book's ``ensembles``
+are modules.
 """
 
+from .drifts import slope
 from .examiner import audit, probe
-from .findings import (
+from .limits import (
     DEAD_ERROR,
     DEAD_INPUTS,
     DEAD_LEAST,
@@ -20,6 +23,8 @@ from .findings import (
     INPUT_UNEQUAL,
     LOSS_ERROR,
     LOSS_WARNING,
+    PARAMETER_ERROR,
+    PARAMETER_WARNING,
     SATURATED_ERROR,
     SATURATED_WARNING,
     SCALE_HIGH,
@@ -30,7 +35,6 @@ from .findings import (
     SLOPE_LAYERS,
     SLOPE_WARNING,
     STEADY,
-    slope,
 )
 from .moments import SATURATED
 from .report import KINDS, SEVERITIES, Finding, Report
@@ -48,6 +52,8 @@ __all__ = [
     "KINDS",
     "LOSS_ERROR",
     "LOSS_WARNING",
+    "PARAMETER_ERROR",
+    "PARAMETER_WARNING",
     "SATURATED",
     "SATURATED_ERROR",
     "SATURATED_WARNING",

@@ -42,7 +42,7 @@ _FAR = {"sigmoid": 4.6, "tanh": 3.0}  # |z| beyond which |φ′| < 0.01
 
 
 def role(module: nn.Module) -> str:
-    """Return "layer", "activation" or "other"."""
+    """Return "layer", "activation", "norm" or "other"."""
     if isinstance(module, (*_KNOWN, ensembles.Linear)):
         return "layer"
     if isinstance(module, ensembles.Phi):
@@ -52,8 +52,10 @@ def role(module: nn.Module) -> str:
     rooms = {kind.__module__ for kind in type(module).__mro__}
     if "torch.nn.modules.activation" in rooms:
         return "other" if isinstance(module, _NOT_ELEMENTWISE) else "activation"
+    if not rooms.isdisjoint(_NORMS) or "norm" in type(module).__name__.lower():
+        return "norm"
     has_weights = any(own is not None and own.dim() >= 2 for own in module._parameters.values())
-    return "layer" if has_weights and rooms.isdisjoint(_NORMS) else "other"
+    return "layer" if has_weights else "other"
 
 
 def known_activation(module: nn.Module) -> Activation | None:
@@ -115,13 +117,11 @@ def _by_unit(module: Any) -> Tensor:
 
 
 def _rows(module: Any) -> Tensor | None:
-    """Return what the equality of units is judged by, shape (R, units, …): weights and bias; None if not known."""
+    """Return what the equality of units is judged by, shape (R, units, …): their weights; None if not known."""
     if isinstance(module, nn.RNNBase):
         return torch.cat([getattr(module, f"weight_{which}_l0").detach() for which in ("ih", "hh")], dim=1)[None]
     own = None if isinstance(module, nn.Embedding) else units(module)
-    if own is None:
-        return None
-    return own[0] if own[1] is None else torch.cat([own[0], own[1][..., None]], dim=2)
+    return None if own is None else own[0]
 
 
 def fan_in(module: Any) -> float:
@@ -190,7 +190,7 @@ def stay_equal(module: nn.Module, gradient: Tensor | None) -> bool:
 
 
 def count_distinct(module: Any, counted: moments.Found | None) -> tuple[float, int]:
-    """Return how many units differ in weights or bias, and how many there are; inf and 0 if not known or one.
+    """Return how many units differ in their weights, and how many there are; inf and 0 if not known or one.
 
     Of several replicas, the one with the fewest counts.
     """

@@ -53,8 +53,8 @@ def tensor(value: Tensor | np.ndarray) -> Tensor:
     return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
 
 
-def copied(value: Any, like: Tensor, leaves: list[Tensor]) -> Any:
-    """Return the batch with copies, of floating-point tensors such that autograd follows; `leaves` gets these.
+def copied(value: Any, like: Tensor, leaves: list[Tensor], *, follow: bool = True) -> Any:
+    """Return the batch with copies, of real numbers such that autograd can `follow` them; `leaves` gets these.
 
     An array becomes a tensor, of real numbers in the dtype of `like`.
     """
@@ -64,14 +64,14 @@ def copied(value: Any, like: Tensor, leaves: list[Tensor]) -> Any:
     if isinstance(value, Tensor):
         copy = value.detach().clone()
         if copy.is_floating_point():
-            copy = copy.requires_grad_().clone()
+            copy = copy.requires_grad_().clone() if follow else copy
             leaves.append(copy)
         return copy
     if isinstance(value, Mapping):
-        return {key: copied(part, like, leaves) for key, part in value.items()}
+        return {key: copied(part, like, leaves, follow=follow) for key, part in value.items()}
     if not isinstance(value, (tuple, list)):
         return value
-    parts: Any = [copied(part, like, leaves) for part in value]
+    parts: Any = [copied(part, like, leaves, follow=follow) for part in value]
     if isinstance(value, tuple):
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return parts

@@ -6,17 +6,17 @@ What lives here gathers; it does not judge. A case has no tensor, so that one ca
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..layers import NORMS
 from . import anatomy, batches, fixes, moments
 from .graph import Graph
-from .hooks import Call
+from .hooks import Call, Watch
+from .limits import USUAL, Limits
 from .statistics import Record
 
 __all__ = ["Case", "Input", "case_of"]
@@ -26,11 +26,12 @@ MASKED = -1e4  # what is 0 or less, and this low somewhere, is a mask
 
 @dataclass(frozen=True)
 class Input:
-    """What is known of one floating-point tensor of the batch.
+    """What is known of one floating-point tensor of the batch, as the first layer gets it.
 
     Attributes
     ----------
-    where : Place
+    where : Place or None
+        None for what the model itself makes of whole numbers.
     broken : bool
         Whether it holds NaN or infinity, and is no mask.
     rms, mean, std : float
@@ -44,7 +45,7 @@ class Input:
         Whether a normalization comes next.
     """
 
-    where: fixes.Place
+    where: fixes.Place | None
     broken: bool = False
     rms: float = math.nan
     mean: float = math.nan
@@ -70,8 +71,19 @@ class Case:
         Submodules that have ``reset_parameters``.
     sigmoids : int
         How many modules are ``nn.Sigmoid``.
-    closed : bool
-        Whether a normalization's factors are all zero.
+    zeros : tuple of str
+        Factors that are all zero and belong to no layer, such as a γ or a gate.
+    factors : mapping of str to float
+        Root mean square of such factors.
+    free, equal : frozenset of str
+        Parameters that the first steps of gradient descent move, as `second_step.moves` has them, and weights whose
+        units have equal gradients then; empty where nobody had to ask.
+    stream, stream_gradients : tuple of float
+        Root mean square of a stream behind each block that adds to it, and norm of its gradient there.
+    closing : tuple of str
+        Layers that end such blocks.
+    twice : (str, str) or None
+        An activation of the outputs, and a loss that takes logits.
     norms, merges : int
         Normalizations on the data's way, and how often two streams are added.
     loss : float or None
@@ -85,11 +97,19 @@ class Case:
     broken: tuple[str, ...] = ()
     resettable: frozenset[str] = frozenset()
     sigmoids: int = 0
-    closed: bool = False
+    zeros: tuple[str, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
+    equal: frozenset[str] = frozenset()
+    stream: tuple[float, ...] = ()
+    stream_gradients: tuple[float, ...] = ()
+    closing: tuple[str, ...] = ()
+    twice: tuple[str, str] | None = None
     norms: int = 0
     merges: int = 0
     loss: float | None = None
     fair: tuple[float, str, float] | None = None
+    limits: Limits = USUAL
 
     @property
     def chain(self) -> list[Record]:
@@ -101,7 +121,7 @@ def case_of(
     model: nn.Module,
     batch: Any,
     records: tuple[Record, ...],
-    calls: Sequence[Call],
+    watch: Watch,
     graph: Graph,
     entries: Sequence[Any],
 ) -> dict[str, Any]:
@@ -111,34 +131,85 @@ def case_of(
     ----------
     model, batch
         As they were given.
-    records, calls : of each call of a layer
+    records : of each call of a layer
+    watch : Watch
     graph : Graph
     entries : sequence of autograd nodes
         Where the floating-point tensors of the batch enter the graph, in their order.
     """
+    calls = watch.calls
     healthy = all(math.isfinite(record.size) for record in records)
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
+    factors = _factors(model, calls)
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     return {
         "records": records,
         "inputs": tuple(
-            _input(fixes.place(batch, path), given, may_mask=healthy, normalized=graph.follows(node)[1])
+            _input(
+                fixes.place(batch, path), given, _seen(calls, node), may_mask=healthy, normalized=graph.follows(node)[1]
+            )
             for (path, given), node in zip(real, entries, strict=True)
-        ),
+        )
+        or _made_inside(calls),
         "broken": tuple(_broken_parameters(model, calls, may_mask=healthy)),
         "resettable": frozenset(
             name for name, module in model.named_modules() if callable(getattr(module, "reset_parameters", None))
         ),
         "sigmoids": sum(isinstance(module, nn.Sigmoid) for module in model.modules()),
-        "closed": any(isinstance(module, NORMS) and _all_zero(module) for module in model.modules()),
         "norms": graph.normalized(),
         "merges": graph.merges(),
+        "factors": {name: moments.rms(own.detach()[None]) for name, own in factors.items()},
+        "zeros": tuple(name for name, own in factors.items() if not bool(own.detach().any())),
+    } | _stream(records, watch, graph)
+
+
+_FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g")  # what names of factors contain
+
+
+def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
+    """Return parameters that something is multiplied by, and that are no weights of a layer."""
+    layers = {id(own) for call in calls for own in call.module.parameters(recurse=False)}
+    norms = {
+        id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part.parameters(recurse=False)
+    }
+    found = {}
+    for name, own in model.named_parameters():
+        last = name.rpartition(".")[2].lower()
+        named = any(word in last for word in _FACTORS) or (own.numel() == 1 and id(own) not in layers)
+        real = "bias" not in last and "beta" not in last and own.numel() and own.is_floating_point()
+        if real and ((id(own) in norms and last == "weight") or (named and id(own) not in layers)):
+            found[name] = own
+    return found
+
+
+def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, Any]:
+    """Return the sizes of a stream, where layers have a way around them, behind each place where something is added."""
+    aside = {record.place for record in records if not record.trunk and not math.isnan(record.weight_gradient)}
+    if not aside:
+        return {}
+    read, sizes, added = dict(watch.reads), [], False
+    for node in graph.trunk():
+        added = added or graph.is_merge(node)
+        if added and node in read:
+            sizes.append(read[node])
+            added = False
+    closing = [call.name.partition(" (call")[0] for call in watch.calls if graph.closes(call.node)]
+    return {
+        "stream": tuple(sizes),
+        "stream_gradients": tuple(watch.merged[node] for node in graph.trunk() if node in watch.merged),
+        "closing": tuple(dict.fromkeys(name for name in closing if name in aside)),
     }
 
 
-def _all_zero(module: Any) -> bool:
-    weight = getattr(module, "weight", None)
-    return isinstance(weight, Tensor) and not bool(weight.detach().any())
+def _seen(calls: Sequence[Call], node: Any) -> Tensor | None:
+    """Return what the first layer gets of an input that enters at `node`; None if it is not told."""
+    return next((call.entered[1] for call in calls if call.entered and call.entered[0] is node), None)
+
+
+def _made_inside(calls: Sequence[Call]) -> tuple[Input, ...]:
+    """Return what the first layer gets where the batch has whole numbers only."""
+    own = calls[0].entered if calls else None
+    return (_input(None, own[1], None, may_mask=True, normalized=False),) if own and own[0] is None else ()
 
 
 def _broken_parameters(model: nn.Module, calls: Sequence[Call], *, may_mask: bool) -> list[str]:
@@ -161,10 +232,11 @@ def _is_mask(x: Tensor) -> bool:
     return bool(x.numel()) and float(x.max()) <= 0 and float(x.min()) <= MASKED
 
 
-def _input(where: fixes.Place, given: Tensor, *, may_mask: bool, normalized: bool) -> Input:
+def _input(where: fixes.Place | None, given: Tensor, seen: Tensor | None, *, may_mask: bool, normalized: bool) -> Input:
     x = given.double()
     if not bool(torch.isfinite(x).all()) or x.numel() < 2 or _is_mask(x):
         return Input(where, _is_broken(given, may_mask=may_mask), normalized=normalized)
+    x = x if seen is None else seen.double()
     by_feature = x.dim() == 2 and len(x) > 1
     return Input(
         where,

@@ -6,13 +6,17 @@ What lives here runs the network under the hooks; what is measured there is in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from .. import _checks
 from ..networks import Ensemble
 from . import batches
 from .case import Case, case_of
@@ -20,12 +24,20 @@ from .ensembles import as_module
 from .findings import judge
 from .graph import Graph
 from .hooks import Watch
+from .limits import limits
 from .mean_field import MeanField, mean_field_of
-from .report import Report
+from .report import KINDS, Finding, Report
+from .second_step import moves
 from .statistics import Probe, arrays_of, records_of
+from .trials import tried
 from .untouched import checked_parameters, random_states_kept, untouched
 
 __all__ = ["audit", "probe"]
+
+NO_LAYER = (
+    "{} called no layer with weights: a module without children that has a parameter of two dimensions or more, "
+    "such as nn.Linear; weights used in other ways cannot be examined"
+)
 
 
 def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None) -> Probe:
@@ -84,7 +96,15 @@ def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
         return Probe(**arrays_of(watch.calls, watch.replicas or 1), mean_field=_start(model, run))
 
 
-def audit(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None) -> Report:
+def audit(
+    model: Any,
+    batch: Any,
+    *,
+    loss: Callable[[Any], Tensor] | None = None,
+    ignore: Sequence[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    try_fixes: bool = True,
+) -> Report:
     """Say what is wrong with a network at initialization, by one forward and one backward pass. Nothing of it changes.
 
     Parameters
@@ -97,6 +117,13 @@ def audit(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
     loss : callable, optional
         As `probe` takes it. Without it a fixed random projection of the outputs sends the gradient back: it depends on
         no target, so that only the network shapes what comes back, and the initial loss is not judged.
+    ignore : sequence of str
+        Findings to leave out: a kind, such as "weight scale", or a kind and a pattern of layers, "dead units: head.*".
+    thresholds : mapping of str to float, optional
+        Other thresholds, by the names of `initnotes.examine`, such as ``{"dead_error": 0.99}``.
+    try_fixes : bool
+        Whether every repair is tried on a copy of the model before it is printed, with ten steps of training at three
+        rates if there is a loss.
 
     Returns
     -------
@@ -120,12 +147,76 @@ def audit(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
     >>> audit(net, torch.randn(32, 64)).kinds()
     ['vanishing signal', 'vanishing gradient']
     """
+    patterns, allowed = _patterns(ignore), limits(thresholds)
+    name = type(model).__name__
     with _watched(model, batch, loss, full=False) as (module, watch):
         run = _run(module, batch, loss, watch, backward=True)
-        records = records_of(watch.calls, run.graph, module)
-        facts = case_of(module, batch, records, watch.calls, run.graph, run.entries)
-    name, value = type(model).__name__, None if loss is None else run.value
-    return Report(name, judge(Case(name, loss=value, fair=run.fair, **facts)), records, value)
+        if not watch.calls:
+            return Report(name, [], (), None if loss is None else run.value, (NO_LAYER.format(name),))
+        records = records_of(watch.calls, run.graph, module, watch.failed)
+        facts = case_of(module, batch, records, watch, run.graph, run.entries)
+        if facts["zeros"] or any(record.zero or record.weight_gradient == 0 for record in records):
+            facts |= _second_step(module, batch, loss, watch)
+        if loss is not None:
+            facts["twice"] = run.graph.judged_twice()
+    value = None if loss is None else run.value
+    case = Case(name, loss=value, fair=run.fair, limits=allowed, **facts)
+    found = [finding for finding in judge(case) if not any(_matches(finding, *pattern) for pattern in patterns)]
+    report = Report(name, found, records, value, tuple(_not_examined(case, watch, loss)))
+    if not try_fixes or isinstance(model, Ensemble):
+        return report
+    return replace(
+        report, findings=tried(report, model, batch, loss, partial(_again, thresholds=thresholds, ignore=ignore))
+    )
+
+
+def _again(model: nn.Module, batch: Any, loss: Any, **options: Any) -> Report:
+    return audit(model, batch, loss=loss, try_fixes=False, **options)
+
+
+def _patterns(ignore: Sequence[str]) -> list[tuple[str, str]]:
+    if isinstance(ignore, str) or not all(isinstance(one, str) for one in ignore):
+        raise TypeError(
+            f'ignore must be a sequence of texts such as ["weight scale", "dead units: head.*"], got {ignore!r}'
+        )
+    split = [one.partition(":") for one in ignore]
+    return [
+        (_checks.one_of(kind.strip(), "a kind in ignore", KINDS), layers.strip() or "*") for kind, _, layers in split
+    ]
+
+
+def _matches(finding: Finding, kind: str, layers: str) -> bool:
+    """Whether a finding is of a kind, and all of its layers fit a pattern."""
+    return finding.kind == kind and all(fnmatchcase(layer, layers) for layer in finding.layers or (finding.layer,))
+
+
+def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict[str, Any]:
+    like = next(module.parameters())
+
+    def value() -> Tensor:
+        parts, named = batches.arguments(batches.copied(batch, like, [], follow=False))
+        found = _value(module(*parts, **named), loss, watch.replicas, needed=True)
+        assert found is not None
+        return found.sum()
+
+    try:
+        return moves(module, value)._asdict()
+    except Exception as error:
+        watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
+        return {}
+
+
+def _not_examined(case: Case, watch: Watch, loss: Any) -> Iterator[str]:
+    """Yield what this audit cannot tell of the network."""
+    yield from (f"{what} ({why})" for what, why in watch.failed.items())
+    inside = dict.fromkeys(record.kind for record in case.records if record.kind in ("RNN", "LSTM", "GRU"))
+    yield from (f"the steps in time inside of {kind}" for kind in inside)
+    aside = [record for record in case.chain if not record.trunk]
+    places = max(len(case.stream), len(case.stream_gradients), len(case.chain) - len(aside))
+    if aside and places < case.limits.slope_layers:
+        yield f"slopes: less than {case.limits.slope_layers:g} places that all of the data passes"
+    if loss is None:
+        yield "the initial loss (none was given)"
 
 
 @contextmanager
@@ -156,28 +247,46 @@ class _Run(NamedTuple):
 
 
 def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bool) -> _Run:
-    """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back."""
-    leaves: list[Tensor] = []
-    like = next(iter(watch.parameters), torch.empty(0))
-    copies = batches.copied(batch, like, leaves)
+    """Pass a copy of the batch forward under the hooks, read the graph, and pass the gradient back.
+
+    Without a layer there is nothing to send it back to.
+    """
+    outputs, leaves = _outputs(module, batch, watch)
     entries = [leaf.grad_fn for leaf in leaves]
-    parts, named = batches.arguments(copies)
-    outputs = module(*parts, **named)
     watch.stop()
-    if not watch.calls:
-        raise ValueError(
-            f"{type(module).__name__} called no layer with weights: a module without children that has a parameter "
-            "of two dimensions or more, such as nn.Linear; weights used in other ways cannot be examined"
-        )
+    if not watch.calls and watch.full:
+        raise ValueError(NO_LAYER.format(type(module).__name__))
     value = _value(outputs, loss, watch.replicas, needed=backward)
     graph = watch.graph(None if value is None else value.grad_fn, entries)
     watch.read(graph)
     fair, last = None if loss is None else graph.fair_loss(), []
-    if backward and value is not None:
+    if backward and value is not None and watch.calls:
         if watch.replicas:
             outputs.register_hook(lambda gradient: last.append(gradient.detach()))
         watch.backward(value.sum())
     return _Run(graph, float("nan") if value is None else float(value.detach().mean()), fair, entries, leaves, last)
+
+
+def _outputs(module: nn.Module, batch: Any, watch: Watch) -> tuple[Any, list[Tensor]]:
+    """Run the model on copies that autograd follows; if it does not take these, on plain ones. Return them too."""
+    like = next(iter(watch.parameters), torch.empty(0))
+    try:
+        return _outputs_on(module, batch, like, watch, follow=True)
+    except Exception as error:
+        if watch.full:
+            raise
+        watch.restart()
+        try:
+            return _outputs_on(module, batch, like, watch, follow=False)
+        except Exception:
+            raise error from None
+
+
+def _outputs_on(module: nn.Module, batch: Any, like: Tensor, watch: Watch, *, follow: bool) -> tuple[Any, list[Tensor]]:
+    leaves: list[Tensor] = []
+    parts, named = batches.arguments(batches.copied(batch, like, leaves, follow=follow))
+    watch.entries = {leaf.grad_fn for leaf in leaves if leaf.grad_fn is not None}
+    return module(*parts, **named), leaves
 
 
 def _value(outputs: Any, loss: Any, replicas: int | None, *, needed: bool) -> Tensor | None:

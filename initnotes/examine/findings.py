@@ -1,67 +1,75 @@
-"""What is wrong with a network at initialization: thresholds, and one small function for each kind of finding.
+"""What is wrong with a network at initialization: one small function for each kind of finding.
 
-What lives here judges the facts of a `Case` and measures nothing. The thresholds stand at the top, each with its
-reason; ``benchmarks/audit.py`` measures how often they miss and how often they cry wolf.
+What lives here judges the facts of a `Case` and measures nothing. The thresholds are in ``limits``, what changes from
+layer to layer is in ``drifts``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any, NamedTuple
 
-import numpy as np
-
-from .. import activations, theory
-from . import fixes
+from . import drifts, fixes
 from .case import Case, Input
 from .report import KINDS, SEVERITIES, Finding
 from .statistics import Record, Units
 
-__all__ = ["Slope", "is_drift", "judge", "slope"]
-
-# A slope is told from at least four layers: of three, two differences have the same sign half of the time by chance.
-SLOPE_LAYERS = 4
-# Over the depth, 100 times is what training feels, and what He's weights do not do by chance at width 32 and depth 30.
-SLOPE_WARNING, SLOPE_ERROR = math.log(1e2), math.log(1e3)
-STEADY = 0.6  # Kendall's τ of a statistic with depth: a single step reaches 0.5 at most
-# Units that are off for all inputs: deep under He's weights inputs are alike and half of them are. Four standard
-# deviations of a count of fair coins above one half, never fewer than 60 %.
-DEAD_MARGIN, DEAD_LEAST, DEAD_ERROR, DEAD_INPUTS = 4.0, 0.6, 0.95, 8
-SATURATED_WARNING, SATURATED_ERROR = 0.4, 0.7  # tanh under Xavier's weights and unit inputs: below 0.01
-# √(fan_in · E W²) against the gain that fits: PyTorch's default for ReLU is 0.41 times it, and trains.
-SCALE_LOW, SCALE_HIGH, SCALE_LOW_ERROR, SCALE_HIGH_ERROR = 0.1, 4.0, 1e-3, 100.0
-# Half the variance of random logits that would cost as much as the loss is above a fair guess; He's scale in the last
-# layer has about 1, and deep networks of width 64 scatter around it.
-LOSS_WARNING, LOSS_ERROR = 3.0, 6.0
-INPUT_HIGH, INPUT_LOW = 10.0, 0.01  # root mean square
-INPUT_OFFSET, INPUT_UNEQUAL = 4.0, 100.0  # |mean| / std; std of the largest feature / that of the middle one
+__all__ = ["judge"]
 
 _TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")
 _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
+BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what squeezes a picture to one number
 _LOUD = ("unscaled inputs", "exploding signal")
 
 
 def judge(case: Case) -> list[Finding]:
-    """Return all that is found in a case, the gravest first."""
-    units = [*_dead_units(case), *_saturated_units(case)]
-    stopped = any(finding.severity == "error" for finding in units)
-    found = [
-        *_not_finite(case),
-        *_unscaled_inputs(case),
-        *_zero_weights(case),
-        *_no_gradient(case, dead=stopped),
-        *_symmetric_units(case),
-        *_normalization(case),
-        *_skip_connections(case),
-    ]
+    """Return all that is found in a case, the gravest first; a check that fails is named."""
+    units = [*_checked(_dead_units, case), *_checked(_saturated_units, case)]
+    silent, found = _checked(_silent_inputs, case), list(units)
+    for check in (_not_finite, _unscaled_inputs, _zero_weights, _extreme_factors, _symmetric_units, _output_activation):
+        found += _checked(check, case)
+    explained = {"dead units", "saturated units", "zero weights"}
+    if not silent and not any(finding.severity == "error" and finding.kind in explained for finding in found):
+        found += _checked(_no_gradient, case)
+    found += silent
     grave = {finding.kind for finding in found if finding.severity == "error"}
-    if not grave & {"not finite", "zero weights"}:
-        found += [*units, *_saturated_gates(case), *_weight_scale(case), *_drifts(case)]
+    if grave & {"not finite", "zero weights"}:
+        found = [finding for finding in found if finding not in units]
+    else:
+        for check in (_saturated_gates, _weight_scale, _drifts):
+            found += _checked(check, case)
+    for check in (_normalization, _skip_connections):
+        found += _checked(check, case)
     found += _initial_loss(case, found)
+    found = _one_cause(found)
     return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), KINDS.index(finding.kind)))
+
+
+def _checked(check: Callable[[Case], Iterable[Finding]], case: Case) -> list[Finding]:
+    """Return what one check finds; where it fails, that it did."""
+    try:
+        return list(check(case))
+    except Exception as error:
+        name = check.__name__.strip("_").replace("_", " ")
+        said = f"the check for {name} failed ({type(error).__name__}: {error}); all others were made"
+        return [Finding("not examined", "network", "info", said)]
+
+
+def _one_cause(found: list[Finding]) -> list[Finding]:
+    """Where one parameter explains the rest, leave the code to that finding: no layer is drawn anew for its fault."""
+    cause = next(
+        (finding for finding in found if finding.kind == "extreme factor" and finding.severity == "error"), None
+    )
+    if cause is None:
+        return found
+    follow = {"exploding", "vanishing", "initial", "saturated", "dead", "not"}
+    return [
+        replace(finding, fix="", evidence=f"{finding.evidence}; see {cause.kind} at {cause.layer}")
+        if finding.kind.split()[0] in follow and finding.severity != "info" and finding is not cause
+        else finding
+        for finding in found
+    ]
 
 
 def _of(kind: str, records: Sequence[Record], severity: str, evidence: str, fix: str | None = None) -> Finding:
@@ -99,21 +107,25 @@ def _not_finite(case: Case) -> Iterator[Finding]:
 def _unscaled_inputs(case: Case) -> Iterator[Finding]:
     """Judge each floating-point input by its size, its offset, and the spread of its features."""
     for given in case.inputs:
-        wrong = list(_input_faults(given))
+        wrong = list(_input_faults(given, case))
         if wrong:
             severity = "info" if given.normalized else "warning"
             said = "; ".join(wrong) + " (a normalization follows)" * given.normalized
-            unequal = given.unequal > INPUT_UNEQUAL
-            fix = fixes.standardized(given.where, unequal=unequal, by_feature=given.by_feature)
+            unequal = given.unequal > case.limits.input_unequal
+            fix = (
+                fixes.standardized(given.where, unequal=unequal, by_feature=given.by_feature)
+                if given.where
+                else fixes.SCALE_INSIDE
+            )
             yield Finding("unscaled inputs", "inputs", severity, said, fix)
 
 
-def _input_faults(given: Input) -> Iterator[str]:
-    if given.rms > INPUT_HIGH or 0 < given.rms < INPUT_LOW:
+def _input_faults(given: Input, case: Case) -> Iterator[str]:
+    if given.rms > case.limits.input_high or 0 < given.rms < case.limits.input_low:
         yield f"root mean square {given.rms:.2g}; all schemes expect about 1"
-    if given.std > 0 and abs(given.mean) > INPUT_OFFSET * given.std:
+    if given.std > 0 and abs(given.mean) > case.limits.input_offset * given.std:
         yield f"mean {given.mean:.2g} is {abs(given.mean) / given.std:.1f} standard deviations from 0"
-    if given.unequal > INPUT_UNEQUAL:
+    if given.unequal > case.limits.input_unequal:
         yield f"the largest feature varies {given.unequal:.0f} times as much as most"
 
 
@@ -123,39 +135,107 @@ def _input_faults(given: Input) -> Iterator[str]:
 def _zeros(case: Case) -> tuple[list[Record], list[Record]]:
     """Return layers whose weights are zero and should not be, and those where it is right on purpose.
 
-    What the loss does not use has no gradient at all. Without a recurrent weight a layer forgets, and learns it.
+    What the loss does not use has no gradient at all. Without a recurrent weight a layer forgets, and learns it. A zero
+    is right if the first step of gradient descent moves it, or the second after a partner has moved; and if its units
+    get different gradients then, but for the last layer's.
     """
     used = [record for record in case.records if not math.isnan(record.weight_gradient)]
     zero = [record for record in used if any("_hh" not in name for name in record.zero)]
-    may = [record for record in zero if (record.last or record.bypassed) and record.inputs > 0 and record.weights == 0]
-    right = may if any(record.weight_gradient > 0 for record in may) else []
+    right = [record for record in zero if _leaves_zero(record, case)]
     return [record for record in zero if record not in right], right
+
+
+def _leaves_zero(record: Record, case: Case) -> bool:
+    names = {f"{record.place}.{name}".lstrip(".") if not record.whole else name for name in record.zero}
+    return names <= case.free and (record.last or not names & case.equal)
 
 
 def _zero_weights(case: Case) -> Iterator[Finding]:
     wrong, right = _zeros(case)
+    stuck = tuple(name for name in case.zeros if name not in case.free)
     if wrong:
         names = [name for name in wrong[0].zero if name != "weight"]
         what = f"{', '.join(names)} {'are' if names[1:] else 'is'}" if names else "all weights are"
-        yield _of("zero weights", wrong, "error", f"{what} 0: nothing passes, forward or backward")
-    if right:
-        said = "all weights are 0 where the data ends or has another way: right on purpose, it learns from the first"
-        yield _of("zero weights", right, "info", f"{said} step", "")
+        after = (
+            "and gradient descent does not move them"
+            if not _moves(wrong, case)
+            else "and its units get equal gradients"
+        )
+        yield _of("zero weights", wrong, "error", f"{what} 0, {after}")
+    if stuck:
+        said = (
+            f"{_listed(stuck)} {'are' if stuck[1:] else 'is'} 0, and so is a factor beside it: neither gets a gradient"
+        )
+        yield Finding("zero weights", stuck[0], "error", said, fixes.filled(stuck), stuck)
+    aside = [record for record in right if (record.last or record.bypassed) and record.weights == 0]
+    if aside:
+        said = "all weights are 0 where the data ends or has another way: right on purpose, gradient descent moves them"
+        yield _of("zero weights", aside, "info", said, "")
+    shut = [record for record in right if record not in aside]
+    if shut:
+        said = "all weights are 0: gradient descent moves them, and until then the outputs do not depend on the inputs"
+        yield _of("zero weights", shut, "warning", said)
 
 
-def _no_gradient(case: Case, *, dead: bool) -> Iterator[Finding]:
-    """Find layers that no gradient reaches, though no zero weights and no `dead` units before them explain it."""
+def _moves(records: Sequence[Record], case: Case) -> bool:
+    return any(f"{record.place}.{name}" in case.free for record in records for name in record.zero)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _silent_inputs(case: Case) -> Iterator[Finding]:
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
-    wrong, right = _zeros(case)
     if cut and case.records[0].inputs == 0 and all(record.inputs == 0 for record in cut):
         said = "the inputs are all 0, so the gradient of the weights is too; pass inputs as in training"
         yield _of("no gradient", cut, "error", said, "")
-    elif cut and not wrong and not dead:
-        said = "the gradient of the weights is exactly 0"
-        if right or case.closed:
-            yield _of("no gradient", cut, "info", f"{said} as long as what follows is 0", "")
-        else:
-            yield _of("no gradient", cut, "error", said)
+
+
+def _no_gradient(case: Case) -> Iterator[Finding]:
+    """Find layers that no gradient reaches, though no zero weights and no dead units before them explain it."""
+    cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
+    later = [record for record in cut if _moves_later(record, case)]
+    never = [record for record in cut if record not in later]
+    if later:
+        said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent moves that"
+        yield _of("no gradient", later, "info", said, "")
+    if never:
+        yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")
+
+
+def _moves_later(record: Record, case: Case) -> bool:
+    before = "" if record.whole else f"{record.place}."
+    return any(name.startswith(before) and "bias" not in name for name in case.free)
+
+
+def _extreme_factors(case: Case) -> Iterator[Finding]:
+    """Find factors that are no weight matrices, such as a γ or a scale, and are far larger than such start."""
+    large = sorted(
+        ((size, name) for name, size in case.factors.items() if size > case.limits.parameter_warning), reverse=True
+    )
+    if large:
+        size, name = large[0]
+        names = tuple(own for _, own in large)
+        severity = "error" if size > case.limits.parameter_error else "warning"
+        yield Finding(
+            "extreme factor",
+            name,
+            severity,
+            f"{name} has size {size:.2g}; such factors start at about 1",
+            fixes.filled(names),
+            names,
+        )
+
+
+def _output_activation(case: Case) -> Iterator[Finding]:
+    if case.twice:
+        last, loss = case.twice
+        why = f"it has its own {'softmax' if loss == 'cross-entropy' else 'sigmoid'}"
+        if last == "ReLU":
+            why = "none is below 0 now, and none that is 0 gets a gradient"
+        said = f"the outputs pass a {last}, and {loss} takes logits: {why}"
+        yield Finding("output activation", "outputs", "warning", said, f"# in the model, leave out the last {last}")
 
 
 def _symmetric_units(case: Case) -> Iterator[Finding]:
@@ -170,10 +250,10 @@ def _symmetric_units(case: Case) -> Iterator[Finding]:
     part = [record for record in same if record not in stay]
     for records, severity, said in (
         (stay, "error", "their gradients are equal too, so they stay equal"),
-        (part, "warning", "their gradients differ"),
+        (part, "warning", "what tells them apart is little: their gradients differ"),
     ):
         if records:
-            counts = f"{records[0].distinct:.0f} of {records[0].units} units differ"
+            counts = f"{records[0].distinct:.0f} of {records[0].units} units differ in their weights"
             yield _of("symmetric units", records, severity, f"{counts}; {said}")
 
 
@@ -187,28 +267,30 @@ def _dead_units(case: Case) -> Iterator[Finding]:
     shares = [
         (units.off, replace(record, activation=units.activation))
         for record, units in _applied(case, _ONE_SIDED)
-        if units.inputs >= DEAD_INPUTS and units.off >= _dead_limit(units.number)
+        if units.inputs >= case.limits.dead_inputs and units.off >= _dead_limit(units.number, case)
     ]
-    yield from _worst("dead units", shares, DEAD_ERROR, "of the units are off for all inputs: no gradient passes them")
+    yield from _worst(
+        "dead units", shares, case.limits.dead_error, "of the units are off for all inputs: no gradient passes them"
+    )
 
 
-def _dead_limit(units: int) -> float:
-    return min(0.99, max(DEAD_LEAST, 0.5 + DEAD_MARGIN * 0.5 / math.sqrt(units)))
+def _dead_limit(units: int, case: Case) -> float:
+    return min(0.99, max(case.limits.dead_least, 0.5 + case.limits.dead_margin * 0.5 / math.sqrt(units)))
 
 
 def _saturated_units(case: Case) -> Iterator[Finding]:
     shares = [
         (units.saturated, replace(record, activation=units.activation))
         for record, units in _applied(case, _TWO_SIDED)
-        if units.saturated >= SATURATED_WARNING
+        if units.saturated >= case.limits.saturated_warning
     ]
-    yield from _worst("saturated units", shares, SATURATED_ERROR, "of the activations have |φ′| < 0.01")
+    yield from _worst("saturated units", shares, case.limits.saturated_error, "of the activations have |φ′| < 0.01")
 
 
 def _saturated_gates(case: Case) -> Iterator[Finding]:
     """Find recurrent layers whose weights alone, on inputs and states of the size seen, saturate their gates."""
-    shares = [(record.gates, record) for record in case.records if record.gates >= SATURATED_WARNING]
-    yield from _worst("saturated units", shares, SATURATED_ERROR, "of the gates have |φ′| < 0.01")
+    shares = [(record.gates, record) for record in case.records if record.gates >= case.limits.saturated_warning]
+    yield from _worst("saturated units", shares, case.limits.saturated_error, "of the gates have |φ′| < 0.01")
 
 
 def _applied(case: Case, names: Sequence[str]) -> list[tuple[Record, Units]]:
@@ -230,14 +312,17 @@ def _worst(kind: str, shares: Iterable[_Share], error: float, said: str) -> Iter
 def _weight_scale(case: Case) -> Iterator[Finding]:
     """Find single layers whose weights are far from the scheme that fits."""
     over = sorted(
-        ((_scale(record), record) for record in case.records if _is_unfit(record)),
+        ((_scale(record), record) for record in case.records if _is_unfit(record, case)),
         key=lambda found: -abs(math.log(found[0])),
     )
     if over:
         ratio, worst = over[0]
-        severity = "warning" if SCALE_LOW_ERROR <= ratio <= SCALE_HIGH_ERROR else "error"
-        said = f"√(fan_in · E W²) = {worst.sigma_w:.2g}; {fixes.scheme_for(worst.activation)}"
-        said += f" before {worst.activation or 'no known activation'} has {worst.sigma_w / ratio:.3g}"
+        severity = "warning" if case.limits.scale_low_error <= ratio <= case.limits.scale_high_error else "error"
+        before = f"before {worst.activation}" if worst.activation else "where no activation is known to follow"
+        said = (
+            f"the weights are {ratio:.2g} times as large as {fixes.scheme_for(worst.activation)}'s, which fits {before}"
+        )
+        said += f": √(fan_in · E W²) is {worst.sigma_w:.2g}, not {worst.sigma_w / ratio:.3g}"
         yield _of("weight scale", [record for _, record in over], severity, said)
 
 
@@ -246,10 +331,14 @@ def _scale(record: Record) -> float:
     return record.sigma_w / fixes.GAINS[fixes.scheme_for(record.activation)]
 
 
-def _is_unfit(record: Record) -> bool:
+def _is_unfit(record: Record, case: Case) -> bool:
     ratio = _scale(record)
-    low = 0.0 if record.last or record.bypassed else SCALE_LOW
-    return 0 < ratio < math.inf and not record.normalized and not low <= ratio <= SCALE_HIGH
+    low = 0.0 if record.last or record.bypassed or case.norms else case.limits.scale_low
+    high = case.limits.scale_high * (1 if record.trunk else BESIDE)
+    loud = (
+        ratio > high and not record.size < 0.5 * record.sigma_w / ratio * high
+    )  # else its inputs are small on purpose
+    return 0 < ratio < math.inf and not record.normalized and (loud or ratio < low)
 
 
 def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -258,7 +347,7 @@ def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
         return
     fair, name, factor = case.fair
     variance = (case.loss - fair) / factor
-    if variance <= LOSS_WARNING:
+    if variance <= case.limits.loss_warning:
         return
     last = ([record for record in case.records if record.last] or list(case.records))[-1]
     said = f"{case.loss:.3g} nats, and a fair guess has {name} = {fair:.3g}: the logits are too large"
@@ -267,7 +356,7 @@ def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
     if causes:  # which come first, then
         yield _of("initial loss", [last], "warning", f"{said}; see {causes[0]}", "")
     else:
-        severity = "error" if variance > LOSS_ERROR else "warning"
+        severity = "error" if variance > case.limits.loss_error else "warning"
         yield _of("initial loss", [last], severity, said, fixes.shrunk(last) or None)
 
 
@@ -284,87 +373,12 @@ def _skip_connections(case: Case) -> Iterator[Finding]:
         yield Finding("skip connections", "network", "info", f"{said}: a factor per layer is not one of the network")
 
 
-# Slopes
-
-
-class Slope(NamedTuple):
-    """Theil and Sen's slope of log values over layers, Kendall's τ, and how many layers counted."""
-
-    rate: float
-    tau: float
-    layers: int
-
-
-def slope(values: Any) -> Slope:
-    """Return Theil and Sen's slope of log values over layers, Kendall's τ, and how many layers counted.
-
-    Numbers that are 0 or not finite are left out.
-
-    References
-    ----------
-    P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968.
-
-    Examples
-    --------
-    >>> rate, tau, count = slope([8.0, 4.0, 2.0, 1.0])
-    >>> round(rate / math.log(2), 6), tau, count
-    (-1.0, -1.0, 4)
-    """
-    values = np.asarray(values, dtype=np.float64)
-    at = np.flatnonzero(np.isfinite(values) & (values > 0))
-    if len(at) < 2:
-        return Slope(0.0, 0.0, len(at))
-    logs = np.log(values[at])
-    i, j = np.triu_indices(len(at), 1)
-    pairs = (logs[j] - logs[i]) / (at[j] - at[i])
-    return Slope(float(np.median(pairs)), float(np.sign(pairs).mean()), len(at))
-
-
-def is_drift(found: Slope) -> bool:
-    """Return whether a slope has enough layers, is large enough over the depth, and steady."""
-    total = abs(found.rate) * (found.layers - 1)
-    return found.layers >= SLOPE_LAYERS and total > SLOPE_WARNING and abs(found.tau) >= STEADY
-
-
 def _drifts(case: Case) -> Iterator[Finding]:
-    """Find signals and gradients that change from layer to layer.
-
-    Theory has the size of z; what differs between inputs fades a little faster, and is judged where the size stays.
-    """
-    size = slope([record.size for record in case.chain])
-    signal = slope([record.signal for record in case.chain])
-    gradient = slope([record.gradient for record in case.chain][::-1])
-    if is_drift(size):
-        yield _drift(case, "signal", "root mean square of z", size, forward=True)
-    elif is_drift(signal):
-        yield _drift(case, "signal", "what differs between inputs", signal, forward=signal.rate > 0)
-    if is_drift(gradient):
-        yield _drift(case, "gradient", "norm of ∂loss/∂z, backward", gradient, forward=False)
-
-
-def _drift(case: Case, what: str, of: str, found: Slope, *, forward: bool) -> Finding:
-    rate, _, count = found
-    total = math.exp(max(-700.0, min(700.0, rate * (count - 1))))
-    said = f"{of}: × {math.exp(rate):.3g} per layer, × {total:.1g} over {count} layers; "
-    predicted = _predicted(case.chain, forward=forward)
-    known = "theory has no case here" if predicted is None else f"theory × {predicted[0]:.3g} for {predicted[1]}"
-    severity = "error" if abs(rate) * (count - 1) > SLOPE_ERROR else "warning"
-    kind = f"{'exploding' if rate > 0 else 'vanishing'} {what}"
-    return _of(kind, case.chain, severity, said + known, fixes.rescaled(case.chain, case.sigmoids) or None)
-
-
-def _predicted(chain: Sequence[Record], *, forward: bool) -> tuple[float, str] | None:
-    """Return the mean factor per layer that theory predicts from the weights and sizes seen, and for what."""
-    pairs = list(pairwise(chain))
-    names = {record.activation for record, _ in pairs}
-    if len(names) != 1 or any(record.normalized or record.bypassed for record in chain):
-        return None
-    (name,) = names
-    q = np.array([record.size**2 for record, _ in pairs])
-    sigma = np.array([after.sigma_w for _, after in pairs])
-    numbers = np.concatenate([q, sigma])
-    if name not in activations.NAMES or not (np.isfinite(numbers).all() and (numbers > 0).all()):
-        return None
-    factors = theory.factors(np.clip(q, 1e-12, 1e12), name, sigma_w=sigma)
-    logs = np.log(np.maximum(factors.signal if forward else factors.gradient, 1e-300)) / 2
-    return float(np.exp(logs.mean())), f"{name} at σ_w = {np.median(sigma):.3g}"
+    """Find signals and gradients that change from layer to layer, or from block to block."""
+    found = drifts.along_layers(case)
+    found += [drift for drift in drifts.along_stream(case) if drift.kind not in {other.kind for other in found}]
+    for drift in found:
+        fix = fixes.damped(case.closing) if drift.blocks else fixes.rescaled(drift.records, case.sigmoids) or None
+        fix = "" if drift.severity == "info" else fix
+        names = drift.records if drift.records else [record for record in case.records if not record.trunk]
+        yield _of(drift.kind, names, drift.severity, drift.evidence, fix)

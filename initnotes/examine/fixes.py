@@ -13,7 +13,20 @@ import numpy as np
 
 from .statistics import Record
 
-__all__ = ["GAINS", "Place", "drawn", "finite", "place", "rescaled", "reset", "scheme_for", "shrunk", "standardized"]
+__all__ = [
+    "GAINS",
+    "Place",
+    "damped",
+    "drawn",
+    "filled",
+    "finite",
+    "place",
+    "rescaled",
+    "reset",
+    "scheme_for",
+    "shrunk",
+    "standardized",
+]
 
 GAINS = {"he_normal": math.sqrt(2.0), "lecun_normal": 1.0, "xavier_normal": 1.0}
 _SCHEMES = {"selu": "lecun_normal", "tanh": "xavier_normal", "sigmoid": "xavier_normal", None: "lecun_normal"}
@@ -23,6 +36,7 @@ for parent in list(model.modules()):
     for name, child in list(parent.named_children()):
         if isinstance(child, torch.nn.Sigmoid):
             setattr(parent, name, torch.nn.Tanh())"""
+SCALE_INSIDE = "# in forward, in front of the first layer: x = (x - x.mean()) / x.std()"
 _BY_HAND = "# replace torch.sigmoid in forward by torch.tanh: no scale cures deep sigmoids"
 
 
@@ -34,14 +48,19 @@ def scheme_for(activation: str | None) -> str:
 # Weights
 
 
+def _scheme_of(record: Record) -> str:
+    """Return the name of the scheme that fits a layer: one that is applied to its own outputs keeps their length."""
+    return "orthogonal" if record.kind.startswith("RNN") else scheme_for(record.activation)
+
+
 def drawn(records: Sequence[Record]) -> str:
     """Return code that draws these layers anew, each with the scheme that fits what follows.
 
     What is computed from other parameters is left out: no call draws it.
     """
     lines: list[str] = []
-    for scheme in dict.fromkeys(scheme_for(record.activation) for record in records):
-        own = [record for record in records if scheme_for(record.activation) == scheme]
+    for scheme in dict.fromkeys(map(_scheme_of, records)):
+        own = [record for record in records if _scheme_of(record) == scheme]
         for who in ("scheme", "hand", "ensemble"):
             chosen = {record.place: record for record in own if record.drawn_by == who}
             if chosen:
@@ -87,6 +106,21 @@ def shrunk(record: Record) -> str:
         return f"# make the ensemble anew, layer {record.place} with {factor:.2g} times the standard deviation"
     layer = "model" if record.whole else f"model.get_submodule({record.place!r})"
     return f"with torch.no_grad():\n    for p in {layer}.parameters():\n        p.mul_({factor:.2g})"
+
+
+def filled(names: Sequence[str]) -> str:
+    """Return code that sets factors, such as a γ or a scale, to 1."""
+    return f"for name in {tuple(names)!r}:\n    torch.nn.init.ones_(model.get_parameter(name))"
+
+
+def damped(names: Sequence[str]) -> str:
+    """Return code that makes the last layers of L branches √L times smaller: together they add as much as one."""
+    if not names:
+        return "# scale the last layer of each branch by one over the root of the number of blocks"
+    return (
+        f"for name in {tuple(names)!r}:\n    with torch.no_grad():\n"
+        f"        model.get_submodule(name).weight.mul_({1 / math.sqrt(len(names)):.2g})"
+    )
 
 
 def reset(names: Sequence[str], resettable: Collection[str]) -> str:
@@ -158,7 +192,9 @@ def _rebuilt(value: Any, path: tuple[Any, ...], name: str) -> str:
 
 def finite(where: Place) -> str:
     """Return code that replaces NaN and infinity."""
-    return where.changed("{0} = torch.nan_to_num({0})  # better: find out where it comes from")
+    return where.changed(
+        "{0} = torch.nan_to_num({0}, nan=0.0, posinf=0.0, neginf=0.0)  # better: find out where it comes from"
+    )
 
 
 def standardized(where: Place, *, unequal: bool, by_feature: bool) -> str:

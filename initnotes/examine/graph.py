@@ -14,6 +14,19 @@ from . import nodes
 __all__ = ["Graph", "between"]
 
 _LOSSES = ("NllLoss", "NllLoss2D", "NllLossNd")
+_LAST = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid", "Relu": "ReLU"}  # of outputs
+_PASSING = (
+    "NllLossNd",
+    "View",
+    "UnsafeView",
+    "ReshapeAlias",
+    "Clone",
+    "Alias",
+    "Transpose",
+    "Permute",
+    "Squeeze",
+    "ToCopy",
+)
 _OF_NORMS = {"Pow", "Mul", "Mean", "Var", "VarMean", "Sub"}  # what reads z where a normalization is written by hand
 
 
@@ -66,6 +79,11 @@ class Graph:
             paths = sum(self.paths[parent] for parent, _ in node.next_functions if parent is not None)
             starts = node in self.inputs or (node in self.layers and paths == 0)
             self.paths[node] = 1 if starts else paths
+        self.from_first: dict[Any, int] = {}
+        first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
+        for node in reversed(self.order):
+            paths = sum(self.from_first[parent] for parent, _ in node.next_functions if parent is not None)
+            self.from_first[node] = 1 if node is first else paths
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
             self.to_root[node] = sum(self.to_root[consumer] for consumer in self.consumers[node])
@@ -81,6 +99,11 @@ class Graph:
         if node not in self.paths:
             return True
         return self.paths[node] * self.to_root[node] < self.paths[self.root]
+
+    def on_trunk(self, node: Any) -> bool:
+        """Whether all that the first layer makes passes this node; what enters later, as in a recurrence, may not."""
+        own = self.from_first.get(node, 0)
+        return own > 0 and own * self.to_root[node] == self.from_first[self.root]
 
     def is_data(self, node: Any) -> bool:
         """Whether the node depends on the data, and not on parameters only."""
@@ -146,6 +169,46 @@ class Graph:
     def merges(self) -> int:
         """Return how often two streams of data that share a source are added."""
         return sum(self.is_merge(node) for node in self.order)
+
+    def trunk(self) -> list[Any]:
+        """Return the nodes that all of the first layer's data passes on its way to another, from first to last."""
+        if self.root is None:
+            return []
+        feeds: set[Any] = set()
+        for node in self.order:
+            if any(after in self.layers or after in feeds for after in self.consumers[node]):
+                feeds.add(node)
+        return [node for node in reversed(self.order) if node in feeds and self.on_trunk(node)]
+
+    def closes(self, node: Any) -> bool:
+        """Whether what a layer makes is added to another stream, with no other layer between."""
+        for _ in range(16):
+            after = self.consumers.get(node, [])
+            if len(after) != 1 or after[0] in self.layers:
+                return False
+            node = after[0]
+            if self.is_merge(node):
+                return True
+        return False
+
+    def judged_twice(self) -> tuple[str, str] | None:
+        """Return an activation that the outputs pass before a loss that takes logits, and that loss; None if none."""
+        node, loss, inside = self.root, "", False
+        for _ in range(24):
+            kind = nodes.kind(node)
+            if kind in _LOSSES or kind == "BinaryCrossEntropyWithLogits":
+                loss, inside = "binary cross-entropy" if kind not in _LOSSES else "cross-entropy", kind in _LOSSES
+            elif kind == "LogSoftmax" and inside:
+                inside = False  # the loss's own
+            elif loss and kind in _LAST:
+                return _LAST[kind], loss
+            elif kind not in _PASSING:
+                return None
+            below = [parent for parent, _ in node.next_functions if parent is not None]
+            if len(below) != 1 or below[0] in self.layers:
+                return None
+            node = below[0]
+        return None
 
     def fair_loss(self) -> tuple[float, str, float] | None:
         """Return a fair guess's loss, what it is, and what random logits add; None unless the root is a cross-entropy.

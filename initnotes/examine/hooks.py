@@ -6,7 +6,7 @@ What lives here measures each call of a layer and each activation; what the numb
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +20,8 @@ from .graph import Graph, between
 from .moments import Found, Statistic, measured
 
 __all__ = ["Applied", "Call", "Watch"]
+
+_WAY_IN = 16  # nodes between the batch and the first layer: scaling, flattening, permuting
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Call:
         Only where sizes are asked for, like what follows.
     stays_equal : bool
         Whether equal units have equal gradients.
+    entered : tuple of (autograd node, Tensor) or None
+        Where the input of a layer entered the model, and that input, if no other layer comes before.
     applied : list of Applied
     """
 
@@ -87,6 +91,7 @@ class Call:
     weight_gradient: Found | None = None
     weight_norm: float = math.nan
     stays_equal: bool = False
+    entered: tuple[Any, Tensor] | None = None
     applied: list[Applied] = field(default_factory=list)
 
 
@@ -114,7 +119,12 @@ class Watch:
         self.named: dict[Any, str] = {}
         self.inside: set[Any] = set()
         self.slopes: dict[Any, Tensor] = {}
+        self.failed: dict[str, str] = {}  # by what was not measured: why
+        self.entries: set[Any] = set()  # nodes at which the batch enters
+        self.reads: list[tuple[Any, float]] = []  # what layers and normalizations read: its node, its size
+        self.merged: dict[Any, float] = {}  # norm of the gradient where streams are added
         self.module_handles: list[Any] = []
+        self.checks: list[Any] = []
         self.tensor_handles: list[Any] = []
         modules = [(name or type(module).__name__, module) for name, module in model.named_modules()]
         self.modules = [(name, module, anatomy.role(module)) for name, module in modules]
@@ -125,10 +135,12 @@ class Watch:
         for name, module, role in self.modules:
             if role == "layer":
                 if not self.replicas:
-                    self.module_handles.append(module.register_forward_pre_hook(partial(anatomy.check_fits, name)))
-                self.module_handles.append(module.register_forward_hook(partial(self._after_layer, name)))
+                    self.checks.append(module.register_forward_pre_hook(partial(anatomy.check_fits, name)))
+                self.module_handles.append(module.register_forward_hook(self._guarded(name, self._after_layer, name)))
             elif role == "activation":
-                self.module_handles.append(module.register_forward_hook(self._after_activation))
+                self.module_handles.append(module.register_forward_hook(self._guarded(name, self._after_activation)))
+            elif role == "norm" and not self.full:
+                self.module_handles.append(module.register_forward_hook(self._guarded(name, self._after_norm)))
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -136,10 +148,31 @@ class Watch:
         for handle in self.tensor_handles:
             handle.remove()
 
+    def _guarded(self, what: str, measure: Callable[..., None], *first: Any) -> Callable[..., None]:
+        """Return a measurement that fails alone: what it could not measure is named, and the pass goes on."""
+
+        def guarded(*seen: Any) -> None:
+            try:
+                measure(*first, *seen)
+            except Exception as error:
+                if self.full:  # a probe's numbers are all asked for
+                    raise
+                self.failed.setdefault(what, f"{type(error).__name__}: {error}")
+
+        return guarded
+
     def stop(self) -> None:
         """Remove the hooks on modules: what runs again in the backward pass (checkpoints) is not measured again."""
-        while self.module_handles:
-            self.module_handles.pop().remove()
+        for handles in (self.module_handles, self.checks):
+            while handles:
+                handles.pop().remove()
+
+    def restart(self) -> None:
+        """Forget what a failed pass has left, and check no more whether its inputs fit: the model itself will say."""
+        while self.checks:
+            self.checks.pop().remove()
+        for seen in (self.calls, self.reads, self.heard, self.named, self.inside, self.slopes, self.failed):
+            seen.clear()
 
     def _rows(self, x: Tensor) -> Tensor:
         """Return `x` with a replica axis in front."""
@@ -159,15 +192,40 @@ class Watch:
             axis=axis,
             weight=weight,
             z=measured(self.summary, self._rows(z), may_change=True),
-            distinct=None if units is None else moments.distinct(*units),
+            distinct=None if units is None else moments.distinct(units[0], units[1] if self.full else None),
         )
         if not self.full:
             call.signal = float(moments.spread(self._by_unit(z.detach(), axis)).median())
             call.inputs = math.nan if x is None else moments.rms(self._rows(x))
             call.weights = math.nan if weight is None else moments.rms(self._rows(weight))
+            call.entered = None if x is None else self._entry(x)
+            self.reads.append((None if x is None else x.grad_fn, call.inputs))
         self.calls.append(call)
         if z.requires_grad:
-            self.tensor_handles.append(z.register_hook(partial(self._measure_gradient, call)))
+            self.tensor_handles.append(z.register_hook(self._guarded(call.name, self._measure_gradient, call)))
+
+    def _after_norm(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        x = anatomy.first_tensor(inputs)
+        if x is not None:
+            self.reads.append((x.grad_fn, moments.rms(self._rows(x))))
+
+    def _entry(self, x: Tensor) -> tuple[Any, Tensor] | None:
+        """Return where `x` entered the model, and its numbers, if no layer and no second stream comes before."""
+        if x.grad_fn is None:
+            return None, x.detach()
+        node, known = x.grad_fn, {call.node for call in self.calls}
+        for _ in range(_WAY_IN):
+            if node in self.entries:
+                return node, x.detach()
+            below = (
+                []
+                if node is None or node in known
+                else [parent for parent, _ in node.next_functions if parent is not None]
+            )
+            if len(below) != 1:
+                return None
+            node = below[0]
+        return None
 
     def _measure_gradient(self, seen: Call | Applied, gradient: Tensor) -> None:
         seen.gradient = measured(self.summary, self._rows(gradient), may_change=True)
@@ -207,16 +265,26 @@ class Watch:
     def read(self, graph: Graph) -> None:
         """Measure every activation of the graph, before a backward pass frees what its node has saved."""
         for node, name, at in graph.activations():
-            applied, call = Applied(name), self.calls[at]
-            size = self.slopes[node] if node in self.slopes else nodes.slopes(node)
-            if size is not None:
-                fits = size.dim() >= -call.axis and size.shape[call.axis] == call.width
-                by_unit = self._by_unit(size, call.axis if fits else -1)
-                applied.slopes = measured(moments.slope_fractions, by_unit)
-                applied.shape = by_unit.shape[1], by_unit.shape[2]
-            if self.full:
-                self._hear(node, applied)
-            call.applied.append(applied)
+            self._guarded(self.calls[at].name, self._read_activation)(node, name, at)
+        for node in [] if self.full else graph.trunk():
+            if graph.is_merge(node):
+                self.tensor_handles.append(node.register_prehook(partial(self._measure_merge, node)))
+
+    def _measure_merge(self, node: Any, gradients: Sequence[Tensor | None]) -> None:
+        if gradients[0] is not None:
+            self.merged[node] = moments.norm(gradients[0])
+
+    def _read_activation(self, node: Any, name: str, at: int) -> None:
+        applied, call = Applied(name), self.calls[at]
+        size = self.slopes[node] if node in self.slopes else nodes.slopes(node)
+        if size is not None:
+            fits = size.dim() >= -call.axis and size.shape[call.axis] == call.width
+            by_unit = self._by_unit(size, call.axis if fits else -1)
+            applied.slopes = measured(moments.slope_fractions, by_unit)
+            applied.shape = by_unit.shape[1], by_unit.shape[2]
+        if self.full:
+            self._hear(node, applied)
+        call.applied.append(applied)
 
     def _hear(self, node: Any, applied: Applied) -> None:
         """Measure h, now, and its gradient, when it comes."""

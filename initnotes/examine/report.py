@@ -16,23 +16,27 @@ from .statistics import Record
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Report"]
 
 SEVERITIES = ("error", "warning", "info")
-KINDS = (
-    "not finite",
-    "unscaled inputs",
-    "zero weights",
-    "no gradient",
-    "symmetric units",
-    "dead units",
-    "saturated units",
-    "weight scale",
-    "vanishing signal",
-    "exploding signal",
-    "vanishing gradient",
-    "exploding gradient",
-    "initial loss",
-    "normalization",
-    "skip connections",
-)
+_TOLD = {  # of each kind: what it means for one who knows no theory, and the chapter that explains it
+    "not finite": ("Some numbers are NaN or infinite, and everything after them is too.", 4),
+    "unscaled inputs": ("The first layer gets numbers much larger or smaller than its weights are made for.", 5),
+    "zero weights": ("Some weights are 0 in a way that training cannot leave.", 2),
+    "no gradient": ("Training cannot change these layers: nothing comes back to them.", 2),
+    "symmetric units": ("Some units do the same as others, so the layer has fewer than it seems.", 1),
+    "extreme factor": ("One parameter multiplies everything by a number far from 1.", 4),
+    "dead units": ("Some units answer 0 to every input, and so they do not learn.", 6),
+    "saturated units": ("Some units are at the flat ends of their activation, where little gradient passes.", 4),
+    "weight scale": ("These weights are much larger or smaller than what fits the layer.", 5),
+    "vanishing signal": ("The signal gets smaller on its way: the last layers hardly see the input.", 3),
+    "exploding signal": ("The signal grows on its way, until the outputs are far too large.", 4),
+    "vanishing gradient": ("The gradient gets smaller on its way back: the first layers hardly learn.", 4),
+    "exploding gradient": ("The gradient grows on its way back: no learning rate fits all layers.", 4),
+    "output activation": ("The loss takes raw outputs, and the model has bent them already.", 8),
+    "initial loss": ("The network is sure of itself before it has learned anything.", 8),
+    "normalization": ("A normalization sets the size of the signal anew.", 10),
+    "skip connections": ("Some layers have a way around them.", 10),
+    "not examined": ("One check could not be made.", 11),
+}
+KINDS = tuple(_TOLD)
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  "}
 
 
@@ -55,6 +59,8 @@ class Finding:
         to do.
     layers : tuple of str
         All submodules that it concerns.
+    tried : str
+        What the fix did to a copy; why it is withheld, where `fix` is empty; empty if nothing was tried.
     """
 
     kind: str
@@ -63,12 +69,25 @@ class Finding:
     evidence: str
     fix: str = ""
     layers: tuple[str, ...] = ()
+    tried: str = ""
+
+    @property
+    def plain(self) -> str:
+        """What it means, for one who knows no theory."""
+        return _TOLD[self.kind][0]
+
+    @property
+    def chapter(self) -> int:
+        """The number of the chapter that explains it."""
+        return _TOLD[self.kind][1]
 
     def __str__(self) -> str:
         more = f" and {len(self.layers) - 1} more" if len(self.layers) > 1 else ""
         lines = [f"{self.severity}: {self.kind} at {self.layer}{more}"]
+        lines += textwrap.wrap(f"{self.plain} (Chapter {self.chapter})", 88, **_INDENT)
         lines += textwrap.wrap(self.evidence, 88, **_INDENT)
-        return "\n".join([*lines, *(f"  | {line}" for line in self.fix.splitlines())])
+        lines += [f"  | {line}" for line in self.fix.splitlines()]
+        return "\n".join([*lines, *textwrap.wrap(self.tried, 88, **_INDENT)])
 
 
 @dataclass(frozen=True)
@@ -85,12 +104,15 @@ class Report:
         What was measured, in the order of calls.
     loss : float or None
         The initial loss, if one was given.
+    not_examined : tuple of str
+        What an audit of this network cannot tell, or could not measure.
     """
 
     model: str
     findings: list[Finding]
     layers: tuple[Record, ...]
     loss: float | None = None
+    not_examined: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -105,6 +127,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain lists, dicts, strings and numbers; what is not finite as None."""
         found: dict[str, Any] = _plain(asdict(self))
+        for plain, finding in zip(found["findings"], self.findings, strict=True):
+            plain |= {"plain": finding.plain, "chapter": finding.chapter}
         return found | {"healthy": self.healthy}
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -126,7 +150,8 @@ class Report:
         counts = [(sum(finding.severity == name for finding in self.findings), name) for name in SEVERITIES]
         said = ", ".join(f"{n} {name}{'s' * (n > 1 and name != 'info')}" for n, name in counts if n)
         head = f"{self.model}, {len(self.layers)} layers: {said or 'nothing found'}"
-        return "\n".join([head, *map(str, self.findings)])
+        rest = textwrap.wrap(f"not examined: {'; '.join(self.not_examined)}", 90) if self.not_examined else []
+        return "\n".join([head, *map(str, self.findings), *rest])
 
     __repr__ = __str__
 

@@ -86,6 +86,8 @@ class Record:
         parameters, or the ensemble that it is a part of.
     whole : bool
         Whether the layer is the model itself.
+    trunk : bool
+        Whether all that the first layer makes passes it.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Record:
     applied: tuple[Units, ...] = ()
     drawn_by: str = "scheme"
     whole: bool = False
+    trunk: bool = True
 
     @property
     def place(self) -> str:
@@ -117,16 +120,26 @@ class Record:
         return self.name.partition(" (call")[0]
 
 
-def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module) -> tuple[Record, ...]:
-    """Return the facts of each call."""
+def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module, failed: dict[str, str]) -> tuple[Record, ...]:
+    """Return the facts of each call; of one whose facts cannot be told, its name, and why in `failed`."""
     lacking = torch.full((1, 4), math.nan, dtype=torch.float64)
     found = joined([_known(own, lacking) for call in calls for own in (call.z, call.gradient)])
     sizes = np.median(np.sqrt(moments(found)[2][:, ::2]), axis=0)
     gradients = np.median(found[:, 2, 1::2], axis=0)
     return tuple(
-        _record(call, graph, model, float(size), float(gradient))
+        _record_or_name(call, graph, model, float(size), float(gradient), failed)
         for call, size, gradient in zip(calls, sizes, gradients, strict=True)
     )
+
+
+def _record_or_name(
+    call: Call, graph: Graph, model: nn.Module, size: float, gradient: float, failed: dict[str, str]
+) -> Record:
+    try:
+        return _record(call, graph, model, size, gradient)
+    except Exception as error:
+        failed.setdefault(call.name, f"{type(error).__name__}: {error}")
+        return Record(call.name, type(call.module).__name__, size=size, gradient=gradient)
 
 
 def _known(found: Found | None, lacking: Tensor) -> Found:
@@ -160,6 +173,7 @@ def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: f
         applied=tuple(map(_units, call.applied)),
         drawn_by=anatomy.drawn_by(module),
         whole=module is model,
+        trunk=graph.on_trunk(call.node),
     )
 
 

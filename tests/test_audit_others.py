@@ -1,0 +1,416 @@
+"""`ini.audit` on what other people build: what it accepts, what it leaves alone and finds, what its fixes do."""
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import initnotes as ini
+from initnotes.__main__ import main
+from initnotes.examine import Report, audit, hooks, second_step
+from initnotes.testing import assert_healthy
+
+y = torch.arange(32) % 10
+
+
+def cross_entropy(outputs: Tensor) -> Tensor:
+    return functional.cross_entropy(outputs, y)
+
+
+def net(*parts: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*parts)
+
+
+def x(*shape: int) -> Tensor:
+    return torch.randn(*(shape or (32, 64)), generator=torch.Generator().manual_seed(1))
+
+
+def mlp(depth: int = 4, width: int = 64, act: Callable[[], nn.Module] = nn.ReLU, norm: bool = False) -> nn.Sequential:
+    torch.manual_seed(1)
+    parts: list[nn.Module] = []
+    for _ in range(depth - 1):
+        layer = nn.Linear(width, width)
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        parts += [layer, *([nn.BatchNorm1d(width)] if norm else []), act()]
+    return nn.Sequential(*parts, nn.Linear(width, 10))
+
+
+def state(model: nn.Module) -> list[Tensor]:
+    return [own.clone() for own in model.state_dict().values()]
+
+
+class Forward(nn.Module):
+    """A model whose forward is given."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.run = forward
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.run(self, *inputs)
+
+
+# -------------------------------------------------------------------------------------------------- what it accepts
+
+
+def needs_a_leaf(model: Any, given: Tensor) -> Tensor:
+    given.requires_grad = True
+    return model.body(given)
+
+
+def in_place(model: Any, given: Tensor) -> Tensor:
+    return model.body(given.div_(2))
+
+
+ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Any]] = {
+    "clamp on both sides": (lambda: Forward(lambda m, a: m.body(a).clamp(-1, 1), body=mlp()), x()),
+    "clamp by tensors": (
+        lambda: Forward(lambda m, a: torch.clamp(m.body(a), torch.tensor(-1.0), torch.tensor(1.0)), body=mlp()),
+        x(),
+    ),
+    "clip from above": (lambda: Forward(lambda m, a: m.body(a.clamp(max=1.0)), body=mlp()), x()),
+    "requires_grad inside": (lambda: Forward(needs_a_leaf, body=mlp()), x()),
+    "in place": (lambda: Forward(in_place, body=mlp()), x()),
+    "one vector": (mlp, x(64)),
+    "one input": (mlp, x(1, 64)),
+    "whole numbers": (lambda: Forward(lambda m, a: m.body(a.float() / 16), body=mlp()), torch.randint(0, 17, (32, 64))),
+    "tokens": (lambda: net(nn.Embedding(20, 16), nn.Linear(16, 8)), torch.randint(0, 20, (4, 7))),
+    "no layer": (lambda: nn.BatchNorm1d(64), x()),
+    "a bare parameter": (lambda: Forward(lambda m, a: a @ m.w, w=nn.Parameter(torch.ones(64, 10))), x()),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_the_model_accepts_the_audit_accepts(name: str) -> None:
+    make, batch = ACCEPTED[name]
+    model = make()
+    model(batch.clone())
+    before = state(model)
+    report = audit(model, batch)
+    assert report.kinds("error") == [], report
+    assert all(map(torch.equal, before, state(model)))
+    json.loads(report.to_json())
+    if not report.layers:
+        assert "called no layer with weights" in report.not_examined[0]
+
+
+def test_what_cannot_be_measured_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    model = mlp()
+    monkeypatch.setattr(hooks.Watch, "_after_norm", broken)
+    monkeypatch.setattr(hooks.Watch, "_after_activation", broken)
+    monkeypatch.setattr(second_step, "moves", broken)
+    report = audit(model, x())
+    assert len(report.layers) == 4
+    assert any("planted" in said for said in report.not_examined)
+    with pytest.raises(ZeroDivisionError):  # a probe's numbers are all asked for
+        ini.probe(model, x())
+
+
+def test_what_the_model_refuses_is_said_in_the_models_words_or_ours() -> None:
+    with pytest.raises(ValueError, match="takes 64 features along axis -1, got shape"):
+        audit(mlp(), x(32, 63))
+    with pytest.raises(TypeError, match=r"loss=lambda out: criterion\(out, y\)"):
+        audit(mlp(), x(), loss=nn.CrossEntropyLoss())
+
+
+# --------------------------------------------------------------------------------------------------- a way around
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, *, norm: bool = False, gate: float | None = None) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        for layer in (self.inner, self.outer):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.gate = None if gate is None else nn.Parameter(torch.tensor(gate))
+
+    def forward(self, stream: Tensor) -> Tensor:
+        branch = self.outer(torch.relu(self.inner(self.norm(stream))))
+        return stream + (branch if self.gate is None else self.gate * branch)
+
+
+def residual(blocks: int, **options: Any) -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(64, 64), *(Block(64, **options) for _ in range(blocks)), nn.Linear(64, 10))
+
+
+def test_a_stream_that_grows_is_found_by_block() -> None:
+    """Without normalization each block of He's weights triples the mean square: √3 to the 14th is 2,000."""
+    report = audit(residual(14), x(), loss=cross_entropy)
+    found = next(finding for finding in report.findings if finding.kind == "exploding signal")
+    assert "per block" in found.evidence
+    assert "cures it" in found.tried
+    assert {"inner", "outer"}.isdisjoint(found.fix.split())
+    assert audit(residual(14, norm=True), x(), loss=cross_entropy).healthy
+
+
+def test_a_report_does_not_contradict_itself() -> None:
+    """Where layers have a way around them no slope is told from layer to layer."""
+    for model in (residual(14), residual(3), residual(14, norm=True)):
+        report = audit(model, x())
+        assert not any("per layer" in found.evidence for found in report.findings if found.severity != "info"), report
+
+
+def test_parallel_branches_are_no_chain() -> None:
+    torch.manual_seed(1)
+    actor, critic = mlp(6), mlp(6)
+    with torch.no_grad():
+        for layer in critic:
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(1.6)
+    both = Forward(lambda m, a: (m.actor(a), m.critic(a)), actor=actor, critic=critic)
+    chained = Forward(lambda m, a: m.critic(a), critic=critic)
+    assert not any("exploding" in kind or "vanishing" in kind for kind in audit(both, x()).kinds())
+    assert audit(chained, x(), loss=lambda out: out.square().mean()).layers[0].trunk
+
+
+# ------------------------------------------------------------------------------------------------- zero on purpose
+
+
+def lora(down: Tensor, up: Tensor) -> nn.Module:
+    return Forward(
+        lambda m, a: m.head(torch.relu(m.base(a) + a @ m.down.T @ m.up.T)),
+        base=nn.Linear(64, 64),
+        head=nn.Linear(64, 10),
+        down=nn.Parameter(down),
+        up=nn.Parameter(up),
+    )
+
+
+def tied() -> nn.Module:
+    return Forward(lambda m, a: m.body(a) @ m.out.weight.T, body=mlp(), out=nn.Embedding(10, 10))
+
+
+ENDS = tuple(f"{at}.outer" for at in range(1, 7))
+PURPOSE: dict[str, Callable[[], nn.Module]] = {
+    "gates": lambda: residual(6, gate=0.0),
+    "the last layer": lambda: zeroed(mlp(), "6"),
+    "an output embedding": lambda: zeroed(tied(), "out"),
+    "the end of each branch": lambda: zeroed(residual(6), *ENDS),
+    "one of two factors": lambda: lora(torch.randn(4, 64) / 8, torch.zeros(64, 4)),
+}
+STUCK: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "all of it": (lambda: zeroed(mlp(), "0", "2", "4", "6"), "0"),
+    "gate and branch": (lambda: zeroed(residual(6, gate=0.0), *ENDS, biases=True), "1.outer"),
+    "every γ": (lambda: zeroed(mlp(norm=True), "1", "4", "7"), "1.weight"),
+}
+
+
+def zeroed(model: nn.Module, *names: str, biases: bool = False) -> nn.Module:
+    for name in names:
+        part = model.get_submodule(name)
+        nn.init.zeros_(part.weight)
+        if biases:
+            nn.init.zeros_(part.bias)
+    return model
+
+
+@pytest.mark.parametrize("name", PURPOSE)
+def test_a_zero_that_moves_is_no_error(name: str) -> None:
+    torch.manual_seed(1)
+    report = audit(PURPOSE[name](), x(), loss=cross_entropy)
+    assert report.healthy, report
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_zeros_that_keep_each_other_are_an_error(name: str) -> None:
+    make, where = STUCK[name]
+    report = audit(make(), x(), loss=cross_entropy)
+    found = report.findings[0]
+    assert (found.kind, found.severity, found.layer) == ("zero weights", "error", where), report
+    assert "cures it" in found.tried, report
+
+
+def test_the_first_steps_decide_as_training_does() -> None:
+    """What `moves` calls free is what a hundred steps of gradient descent change, in every model of this page."""
+    for make in [*PURPOSE.values(), *(one for one, _ in STUCK.values())]:
+        model = make()
+        free = second_step.moves(model, lambda model=model: cross_entropy(model(x()))).free
+        trained = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(trained.parameters(), lr=0.05)
+        for _ in range(100):
+            optimizer.zero_grad()
+            cross_entropy(trained(x())).backward()
+            optimizer.step()
+        changed = {
+            name
+            for (name, before), after in zip(model.named_parameters(), trained.parameters(), strict=True)
+            if not torch.equal(before, after)
+        }
+        assert changed == free
+
+
+# --------------------------------------------------------------------------------------------- what it must not miss
+
+
+def test_equal_weights_are_found_whatever_the_biases() -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    for at in (0, 2):
+        nn.init.constant_(model[at].weight, 0.1)
+    report = audit(model, x(), loss=cross_entropy)
+    found = next(finding for finding in report.findings if finding.kind == "symmetric units")
+    assert set(found.layers) == {"0", "2"}
+
+
+def test_inputs_are_judged_where_the_first_layer_gets_them() -> None:
+    pixels = 255 * torch.rand(32, 64, generator=torch.Generator().manual_seed(1))
+    scaled = Forward(lambda m, a: m.body(a / 255 - 0.5), body=mlp())
+    assert audit(scaled, pixels).healthy
+    assert audit(mlp(), pixels).kinds() == ["unscaled inputs"]
+    whole = Forward(lambda m, a: m.body(a.float()), body=mlp())
+    assert "unscaled inputs" in audit(whole, pixels.byte()).kinds()
+
+
+@pytest.mark.parametrize(
+    ("last", "loss"),
+    [
+        (nn.Softmax(1), cross_entropy),
+        (nn.LogSoftmax(1), cross_entropy),
+        (nn.ReLU(), cross_entropy),
+        (nn.Sigmoid(), lambda out: functional.binary_cross_entropy_with_logits(out, torch.ones_like(out))),
+    ],
+)
+def test_outputs_that_are_bent_twice(last: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
+    assert audit(net(mlp(), last), x(), loss=loss).kinds() == ["output activation"]
+    assert audit(mlp(), x(), loss=loss).healthy
+    nll = audit(net(mlp(), nn.LogSoftmax(1)), x(), loss=lambda out: functional.nll_loss(out, y))
+    assert nll.healthy
+
+
+def test_one_scale_is_the_cause_and_no_layer_is_blamed() -> None:
+    model = Forward(lambda m, a: m.body(a) * m.scale, body=mlp(), scale=nn.Parameter(torch.tensor(1e8)))
+    report = audit(model, x(), loss=cross_entropy)
+    first = report.findings[0]
+    assert (first.kind, first.layer) == ("extreme factor", "scale")
+    assert "cures it" in first.tried
+    assert not any(finding.fix for finding in report.findings[1:])
+
+
+# ------------------------------------------------------------------------------------------------- fixes, wishes
+
+
+class Siren(nn.Module):
+    """A network of sines, whose own start is part of its design (Sitzmann et al., 2020)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(1, 64), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 1)])
+        for at, layer in enumerate(self.layers):
+            bound = 1 if at == 0 else (6 / 64) ** 0.5 / 30
+            nn.init.uniform_(layer.weight, -bound, bound)
+
+    def forward(self, given: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            given = torch.sin(30 * layer(given))
+        return self.layers[-1](given)
+
+
+def test_a_fix_that_harms_is_withheld_with_the_reason() -> None:
+    torch.manual_seed(1)
+    where = torch.linspace(-1, 1, 256)[:, None]
+    target = torch.sin(20 * where) * where
+    report = audit(Siren(), where, loss=lambda out: functional.mse_loss(out, target))
+    for finding in report.findings:
+        assert not finding.fix or "cures" in finding.tried or "helps" in finding.tried, report
+
+
+def test_trials_leave_model_and_batch_alone() -> None:
+    model, batch = zeroed(mlp(), "0", "2", "4", "6"), 100 * x()
+    before, given = state(model), batch.clone()
+    report = audit(model, batch, loss=cross_entropy)
+    assert any(finding.tried for finding in report.findings)
+    assert all(map(torch.equal, before, state(model)))
+    assert torch.equal(batch, given)
+    assert not any(finding.tried for finding in audit(model, batch, loss=cross_entropy, try_fixes=False).findings)
+
+
+def loud() -> nn.Sequential:
+    model = mlp()
+    with torch.no_grad():
+        model[4].weight.mul_(30)
+    return model
+
+
+def test_findings_can_be_ignored_and_thresholds_set() -> None:
+    assert audit(loud(), x()).kinds() == ["weight scale"]
+    assert audit(loud(), x(), ignore=["weight scale"]).healthy
+    assert audit(loud(), x(), ignore=["weight scale: 4"]).healthy
+    assert not audit(loud(), x(), ignore=["weight scale: 2*"]).healthy
+    assert audit(loud(), x(), thresholds={"SCALE_HIGH": 100.0, "scale_high_error": 1000.0}).healthy
+    with pytest.raises(ValueError, match="a kind in ignore"):
+        audit(loud(), x(), ignore=["weight scales"])
+    with pytest.raises(TypeError, match="a sequence of texts"):
+        audit(loud(), x(), ignore="weight scale")
+    with pytest.raises(ValueError, match="a threshold"):
+        audit(loud(), x(), thresholds={"scale": 1.0})
+    with pytest.raises(TypeError, match="scale_high"):
+        audit(loud(), x(), thresholds={"scale_high": "much"})
+
+
+def test_a_finding_says_what_it_means_and_where_it_is_explained() -> None:
+    report: Report = audit(loud(), x(), loss=cross_entropy)
+    for finding in report.findings:
+        assert finding.plain in str(report).replace("\n  ", " ")
+        assert f"(Chapter {finding.chapter})" in str(report)
+    plain = json.loads(report.to_json())
+    assert plain["findings"][0]["plain"] == report.findings[0].plain
+    assert plain["not_examined"] == list(report.not_examined)
+
+
+# ------------------------------------------------------------------------------------------------- in people's tools
+
+
+def test_a_test_suite_fails_with_the_report() -> None:
+    assert_healthy(mlp(), x(), loss=cross_entropy)
+    with pytest.raises(AssertionError, match=r"(?s)Sequential is not healthy at its start.*weight scale at 4"):
+        assert_healthy(loud(), x())
+    assert_healthy(loud(), x(), fail_on="error")
+    assert_healthy(loud(), x(), ignore=["weight scale"])
+    with pytest.raises(ValueError, match="fail_on"):
+        assert_healthy(loud(), x(), fail_on="info")
+
+
+CHATTY = """
+import torch
+from torch import nn
+
+def loud():
+    print("loading")
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+    model[2].weight.data.mul_(30)
+    return model, torch.randn(32, 8)
+"""
+
+
+def test_the_command_line_says_what_fails_and_prints_json_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_chatty.py").write_text(CHATTY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["audit", "my_chatty:loud", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["findings"][0]["kind"] == "weight scale"
+    assert err == "loading\n"
+    assert main(["audit", "my_chatty:loud", "--fail-on", "error"]) == 0
+    assert main(["audit", "my_chatty:loud", "--ignore", "weight scale: 2"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "my_chatty:loud", "--ignore", "loudness"]) == 2
+    assert "a kind in ignore" in capsys.readouterr().err
