@@ -238,7 +238,7 @@ def test_zeros_that_keep_each_other_are_an_error(name: str) -> None:
 
 def test_the_first_steps_decide_as_training_does() -> None:
     """What `moves` calls free is what a hundred steps of gradient descent change, in every model of this page."""
-    for make in [*PURPOSE.values(), *(one for one, _ in STUCK.values())]:
+    for make in [*PURPOSE.values(), *(stuck for stuck, _ in STUCK.values())]:
         model = make()
         free = second_step.moves(model, lambda model=model: cross_entropy(model(x()))).free
         trained = copy.deepcopy(model)

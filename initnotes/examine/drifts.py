@@ -125,8 +125,8 @@ def _theory_of_blocks(case: Case, found: Slope, what: str) -> str:
         return f"theory × {total:.2g} over them for normalized blocks x + W φ(N(x))"
     if case.norms:
         return f"theory × {math.sqrt(found.layers):.2g} over them for normalized blocks"
-    per = math.sqrt(float(theory.stream_moments(1, "pre")[1]))
-    return f"theory × {per:.3g} per block for x + W φ(x) with He's weights, and 1 with W = 0"
+    one, two = (math.sqrt(float(theory.stream_moments(1, block)[1])) for block in ("pre", "inner"))
+    return f"theory × {one:.3g} per block for x + W φ(x) and × {two:.3g} for x + W φ(W x), with He's weights"
 
 
 def _of_layers(case: Case, chain: Sequence[Record], what: str, of: str, found: Slope, *, forward: bool) -> Drift:

@@ -26,7 +26,7 @@ from .graph import Graph
 from .hooks import Watch
 from .limits import limits
 from .mean_field import MeanField, mean_field_of
-from .report import KINDS, Finding, Report
+from .report import KINDS, SEVERITIES, Finding, Report
 from .second_step import moves
 from .statistics import Probe, arrays_of, records_of
 from .trials import tried
@@ -165,9 +165,8 @@ def audit(
     report = Report(name, found, records, value, tuple(_not_examined(case, watch, loss)))
     if not try_fixes or isinstance(model, Ensemble):
         return report
-    return replace(
-        report, findings=tried(report, model, batch, loss, partial(_again, thresholds=thresholds, ignore=ignore))
-    )
+    found = tried(report, model, batch, loss, partial(_again, thresholds=thresholds, ignore=ignore))
+    return replace(report, findings=sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _again(model: nn.Module, batch: Any, loss: Any, **options: Any) -> Report:
@@ -175,11 +174,11 @@ def _again(model: nn.Module, batch: Any, loss: Any, **options: Any) -> Report:
 
 
 def _patterns(ignore: Sequence[str]) -> list[tuple[str, str]]:
-    if isinstance(ignore, str) or not all(isinstance(one, str) for one in ignore):
+    if isinstance(ignore, str) or not all(isinstance(name, str) for name in ignore):
         raise TypeError(
             f'ignore must be a sequence of texts such as ["weight scale", "dead units: head.*"], got {ignore!r}'
         )
-    split = [one.partition(":") for one in ignore]
+    split = [name.partition(":") for name in ignore]
     return [
         (_checks.one_of(kind.strip(), "a kind in ignore", KINDS), layers.strip() or "*") for kind, _, layers in split
     ]

@@ -37,6 +37,13 @@ _TOLD = {  # of each kind: what it means for one who knows no theory, and the ch
     "not examined": ("One check could not be made.", 11),
 }
 KINDS = tuple(_TOLD)
+_HARMLESS = {  # what an info of these kinds means
+    "zero weights": "Some weights are 0 on purpose: training moves them.",
+    "no gradient": "No gradient comes back to these layers at first; training changes that by itself.",
+    "unscaled inputs": "The inputs have an unusual size, and a normalization mends that.",
+    "exploding gradient": "The gradient grows on its way back, as normalized layers make it do.",
+    "vanishing gradient": "The gradient gets smaller on its way back, through normalized layers.",
+}
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  "}
 
 
@@ -74,7 +81,7 @@ class Finding:
     @property
     def plain(self) -> str:
         """What it means, for one who knows no theory."""
-        return _TOLD[self.kind][0]
+        return (_HARMLESS.get(self.kind) if self.severity == "info" else None) or _TOLD[self.kind][0]
 
     @property
     def chapter(self) -> int:

@@ -23,6 +23,7 @@ from .report import Finding, Report
 __all__ = ["tried"]
 
 RATES, STEPS = (1e-3, 1e-2, 1e-1), 10  # of Adam, whose steps do not depend on the size of a gradient
+_SLOW = ("weight scale", "vanishing signal", "exploding signal", "vanishing gradient", "exploding gradient")
 WORSE = 0.02  # of the loss at the start: what is higher by so much, at each side's own best rate, is worse
 
 
@@ -98,7 +99,8 @@ def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain:
         after = f"the loss after {STEPS} steps is {_said(trial.loss.end)}, without it {_said(plain.end)}"
         gained = _gained(trial.loss, plain)
     if gained < -WORSE:
-        return replace(finding, fix="", tried=f"no repair is shown: with the one that fits {after}")
+        grave = "warning" if finding.kind in _SLOW else finding.severity  # it trains better as it is
+        return replace(finding, severity=grave, fix="", tried=f"no repair is shown: with the one that fits {after}")
     now, then = trial.left.get(finding.kind, _Left(0, False)), before[finding.kind]
     cured = now.number < then.number
     if not cured and gained <= WORSE and not then.error > now.error:
