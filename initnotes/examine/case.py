@@ -172,7 +172,7 @@ def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
     norms = {
         id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part.parameters(recurse=False)
     }
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, own in model.named_parameters():
         last = name.rpartition(".")[2].lower()
         named = any(word in last for word in _FACTORS) or (own.numel() == 1 and id(own) not in layers)

@@ -88,7 +88,7 @@ def _not_finite(case: Case) -> Iterator[Finding]:
     inputs = [given for given in case.inputs if given.broken]
     layers = [record for record in case.records if not math.isfinite(record.size)]
     if inputs:
-        fix = "\n".join(fixes.finite(given.where) for given in inputs)
+        fix = "\n".join(fixes.finite(given.where) for given in inputs if given.where)
         yield Finding("not finite", "inputs", "error", "the inputs hold NaN or infinity", fix)
     if case.broken:
         places = tuple(dict.fromkeys(name.rpartition(".")[0] or case.model for name in case.broken))
