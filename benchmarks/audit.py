@@ -167,12 +167,12 @@ def rates(count: int, entropy: int) -> tuple[Counter[str], list[str], Counter[st
     false, missed = [], []
     for seed in range(count):
         drawn = draw(np.random.default_rng([entropy, seed]))
-        report = audit(drawn.patient.model, drawn.patient.batch, loss=drawn.patient.loss)
+        report = audit(drawn.patient.model, drawn.patient.batch, loss=drawn.patient.loss, try_fixes=False)
         if not report.healthy:
             false.append(f"{seed} {drawn.patient.name}: {report.kinds()}")
         for kind, fault in faults(drawn):
             sick = plant(draw(np.random.default_rng([entropy, seed])).patient, fault)
-            kinds = audit(sick.model, sick.batch, loss=sick.loss).kinds()
+            kinds = audit(sick.model, sick.batch, loss=sick.loss, try_fixes=False).kinds()
             planted[kind] += 1
             found[kind] += kind in kinds
             if kind not in kinds:
@@ -252,12 +252,12 @@ def known(draws: int) -> tuple[list[str], list[str], int]:
     for seed in range(draws):
         for name in clinic.ARCHITECTURES:
             patient = clinic.architecture(name, seed=seed)
-            report = audit(patient.model, patient.batch, loss=patient.loss)
+            report = audit(patient.model, patient.batch, loss=patient.loss, try_fixes=False)
             false += [] if report.healthy else [f"{name}, seed {seed}: {report.kinds()}"]
         for kind, names in KNOWN.items():
             for name in names:
                 sick = plant_known(name, kind, seed=seed)
-                kinds = audit(sick.model, sick.batch, loss=sick.loss).kinds()
+                kinds = audit(sick.model, sick.batch, loss=sick.loss, try_fixes=False).kinds()
                 planted += 1
                 missed += [] if kind in kinds else [f"{name}, seed {seed}: {kind}, got {kinds}"]
     return false, missed, planted
@@ -279,7 +279,7 @@ def deep(batch: int) -> tuple[Callable[[], object], Callable[[], object]]:
         model.zero_grad()
         loss(model(x)).backward()
 
-    return lambda: audit(model, x, loss=loss), plain
+    return lambda: audit(model, x, loss=loss, try_fixes=False), plain
 
 
 _PEAK = """
