@@ -121,16 +121,16 @@ def faults(sheets: list[Sheet]) -> list[str]:
     text = re.sub(r"\s+", " ", " ".join(sheet.text for sheet in sheets))
     found = [f"{what} is missing" for what, words in SHOWN.items() if words not in text]
     found += [f"{what} is printed" for what, words in HIDDEN.items() if words in text]
-    for number, one in enumerate(sheets, start=1):
-        lines = [line.strip() for line in one.text.splitlines()]
+    for number, sheet_read in enumerate(sheets, start=1):
+        lines = [line.strip() for line in sheet_read.text.splitlines()]
         if str(number) not in lines:
             found.append(f"page {number} has no number")
         if ("Before the First Step 2. Zero initialization" in lines) == (number == 1):
             found.append(f"page {number}: running head")
-        if one.lightest > 0.6:
+        if sheet_read.lightest > 0.6:
             found.append(f"page {number} has letters nearly white")
-        if one.empty > EMPTY and number < len(sheets):
-            found.append(f"page {number} is half empty: {one.empty:.0%}")
+        if sheet_read.empty > EMPTY and number < len(sheets):
+            found.append(f"page {number} is half empty: {sheet_read.empty:.0%}")
     return found
 
 
@@ -196,10 +196,10 @@ def dangling(document: str, folder: Path) -> list[str]:
     for tag in TAG.findall(document):
         for kind, _, value in ATTRIBUTE.findall(tag):
             (ids if kind == "id" else wanted).append(value)
-    twice = sorted({one for one in ids if ids.count(one) > 1}) if len(ids) > len(set(ids)) else []
-    known = {f"#{one}" for one in ids}
-    lost = {one for one in wanted if not re.match("https?:|data:", one) and one not in known}
-    return [*twice, *sorted(one for one in lost if one.startswith("#") or not (folder / one).is_file())]
+    twice = sorted({place for place in ids if ids.count(place) > 1}) if len(ids) > len(set(ids)) else []
+    known = {f"#{place}" for place in ids}
+    lost = {place for place in wanted if not re.match("https?:|data:", place) and place not in known}
+    return [*twice, *sorted(place for place in lost if place.startswith("#") or not (folder / place).is_file())]
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_offer(tmp_path: Path, make_file: Callable[[str], Path]) -> None:
         offers.offer(pages, "book/index", make_file(name), text)
     page = first.read_text()
     assert offers.offered(page) == {"../a.pdf": "new &amp; true", "../b.zip": "zip"}
-    assert page.index("topic") < page.index("data-offers") < page.index("<p>Text")
+    assert page.index("topic") < page.index("<p>Text") < page.index("data-offers")
     assert (pages / "a.pdf").is_file()
     assert offers.withdrawn(page) == before
     first.write_text("<h1>B</h1>")

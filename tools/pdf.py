@@ -69,7 +69,7 @@ def joined(article: str, name: str, names: set[str]) -> str:
     def attribute(match: re.Match[str]) -> str:
         kind, quote, value = match.groups()
         if kind not in ("href", "src"):
-            value = " ".join(f"{name}--{one}" for one in value.split())
+            value = " ".join(f"{name}--{place}" for place in value.split())
         elif kind == "src" and not value.startswith("data:"):
             value = f"../html/{_inside(value)}"
         elif kind == "href" and not re.match(r"[a-z]+:", value):
