@@ -317,7 +317,7 @@ def test_offer(tmp_path: Path, make_file: Callable[[str], Path]) -> None:
         offers.offer(pages, "book/index", make_file(name), text)
     page = first.read_text()
     assert offers.offered(page) == {"../a.pdf": "new &amp; true", "../b.zip": "zip"}
-    assert page.index("topic") < page.index("data-offers") < page.index("<p>Text")
+    assert page.index("topic") < page.index("<p>Text") < page.index("data-offers")
     assert (pages / "a.pdf").is_file()
     assert offers.withdrawn(page) == before
     first.write_text("<h1>B</h1>")

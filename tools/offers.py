@@ -10,7 +10,7 @@ from pathlib import Path
 
 _LINE = re.compile(r'\n<p class="chapter-facts" data-offers>(.*?)</p>', re.DOTALL)
 _LINK = re.compile(r'<a href="([^"]+)" download>(.*?)</a>')
-_PLACE = re.compile(r'<p class="topic">.*?</p>', re.DOTALL)
+_PLACE = re.compile(r'<p class="topic">.*?</p>\s*<p>.*?</p>', re.DOTALL)  # the first paragraph has a form of its own
 
 
 def offer(pages: Path, first: str, file: Path, text: str) -> None:
@@ -19,7 +19,7 @@ def offer(pages: Path, first: str, file: Path, text: str) -> None:
     Raises
     ------
     ValueError
-        If the page has no line with the book's topic, below which offers stand.
+        If the page has no line with the book's topic, or no paragraph after it, below which offers stand.
     """
     path = pages / f"{first}.html"
     page = path.read_text(encoding="utf-8")
