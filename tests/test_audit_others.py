@@ -2,11 +2,14 @@
 
 import copy
 import json
+import random
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +17,7 @@ from torch.nn import functional
 
 import initnotes as ini
 from initnotes.__main__ import main
-from initnotes.examine import Report, audit, hooks, second_step
+from initnotes.examine import Report, audit, examiner, hooks, second_step
 from initnotes.testing import assert_healthy
 
 y = torch.arange(32) % 10
@@ -414,3 +417,74 @@ def test_the_command_line_says_what_fails_and_prints_json_alone(
     capsys.readouterr()
     assert main(["audit", "my_chatty:loud", "--ignore", "loudness"]) == 2
     assert "a kind in ignore" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------ what a second look found
+
+
+def test_a_loss_that_holds_the_model_leaves_its_gradients_alone() -> None:
+    """A penalty on the weights depends on the model that was given, also while a copy is trained."""
+    model = loud()
+    report = audit(
+        model, x(), loss=lambda out: cross_entropy(out) + 1e-4 * sum(p.square().sum() for p in model.parameters())
+    )
+    assert any(finding.tried for finding in report.findings)
+    assert all(own.grad is None for own in model.parameters())
+
+
+def test_trials_leave_all_random_states_alone() -> None:
+    model = Forward(lambda m, a: m.body(a) + 0 * float(np.random.rand() + random.random()), body=loud())  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    assert any(finding.tried for finding in audit(model, x(), loss=cross_entropy).findings)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+def test_a_model_that_cannot_be_copied_is_audited() -> None:
+    model = loud()
+    model.lock = threading.Lock()
+    for loss in (None, cross_entropy):
+        found = next(finding for finding in audit(model, x(), loss=loss).findings if finding.kind == "weight scale")
+        assert found.fix
+        assert found.tried.startswith("not tried on a copy: TypeError")
+
+
+def test_a_repair_is_not_withheld_for_what_it_uncovers() -> None:
+    model = loud()
+    with torch.no_grad():
+        model[2].weight[0, 0] = torch.nan
+    found = audit(model, x()).findings[0]
+    assert (found.kind, bool(found.fix)) == ("not finite", True)
+    assert "cures it; then weight scale shows" in found.tried
+
+
+def test_zeros_that_the_loss_does_not_use_are_not_blamed() -> None:
+    model = Forward(lambda m, a: m.body(a), body=mlp(), aside=nn.BatchNorm1d(4), gate=nn.Parameter(torch.zeros(())))
+    nn.init.zeros_(model.aside.weight)
+    assert audit(model, x(), loss=cross_entropy).healthy
+
+
+def test_zeros_are_not_judged_where_the_steps_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(examiner, "moves", broken)
+    report = audit(residual(6, gate=0.0), x(), loss=cross_entropy)
+    assert report.healthy
+    assert any("what the first steps move" in said and "planted" in said for said in report.not_examined)
+
+
+def test_a_layer_with_a_matrix_is_a_layer_whatever_it_is_called() -> None:
+    class NormedLinear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(10, 64))
+
+        def forward(self, given: Tensor) -> Tensor:
+            return functional.linear(given, functional.normalize(self.weight, dim=1))
+
+    assert [record.kind for record in audit(nn.Sequential(mlp(2, 64)[:2], NormedLinear()), x()).layers] == [
+        "Linear",
+        "NormedLinear",
+    ]

@@ -52,10 +52,11 @@ def role(module: nn.Module) -> str:
     rooms = {kind.__module__ for kind in type(module).__mro__}
     if "torch.nn.modules.activation" in rooms:
         return "other" if isinstance(module, _NOT_ELEMENTWISE) else "activation"
-    if not rooms.isdisjoint(_NORMS) or "norm" in type(module).__name__.lower():
+    if not rooms.isdisjoint(_NORMS):
         return "norm"
-    has_weights = any(own is not None and own.dim() >= 2 for own in module._parameters.values())
-    return "layer" if has_weights else "other"
+    if any(own is not None and own.dim() >= 2 for own in module._parameters.values()):
+        return "layer"
+    return "norm" if "norm" in type(module).__name__.lower() else "other"  # one that is no torch class
 
 
 def known_activation(module: nn.Module) -> Activation | None:

@@ -75,9 +75,11 @@ class Case:
         Factors that are all zero and belong to no layer, such as a γ or a gate.
     factors : mapping of str to float
         Root mean square of such factors.
-    free, equal : frozenset of str
-        Parameters that the first steps of gradient descent move, as `second_step.moves` has them, and weights whose
-        units have equal gradients then; empty where nobody had to ask.
+    free, equal, unused : frozenset of str
+        Parameters that the first steps of gradient descent move, as `second_step.moves` has them, weights whose units
+        have equal gradients then, and parameters that the loss does not depend on; empty where nobody had to ask.
+    steps_known : bool
+        Whether these could be told; otherwise zeros are not judged.
     stream, stream_gradients : tuple of float
         Root mean square of a stream behind each block that adds to it, and norm of its gradient there.
     closing : tuple of str
@@ -101,6 +103,8 @@ class Case:
     factors: Mapping[str, float] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     equal: frozenset[str] = frozenset()
+    unused: frozenset[str] = frozenset()
+    steps_known: bool = True
     stream: tuple[float, ...] = ()
     stream_gradients: tuple[float, ...] = ()
     closing: tuple[str, ...] = ()

@@ -105,7 +105,7 @@ def audit(
     thresholds: Mapping[str, float] | None = None,
     try_fixes: bool = True,
 ) -> Report:
-    """Say what is wrong with a network at initialization, by one forward and one backward pass. Nothing of it changes.
+    """Say what is wrong with a network at initialization, and try each repair on a copy. Nothing of it changes.
 
     Parameters
     ----------
@@ -137,8 +137,11 @@ def audit(
     Notes
     -----
     The verdict is about these weights on this batch; what comes back untouched, and why train mode, is said at
-    `probe`. Signals and gradients are judged by the slope of their logarithm over all layers (Theil and Sen's, which
-    one odd layer does not move).
+    `probe`. Signals and gradients are judged by the slope of their logarithm (Theil and Sen's, which one odd layer does
+    not move) over the layers that all of the data passes, and along a residual stream block by block.
+
+    A healthy network takes one forward and one backward pass. Zeros take some more, to see what the first steps of
+    gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes.
 
     Examples
     --------
@@ -165,7 +168,8 @@ def audit(
     report = Report(name, found, records, value, tuple(_not_examined(case, watch, loss)))
     if not try_fixes or isinstance(model, Ensemble):
         return report
-    found = tried(report, model, batch, loss, partial(_again, thresholds=thresholds, ignore=ignore))
+    with torch.inference_mode(False), random_states_kept([]):
+        found = tried(report, model, batch, loss, partial(_again, thresholds=thresholds, ignore=ignore))
     return replace(report, findings=sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
@@ -202,7 +206,7 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict
         return moves(module, value)._asdict()
     except Exception as error:
         watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
-        return {}
+        return {"steps_known": False}
 
 
 def _not_examined(case: Case, watch: Watch, loss: Any) -> Iterator[str]:

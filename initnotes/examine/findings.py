@@ -136,8 +136,8 @@ def _zeros(case: Case) -> tuple[list[Record], list[Record]]:
     """Return layers whose weights are zero and should not be, and those where it is right on purpose.
 
     What the loss does not use has no gradient at all. Without a recurrent weight a layer forgets, and learns it. A zero
-    is right if the first step of gradient descent moves it, or the second after a partner has moved; and if its units
-    get different gradients then, but for the last layer's.
+    is right if gradient descent moves it, at once or after a partner has moved; and if its units get different
+    gradients then, but for the last layer's.
     """
     used = [record for record in case.records if not math.isnan(record.weight_gradient)]
     zero = [record for record in used if any("_hh" not in name for name in record.zero)]
@@ -146,19 +146,25 @@ def _zeros(case: Case) -> tuple[list[Record], list[Record]]:
 
 
 def _leaves_zero(record: Record, case: Case) -> bool:
-    names = {f"{record.place}.{name}".lstrip(".") if not record.whole else name for name in record.zero}
+    names = _zero_names(record)
     return names <= case.free and (record.last or not names & case.equal)
 
 
+def _zero_names(record: Record) -> set[str]:
+    return {name if record.whole else f"{record.place}.{name}" for name in record.zero}
+
+
 def _zero_weights(case: Case) -> Iterator[Finding]:
+    if not case.steps_known:
+        return
     wrong, right = _zeros(case)
-    stuck = tuple(name for name in case.zeros if name not in case.free)
+    stuck = tuple(name for name in case.zeros if name not in case.free | case.unused)
     if wrong:
         names = [name for name in wrong[0].zero if name != "weight"]
         what = f"{', '.join(names)} {'are' if names[1:] else 'is'}" if names else "all weights are"
         after = (
             "and gradient descent does not move them"
-            if not _moves(wrong, case)
+            if not any(_zero_names(record) & case.free for record in wrong)
             else "and its units get equal gradients"
         )
         yield _of("zero weights", wrong, "error", f"{what} 0, {after}")
@@ -177,10 +183,6 @@ def _zero_weights(case: Case) -> Iterator[Finding]:
         yield _of("zero weights", shut, "warning", said)
 
 
-def _moves(records: Sequence[Record], case: Case) -> bool:
-    return any(f"{record.place}.{name}" in case.free for record in records for name in record.zero)
-
-
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -194,6 +196,8 @@ def _silent_inputs(case: Case) -> Iterator[Finding]:
 
 def _no_gradient(case: Case) -> Iterator[Finding]:
     """Find layers that no gradient reaches, though no zero weights and no dead units before them explain it."""
+    if not case.steps_known:
+        return
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
     never = [record for record in cut if record not in later]

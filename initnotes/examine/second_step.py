@@ -21,10 +21,11 @@ MOST = 8  # steps: of zeros in a row, each step frees one more
 
 
 class Moves(NamedTuple):
-    """Names of the parameters that get a gradient, and of those whose units have equal ones when they do."""
+    """Names of the parameters that get a gradient, of those whose units have equal ones, and of those in no graph."""
 
     free: frozenset[str]
     equal: frozenset[str]
+    unused: frozenset[str]
 
 
 def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
@@ -46,9 +47,12 @@ def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
     kept = [own.detach().clone() for own in named.values()]
     owners = {id(weight): part for part in module.modules() if (weight := anatomy.weight(part)) is not None}
     last: dict[str, Tensor] = {}
+    unused = set(named)
     try:
         for _ in range(MOST):
-            gradients = {name: own for name, own in _gradients(named, value).items() if bool(own.any())}
+            found = _gradients(named, value)
+            unused -= found.keys()
+            gradients = {name: own for name, own in found.items() if bool(own.any())}
             if gradients.keys() <= last.keys():
                 break
             last |= gradients
@@ -59,7 +63,7 @@ def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
                 own.copy_(before)
     weights = {name: owners[id(named[name])] for name in last if id(named[name]) in owners}
     equal = {name for name, owner in weights.items() if anatomy.stay_equal(owner, last[name])}
-    return Moves(frozenset(last), frozenset(equal))
+    return Moves(frozenset(last), frozenset(equal), frozenset(unused))
 
 
 def _gradients(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ __all__ = ["tried"]
 
 RATES, STEPS = (1e-3, 1e-2, 1e-1), 10  # of Adam, whose steps do not depend on the size of a gradient
 _SLOW = ("weight scale", "vanishing signal", "exploding signal", "vanishing gradient", "exploding gradient")
+_HIDING = ("not finite", "zero weights")  # with these, nothing else of the layers is judged
 WORSE = 0.02  # of the loss at the start: what is higher by so much, at each side's own best rate, is worse
 
 
@@ -54,6 +55,8 @@ def tried(
 ) -> list[Finding]:
     """Return the findings of a report, each with what its repair does to a copy of the model.
 
+    The states of the global random number generators change.
+
     Parameters
     ----------
     report : Report
@@ -64,15 +67,18 @@ def tried(
     """
     by_code: dict[str, _Trial] = {}
     before, plain = _left(report), None
-    found = []
+    found: list[Finding] = []
     for finding in report.findings:
         if finding.severity == "info" or not finding.fix or _is_by_hand(finding.fix):
             found.append(finding)
             continue
         if finding.fix not in by_code:
-            if loss is not None and plain is None:
-                plain = _trained(model, batch, loss)
-            by_code[finding.fix] = _try(finding.fix, model, batch, loss, again)
+            try:
+                if loss is not None and plain is None:
+                    plain = _trained(model, batch, loss)
+                by_code[finding.fix] = _try(finding.fix, model, batch, loss, again)
+            except Exception as error:  # of a copy, the code, or a loss that can be asked once only
+                by_code[finding.fix] = _Trial(failed=f"{type(error).__name__}: {error}")
         found.append(_judged(finding, by_code[finding.fix], before, plain))
     return found
 
@@ -92,7 +98,8 @@ def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain:
     if trial.failed:
         return replace(finding, tried=f"not tried on a copy: {trial.failed}")
     new = sorted(trial.left.keys() - before.keys())
-    if new:
+    hidden = finding.kind in _HIDING and finding.severity == "error"  # what is new was there, and could not be seen
+    if new and not hidden:
         return replace(finding, fix="", tried=f"no repair is shown: the one that fits brings {new[0]}")
     after, gained = "", 0.0
     if plain is not None and trial.loss is not None:
@@ -107,6 +114,7 @@ def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain:
         why = "was tried on a copy, and does not cure it"
         return replace(finding, fix="", tried=f"no repair is shown: the one that fits {why}")
     said = "cures it" if cured else "helps, and does not cure it"
+    said += f"; then {', '.join(new)} shows" if new else ""
     return replace(finding, tried=f"tried on a copy: {said}{'; ' * bool(after)}{after}")
 
 
@@ -122,26 +130,18 @@ def _said(loss: float) -> str:
 
 
 def _try(fix: str, model: nn.Module, batch: Any, loss: Any, again: Callable[..., Report]) -> _Trial:
-    try:
-        known = {
-            "model": copy.deepcopy(model),
-            "batch": copy.deepcopy(batch),
-            "ini": importlib.import_module("initnotes"),
-            "torch": torch,
-            "np": np,
-            "rng": np.random.default_rng(0),
-        }
-    except Exception as error:
-        return _Trial(failed=f"the model or the batch cannot be copied ({type(error).__name__})")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            exec(fix, known)
-            report = again(known["model"], known["batch"], loss)
-            after = None if loss is None else _trained(known["model"], known["batch"], loss)
-    except Exception as error:
-        return _Trial(failed=f"{type(error).__name__}: {error}")
-    return _Trial(_left(report), after)
+    known = {
+        "model": copy.deepcopy(model),
+        "batch": copy.deepcopy(batch),
+        "ini": importlib.import_module("initnotes"),
+        "torch": torch,
+        "np": np,
+        "rng": np.random.default_rng(0),
+    }
+    torch.manual_seed(0)
+    exec(fix, known)
+    report = again(known["model"], known["batch"], loss)
+    return _Trial(_left(report), None if loss is None else _trained(known["model"], known["batch"], loss))
 
 
 def _trained(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> _Losses:
@@ -154,14 +154,15 @@ def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: fl
     parts, named = batches.arguments(batches.copied(batch, next(model.parameters()), [], follow=False))
     trained = [own for own in model.train().parameters() if own.requires_grad]
     optimizer, seen = torch.optim.Adam(trained, lr=rate), []
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+    torch.manual_seed(0)
+    with torch.enable_grad():
         for _ in range(STEPS + 1):
             now = loss(model(*parts, **named))
             seen.append(float(now.detach()))
             if not math.isfinite(seen[-1]):
                 return _Losses(seen[0], math.inf)
-            optimizer.zero_grad()
-            now.backward()
+            # Not backward(): a loss may also depend on the model that was given, whose .grad stays as it is.
+            for own, gradient in zip(trained, torch.autograd.grad(now, trained, allow_unused=True), strict=True):
+                own.grad = gradient
             optimizer.step()
     return _Losses(seen[0], seen[-1])
