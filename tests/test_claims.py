@@ -811,6 +811,15 @@ def test_an_interval_is_compared_with_its_theory():
         assert nothing is None
 
 
+def test_a_miss_is_measured_from_the_nearest_end_of_the_interval():
+    def missed_by(interval, theory):
+        return Evidence("x", "median", 1.0, interval, (-9, 9), theory, 32, 0.0).missed_by
+
+    assert missed_by((1.0, 3.0), 2.0) == missed_by((2.0, 3.0), 2.0) == missed_by((1, 3), None) == 0.0
+    for interval, theory in (((2.2, 3), 2), ((1, 1.8), 2), ((-2.5, -2.2), -2), ((-1.8, -1), -2)):
+        assert missed_by(interval, theory) == pytest.approx(0.1)
+
+
 BOXES = [
     (path.stem, output["data"])
     for path in sorted((ROOT / "book").glob("[0-9]*.ipynb"))

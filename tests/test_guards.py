@@ -293,9 +293,9 @@ def test_large_outputs_are_caught(good: NotebookNode) -> None:
     assert guards.output_size(change(good, 2, outputs=[picture(500)]))
     assert guards.output_size(says(good, "x" * 20_001))
     assert guards.output_size(change(good, source="x" * 600_001))
-    table = change(says(good, "x" * 100_000), metadata=nbformat.from_dict({"tags": ["ledger"]}))
+    table = change(says(good, "x" * 200_000), metadata=nbformat.from_dict({"tags": ["ledger"]}))
     assert guards.output_size(table) == []
-    assert guards.output_size(change(table, outputs=[stream("x" * 100_001)]))
+    assert guards.output_size(change(table, outputs=[stream("x" * 200_001)]))
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,20 @@ class Evidence:
         low, high = sorted(end / self.theory for end in self.interval)
         return low, high
 
+    @property
+    def missed_by(self) -> float:
+        """How far the theory lies outside of the interval, as a share of the theory; 0.0 if it lies inside, or is none.
+
+        Examples
+        --------
+        >>> f'{Evidence("x", "median", 2.2, (2.1, 2.4), (1.6, 2.6), 2.0, 32, 1e-9).missed_by:.2f}'
+        '0.05'
+        """
+        if self.of_theory is None:
+            return 0.0
+        low, high = self.of_theory
+        return max(low - 1, 1 - high, 0.0)
+
     def measured(self) -> str:
         """Return the estimate and its interval as text; the interval is rounded outward."""
         low, high = _outward(self.interval, self._shown_digits)

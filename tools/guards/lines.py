@@ -21,7 +21,6 @@ MAIN_WORDS, MAIN_CELLS, HOUR_WORDS = 2200, 12, 3500
 UNTIL_DIVIDED = (
     "09_frameworks",
     "10_normalization",
-    "12_ledger",
 )
 
 _HEADING = re.compile(rf"^##\s+{DIVIDER}\s*$", re.MULTILINE)
