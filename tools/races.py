@@ -3,6 +3,8 @@
 ``python -m tools.races`` writes what ``trainPresets`` in train-lab.mjs returns to book/assets/train-presets.json, which
 needs Node, and then runs the cells of the chapters that show a race, each alone: they depend on ``SEED`` and on nothing
 else, so that a changed preset asks for no chapter's run. Tests compare the file with the module, and the outputs.
+The file also holds the pictures of the races that another machine draws otherwise; a picture is made anew when its race
+has changed.
 """
 
 import json
@@ -33,10 +35,30 @@ def exported() -> dict[str, Any]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def stored() -> dict[str, Any]:
+    """Return what the file says."""
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def pictures(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the pictures of the races in `found` that hang on last bits: those of `before`, for races as they were."""
+    from initnotes.book import races  # which reads the file
+
+    kept = before.get("pictures", {})
+    same = [name for name in races.SENSITIVE if name in kept and found["presets"][name] == before["presets"].get(name)]
+    return {
+        name: kept[name] if name in same else races.as_stored(races.outcome(name, seed=races.SEED))
+        for name in races.SENSITIVE
+    }
+
+
 def text(found: dict[str, Any]) -> str:
     """Return the text of the file."""
-    lines = [f"  {json.dumps(name)}: {json.dumps(race, ensure_ascii=False)}" for name, race in found["presets"].items()]
-    return f'{{\n "margin": {found["margin"]},\n "presets": {{\n' + ",\n".join(lines) + "\n }\n}\n"
+    parts = [f' "margin": {found["margin"]}']
+    for part in ("presets", "pictures"):
+        lines = [f"  {json.dumps(name)}: {json.dumps(race, ensure_ascii=False)}" for name, race in found[part].items()]
+        parts.append(f' "{part}": {{\n' + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def refresh(path: Path) -> bool:
@@ -55,8 +77,13 @@ def refresh(path: Path) -> bool:
 
 def main() -> None:
     """Write the file and the outputs, and say what changed."""
-    if replace_file(FILE, text(exported()).encode("utf-8")):
+    found, before = exported(), stored()
+    kept = before.get("pictures", {})
+    if replace_file(
+        FILE, text(found | {"pictures": kept}).encode("utf-8")
+    ):  # the races, by which the pictures are made
         print(FILE.relative_to(ROOT).as_posix())
+    replace_file(FILE, text(found | {"pictures": pictures(found, before)}).encode("utf-8"))
     for path in notebooks.chapters():
         if CALL in path.read_text(encoding="utf-8") and refresh(path):
             print(path.relative_to(ROOT).as_posix())
