@@ -6,6 +6,7 @@ color through the whole book. What lives here draws; it computes nothing but med
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +18,9 @@ from matplotlib.figure import Figure
 from . import _checks, schemes
 
 __all__ = ["COLORS", "FAINT", "INK", "PAPER", "STYLE", "band", "color", "legend", "panels", "shades", "theory"]
+
+INDEXED = 11  # points: the least of type with an index or exponent, which is drawn at 0.7 of it
+_INDEX = re.compile(r"\$[^$]*[_^][^$]*\$")
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2430", "#d9dbe0"
 
@@ -198,6 +202,8 @@ def theory(ax: Axes, x: Any, y: Any, *, label: str = "theory", **line: Any) -> N
 
 
 def legend(ax: Axes, **options: Any) -> None:
-    """Add a legend in the book's style."""
+    """Add a legend in the book's style; a label with an index is large enough for the index to be read."""
     with plt.rc_context(STYLE):
-        ax.legend(**options)
+        for text in ax.legend(**options).get_texts():
+            if _INDEX.search(text.get_text()):
+                text.set_fontsize(max(text.get_fontsize(), INDEXED))

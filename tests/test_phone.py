@@ -10,12 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from docutils import nodes
+from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 from playwright.sync_api import Page
 from test_reading import UNFOLD, inaccessible, open_page, resize  # noqa: F401 # a fixture among them
 
-from initnotes import figures
+from initnotes import figures, plots
 from tools import assets, notebooks, phone
 
 Serve = Callable[[Path], AbstractContextManager[str]]
@@ -243,6 +247,28 @@ def test_no_figure_sets_smaller_type() -> None:
     assert figures.STYLE["figure.dpi"] == phone.DPI
     sizes = [value for name, value in figures.STYLE.items() if name.endswith("size")]
     assert min(sizes) >= phone.SMALLEST
+
+
+def drawn_sizes(figure: Figure) -> list[float]:
+    """Return the size of every glyph of a figure in points, indices and exponents included."""
+    parser, found = MathTextParser("path"), []
+    for text in figure.findobj(lambda part: isinstance(part, Text) and part.get_visible() and part.get_text()):
+        for line in text.get_text().split("\n"):
+            glyphs = parser.parse(line, 72, text.get_fontproperties()).glyphs if line.count("$") > 1 else []
+            found += [glyph[1] for glyph in glyphs] or [text.get_fontsize()]
+    return found
+
+
+def test_indices_and_exponents_are_as_large_as_a_page_reckons_with() -> None:
+    arms = {r"$\sigma_w$ = 1": np.geomspace(1, 1e-9, 3) * np.ones((8, 1)), "plain": np.ones((8, 3))}
+    figure = plots.compare([1, 2, 3], arms, log="y", xlabel="$z_l$", ylabel="$K_l$", theory={"$10^{-3}$": [1, 1, 1]})
+    figure.canvas.draw()
+    assert min(drawn_sizes(figure)) == pytest.approx(phone.SMALLEST)
+    figure.axes[0].legend(fontsize=9)  # not the book's, which would be found
+    assert min(drawn_sizes(figure)) < 6.5
+    plots.legend(figure.axes[0], fontsize=9)
+    assert min(drawn_sizes(figure)) == pytest.approx(phone.SMALLEST)
+    assert 9 in [round(size, 3) for size in drawn_sizes(figure)]  # a plain label keeps its size
 
 
 @pytest.mark.parametrize("text", ["ax.legend(fontsize=7)", '{"legend.fontsize": 7.5}', "ax.tick_params(labelsize=6)"])

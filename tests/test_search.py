@@ -21,7 +21,9 @@ INDEX_BYTES = 300_000  # gzip: all that a search loads
 # ranked for the first time (14 first, 16 within three), and what they showed to be missing was built: names of one
 # thing, roots of numbers, titles, book/search.yml. So none of the forty tells how the search does on what it has not
 # seen. HELD_OUT does: those were written after that, ranked once (13 first, 17 within three), and nothing was changed
-# for them. What the test demands of these leaves room for one to change its place with the text.
+# for them. Later two of their misses were mended as kinds, a symbol that is looked up and another word for "equal", and
+# stand in MENDED; FRESH was written after that and ranked once. What the test demands of these leaves room for one or
+# two to change their place with the text.
 TUNED = [
     ("glorot", "05_xavier#xavier-initialization"),
     ("why not zero", "02_zero#zero-initialization"),
@@ -76,10 +78,8 @@ HELD_OUT = [
     ("chain rule", "refresher#gradients-and-the-chain-rule"),
     ("gain 5/3", "05_xavier#why-the-gain-5-3-is-not-the-cure"),
     ("dropout selu", "07_lecun#few-inputs-and-dropout"),
-    ("σ_w²", "notation#notation"),
     ("audit my network", "11_clinic#clinic | 11_clinic#what-an-audit-measures"),
     ("does bias need to be zero", "08_biases#zero-because-something-else-is-random"),
-    ("identical weights", "01_symmetry#symmetry | essentials#stop-1-equal-weights-sixteen-units-that-work-as-one"),
     ("embedding initialization std", "09_frameworks#embeddings"),
     ("zero init last layer", "02_zero#zero-on-purpose"),
     ("histogram of activations", "03_small_random#what-the-units-do | 05_xavier#what-each-layer-sees"),
@@ -90,6 +90,34 @@ HELD_OUT = [
         "weight decay batchnorm",
         "10_normalization#why-nothing-diverges | 10_normalization#the-scale-becomes-a-learning-rate",
     ),
+]
+MENDED = [
+    ("σ_w²", "notation#notation"),
+    ("identical weights", "01_symmetry#symmetry | essentials#stop-1-equal-weights-sixteen-units-that-work-as-one"),
+]
+FRESH = [
+    (
+        "same weights in every neuron",
+        "01_symmetry#symmetry | 01_symmetry#nobody-can-tell-them-apart | "
+        "essentials#stop-1-equal-weights-sixteen-units-that-work-as-one",
+    ),
+    ("what does χ mean", "notation#notation"),
+    ("log-normal width depth", "06_he#the-typical-network-where-5-n-comes-from"),
+    ("LSTM bias in keras", "08_biases#biases-in-each-framework | 08_biases#the-forget-gate-one-bias-that-buys-time"),
+    ("average image learning rate", "07_lecun#the-average-image-and-the-learning-rate"),
+    ("pencil on its tip", "01_symmetry#a-pencil-on-its-tip | 02_zero#on-a-balanced-batch-a-pencil-on-its-tip"),
+    ("rank of the gradient from zero", "02_zero#the-rank-of-what-is-learned"),
+    ("backward pass example", "04_vanishing_exploding#a-backward-pass-by-hand"),
+    (
+        "update to weight ratio",
+        "04_vanishing_exploding#what-a-ratio-of-10-3-tells | 04_vanishing_exploding#what-the-optimizer-sees",
+    ),
+    ("adam small weights slow", "04_vanishing_exploding#why-small-weights-cost-adam-time"),
+    ("bottleneck xavier", "05_xavier#the-compromise-in-a-bottleneck"),
+    ("false failure rate", "glossary#term-false-failure-rate | 12_ledger#how-often-a-clean-book-fails"),
+    ("theory mismatch", "12_ledger#does-theory-hold"),
+    ("swish", "06_he#gelu-and-silu"),
+    ("what loss before training", "08_biases#the-loss-at-step-0 | essentials#stop-7-the-loss-before-the-first-step"),
 ]
 
 RANK = """

@@ -1,7 +1,7 @@
 """What a small screen asks of a page's HTML: cards, figures one can read, and marks that stay with what they follow.
 
 A picture's type has a size in points, and the page gives the picture at least the width at which the smallest is
-`READABLE` pixels high (exponents are smaller, as everywhere); a box that scrolls holds it where the column is narrower.
+`READABLE` pixels high; a box that scrolls holds it where the column is narrower.
 Style is in ``book/assets/phone.css``, what enlarges a figure in ``book/assets/enlarge.mjs``.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-SMALLEST = 8  # points: no figure of the book sets its type smaller, which a test holds
+SMALLEST = 7.7  # points: an index in type of 11 points, which is 0.7 as high; a test holds other type to that
 DPI = 144  # of the stored figures: `initnotes.figures.STYLE`
 READABLE = 9  # CSS pixels
 _LAST = 950
@@ -28,7 +28,7 @@ def readable(width: int) -> int:
     Examples
     --------
     >>> readable(967)
-    544
+    566
     """
     return math.ceil(width * READABLE / (SMALLEST * DPI / 72))
 

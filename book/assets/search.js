@@ -8,7 +8,8 @@
   // Names of one thing: where the book says one, it is found by all.
   const GROUPS = [
     "xavier glorot", "he kaiming", "dead dying die dies died", "zero zeros zeroes", "std deviation", "rate lr", "initialize init inits",
-    "pytorch torch", "conv convolution convolutions convolutional", "random randn", "skip residual resnet shortcut", "batchnorm bn", "layernorm ln", "data-dependent lsuv", "variance var",
+    "pytorch torch", "conv convolution convolutions convolutional", "random randn", "skip residual resnet shortcut", "batchnorm bn", "layernorm ln", "data-dependent lsuv", "variance var", "equal identical",
+    "silu swish",
   ];
   const GREEK = { sigma: "σ", chi: "χ", phi: "φ", theta: "θ", eta: "η", alpha: "α", lambda: "λ", gamma: "γ" };
   // Several words that are one: the word for them.
