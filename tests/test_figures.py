@@ -19,15 +19,19 @@ CAPTION = re.compile(r"<span class=\"caption-number\">Figure ([\d.]+) </span><sp
 ENTRY = re.compile(
     r"<a class=\"reference internal\" href=\"(\w+)\.html#(fig-[\w-]+)\"><img [^>]*>.*?Figure ([\d.]+)<", re.DOTALL
 )
+LIVE_ENTRY = re.compile(r"<a class=\"reference internal\" href=\"(\w+)\.html#(fig-[\w-]+)\">Figure ([\d.]+) ")
 LINK = re.compile(r"href=\"(?:(\w+)\.html)?#(fig-[\w-]+)\"")
 
 
-def drawn(pages: Pages) -> list[tuple[str, str, str]]:
-    """Return page, name and number of every figure that a cell drew, "" for what one lacks."""
+LIVE = re.compile(r"<(?:init|train)-lab\s")
+
+
+def drawn(pages: Pages, kind: str = "cell-figure") -> list[tuple[str, str, str]]:
+    """Return page, name and number of every figure that a cell drew, or that is live, "" for what one lacks."""
     found = []
     for page, text in pages.items():
         for head, body in FIGURE.findall(text):
-            if "cell-figure" in head:
+            if kind in head:
                 name, number = re.search(r'id="([^"]*)"', head), CAPTION.search(body)
                 found.append((page, name[1] if name else "", number[1] if number else ""))
     return found
@@ -35,7 +39,7 @@ def drawn(pages: Pages) -> list[tuple[str, str, str]]:
 
 def faults(pages: Pages) -> list[str]:
     """Say what a figure lacks, and which link to one leads nowhere."""
-    found = drawn(pages)
+    drew, found = drawn(pages), drawn(pages) + drawn(pages, "live-figure")
     said = [f"{page}: a figure has no name" for page, name, _ in found if not name]
     said += [f"{page}: a figure has no number" for page, _, number in found if not number]
     for parts in ([name for _, name, _ in found], [number for *_, number in found]):
@@ -45,8 +49,14 @@ def faults(pages: Pages) -> list[str]:
         said += [f"{page}: a picture is in no figure" for _ in PICTURE.findall(FIGURE.sub("", text)) if page != LIST]
         targets = [(to or page, name) for to, name in LINK.findall(text)]
         said += [f"{page}: a link leads to no figure: {name}" for to, name in targets if (to, name) not in places]
+    for page, text in pages.items():
+        live = [name for of, name, _ in drawn(pages, "live-figure") if of == page]
+        if page != "index" and len(LIVE.findall(text)) != len(live):
+            said.append(f"{page}: a live figure is not counted")
     listed = ENTRY.findall(pages[LIST])
-    return said + ([] if listed == found else [f"the list differs: {set(listed) ^ set(found) or 'its order'}"])
+    said += [] if listed == drew else [f"the list differs: {set(listed) ^ set(drew) or 'its order'}"]
+    listed = LIVE_ENTRY.findall(pages[LIST])
+    return said + ([] if listed == drawn(pages, "live-figure") else ["the list of live figures differs"])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +76,10 @@ def test_every_figure_has_a_number_a_name_a_caption_and_its_line_in_the_list(pag
 
 def test_numbers_run_through_a_chapter(pages: Pages) -> None:
     for page in pages:
-        numbers = [number for of, _, number in drawn(pages) if of == page]
+        both = drawn(pages) + drawn(pages, "live-figure")
+        numbers = sorted(
+            (number for of, _, number in both if of == page), key=lambda number: int(number.split(".")[-1])
+        )
         chapter = f"{int(page[:2])}." if page[:2].isdigit() else ""
         assert numbers == [f"{chapter}{at}" for at in range(1, len(numbers) + 1)]
 
@@ -79,6 +92,13 @@ PLANTED = {
     "line": (LIST, r"<li><p><a [^>]*fig-he-growth.*?</li>", "", "the list differs"),
     "wrong number": (LIST, r"Figure 4\.2<", "Figure 4.9<", "the list differs"),
     "link": ("08_biases", r"$", '<a href="06_he.html#fig-he-no">', "08_biases: a link leads to no figure: fig-he-no"),
+    "live": (
+        "06_he",
+        r'<figure class="live-figure[^>]*id="fig-he-race">.*?</figure>',
+        "",
+        "a live figure is not counted",
+    ),
+    "live line": (LIST, r"<li><p><a [^>]*fig-he-race.*?</li>", "", "the list of live figures differs"),
     "picture": ("06_he", r"$", '<img src="../_images/a.png" />', "a picture is in no figure"),
 }
 
@@ -105,6 +125,14 @@ def cell(name: str, pictures: int = 1) -> NotebookNode:
     return made
 
 
+def live(name: str, title: str) -> NotebookNode:
+    """Return a cell that shows a live figure."""
+    made = v4.new_code_cell("race()", id=name, execution_count=1)
+    markup = f"<train-lab presets='a'>\n<figure><svg>\n<title>{title}</title></svg></figure></train-lab>"
+    made.outputs = [v4.new_output("display_data", {"text/html": markup, "text/plain": "race"})]
+    return made
+
+
 def text(name: str, source: str) -> NotebookNode:
     return v4.new_markdown_cell(source, id=name)
 
@@ -123,7 +151,8 @@ CELLS = [
     cell("bare"),
     text("d", "Nothing in bold."),
     cell("two", 2),
-    text("e", "**Two of one cell.** And so on.\n\n```{raw} html\n<init-lab></init-lab>\n```"),
+    text("e", "**Two of one cell.** And so on."),
+    live("race", "A race of a &amp; b"),
 ]
 
 
@@ -170,7 +199,7 @@ def test_pictures_of_one_caption_are_one_figure(chapter: str, name: str) -> None
 
 
 def test_picture_without_a_caption_is_not_counted_and_seen_by_the_check(chapter: str, small: Path) -> None:
-    assert re.findall(r"Figure ([\d.]+) <", chapter) == ["1.1", "1.2", "1.3"]
+    assert re.findall(r"Figure ([\d.]+) <", chapter) == ["1.1", "1.2", "1.3", "1.4"]
     pages = {"01_small": chapter, LIST: (small / "figures.html").read_text(encoding="utf-8")}
     assert faults(pages)[:2] == ["01_small: a figure has no name", "01_small: a figure has no number"]
 
@@ -191,7 +220,8 @@ def test_link_without_a_text_shows_the_number(chapter: str, small: Path) -> None
 def test_list_has_small_pictures_and_the_live_figures(small: Path) -> None:
     listed = (small / "figures.html").read_text(encoding="utf-8")
     assert [name for _, name, _ in ENTRY.findall(listed)] == ["fig-small-curve", "fig-small-pair", "fig-small-two"]
-    assert 'href="01_small.html#small">1. Small: Small</a>' in listed
+    assert LIVE_ENTRY.findall(listed) == [("01_small", "fig-small-race", "1.4")]
+    assert "Figure 1.4 A race of a &amp; b</a>" in listed
     for name in re.findall(r'src="\.\./(_images/small/[^"]*)"', listed):
         assert (small.parent / name).stat().st_size < 20_000
 

@@ -4,8 +4,8 @@ A cell that draws, and the paragraph in bold under it, become a figure of Sphinx
 ("Figure 4.2") and has an anchor, ``fig-``, the chapter's label and the cell's id. Pictures with nothing but cells
 between them are one figure, and so are those of one cell. Text links to a figure as to a claim,
 ``[the phases](04_vanishing_exploding.ipynb#fig-vanishing-phase)``, which JupyterLab follows too; where a link has no
-text the site puts the number. The landing page shows a picture of chapter 1, and does not count it again. Nor is a live
-figure counted, which is another one after each touch; the list leads to its section.
+text the site puts the number. The landing page shows a picture of chapter 1, and does not count it again. A live figure
+is counted too, by the title of its stored picture, which stands with the number above it.
 """
 
 import html
@@ -26,7 +26,7 @@ from sphinx.transforms import SphinxTransform
 LABEL = "figures"  # of the page that lists them
 SMALL = "_images/small"
 WIDTH = 240  # pixels of a small picture, twice what is shown
-LIVE = re.compile(r"<(init|train)-lab\b")
+LIVE = re.compile(r"<(?:init|train)-lab\b.*?<title>(.*?)</title>", re.DOTALL)
 _PREFIX = "fig-"
 _LINKS = (nodes.reference, addnodes.pending_xref)
 
@@ -49,7 +49,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Live:
-    """A section with a live figure, by its anchor."""
+    """A live figure as the list shows it."""
 
     name: str
     title: str
@@ -151,7 +151,7 @@ class NumberFigures(SphinxTransform):
                 figure.replace_self(unnumbered("", *figure.children, **figure.attributes))
         if file.suffix == ".ipynb":
             notebook = json.loads(file.read_text(encoding="utf-8"))
-            found = [*self._drawn(notebook), *self._live()]
+            found = [*self._drawn(notebook), *self._live(notebook)]
             if found:
                 figures(self.env)[name] = found
         for link in [node for node in self.document.findall(nodes.Element) if isinstance(node, _LINKS)]:
@@ -159,7 +159,6 @@ class NumberFigures(SphinxTransform):
 
     def _drawn(self, notebook: dict[str, Any]) -> Iterator[Drawn]:
         label = page_label(notebook)
-        slugs = self.env.metadata[self.env.docname].setdefault("myst_slugs", {})
         for cell, pictures, paragraph in _groups(self.document):
             title = _title(paragraph)
             if paragraph is None or title is None:
@@ -170,19 +169,30 @@ class NumberFigures(SphinxTransform):
             figure += nodes.caption("", "", *paragraph.children)
             index = cell["cell_index"]
             name = figure_name(label, notebook["cells"][index].get("id", f"cell-{index + 1:02d}"))
-            figure["ids"], figure["names"] = [name], [name]
-            self.document.note_explicit_target(figure, figure)
-            slugs[name] = (0, name, title.astext())
+            self._name(figure, name, title.astext())
             yield Drawn(name, _plain(title), self.env.relfn2path(pictures[0]["uri"], self.env.docname)[0])
 
-    def _live(self) -> Iterator[Live]:
-        for output in self.document.findall(nodes.raw):
-            if not LIVE.search(output.astext()):
+    def _live(self, notebook: dict[str, Any]) -> Iterator[Live]:
+        label = page_label(notebook)
+        for output in list(self.document.findall(nodes.raw)):
+            live, cell = LIVE.search(output.astext()), output.parent
+            while cell and not _is_cell(cell):
+                cell = cell.parent
+            if not live or not cell:
                 continue
-            place: nodes.Element = output
-            while not isinstance(place, nodes.section):
-                place = place.parent
-            yield Live(place["ids"][0], place.children[0].astext())
+            title = html.unescape(live[1])
+            index = cell["cell_index"]
+            figure = nodes.figure("", nodes.caption("", "", nodes.strong(text=f"{title}.")), classes=["live-figure"])
+            output.parent.insert(output.parent.index(output), figure)
+            name = figure_name(label, notebook["cells"][index].get("id", f"cell-{index + 1:02d}"))
+            self._name(figure, name, title)
+            yield Live(name, title)
+
+    def _name(self, figure: nodes.figure, name: str, title: str) -> None:
+        """Give a figure its anchor, so that MyST's links and Sphinx's numbers find it."""
+        figure["ids"], figure["names"] = [name], [name]
+        self.document.note_explicit_target(figure, figure)
+        self.env.metadata[self.env.docname].setdefault("myst_slugs", {})[name] = (0, name, title)
 
 
 def _plain(title: nodes.strong) -> nodes.strong:
@@ -239,7 +249,7 @@ def _section(name: str, title: str, items: list[nodes.list_item], kind: str) -> 
 
 
 def _list(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """Put the list on its page: the figures of each chapter, and where the live ones are."""
+    """Put the list on its page: the figures of each chapter, and the live ones."""
     env = app.env
     if env.get_domain("std").anonlabels.get(LABEL, ("",))[0] != page:  # type: ignore[attr-defined]
         return
@@ -249,12 +259,14 @@ def _list(app: Sphinx, doctree: nodes.document, page: str) -> None:
         address = app.builder.get_relative_uri(page, name)
         items = []
         for entry in figures(env).get(name, []):
+            if entry.name not in numbers.get("figure", {}):
+                continue
+            number = ".".join(map(str, numbers["figure"][entry.name]))
             if isinstance(entry, Live):
-                text = f"{_heading(env, name)}: {entry.title}"
+                text = f"Figure {number} {entry.title}"
                 link = nodes.reference(text=text, internal=True, refuri=f"{address}#{entry.name}")
                 live.append(nodes.list_item("", nodes.paragraph("", "", link)))
-            elif entry.name in numbers.get("figure", {}):
-                number = ".".join(map(str, numbers["figure"][entry.name]))
+            else:
                 items.append(_item(app, entry, number, address, root))
         if items:
             place += _section(f"figures-{Path(name).name}", _heading(env, name), items, "figure-list")
