@@ -52,7 +52,7 @@ def labelled(markup: str) -> str:
     Examples
     --------
     >>> head = "<thead><tr><th scope='col'>What</th><th scope='col'>Size</th></tr></thead>"
-    >>> labelled(f"<div class='claim-evidence'><table>{head}<tr><th scope='row'>a</th><td>1</td></tr></table>")[-54:]
+    >>> labelled(f"<div class='claim-evidence'><table>{head}<tr><th scope='row'>a</th><td>1</td></tr></table>")[-62:]
     "<th scope='row'>a</th><td data-head='Size'>1</td></tr></table>"
     """
 

@@ -118,7 +118,7 @@ def misses(ledger: Ledger) -> Table:
     >>> piece = Evidence("growth", "median", 1.1, (1.05, 1.2), (0.8, 1.3), 1.0, 32, 1e-9)
     >>> misses(Ledger((ListedClaim(5, "It grows", "", evidence=(piece,)),)))
     measurement  missed by  theory  what it leaves out  with it: held?
-    5: growth        5.00%       1  not explained       –
+    5: growth    5.00%           1  not explained       –
     """
     found = sorted(
         ((number, piece) for number, piece in ledger.measurements() if piece.missed_by),
