@@ -182,7 +182,8 @@ class NumberFigures(SphinxTransform):
                 continue
             title = html.unescape(live[1])
             index = cell["cell_index"]
-            figure = nodes.figure("", nodes.caption("", "", nodes.strong(text=f"{title}.")), classes=["live-figure"])
+            caption = nodes.caption("", "", nodes.strong("", "", *_set(f"{title}.")))
+            figure = nodes.figure("", caption, classes=["live-figure"])
             output.parent.insert(output.parent.index(output), figure)
             name = figure_name(label, notebook["cells"][index].get("id", f"cell-{index + 1:02d}"))
             self._name(figure, name, title)
@@ -193,6 +194,12 @@ class NumberFigures(SphinxTransform):
         figure["ids"], figure["names"] = [name], [name]
         self.document.note_explicit_target(figure, figure)
         self.env.metadata[self.env.docname].setdefault("myst_slugs", {})[name] = (0, name, title)
+
+
+def _set(words: str) -> list[nodes.Node]:
+    """Return words with the index of σ_w as one."""
+    parts = re.split(r"(?<=σ)_(\w)", words)
+    return [nodes.subscript(text=part) if at % 2 else nodes.Text(part) for at, part in enumerate(parts)]
 
 
 def _plain(title: nodes.strong) -> nodes.strong:
@@ -263,8 +270,8 @@ def _list(app: Sphinx, doctree: nodes.document, page: str) -> None:
                 continue
             number = ".".join(map(str, numbers["figure"][entry.name]))
             if isinstance(entry, Live):
-                text = f"Figure {number} {entry.title}"
-                link = nodes.reference(text=text, internal=True, refuri=f"{address}#{entry.name}")
+                text = _set(f"Figure {number} {entry.title}")
+                link = nodes.reference("", "", *text, internal=True, refuri=f"{address}#{entry.name}")
                 live.append(nodes.list_item("", nodes.paragraph("", "", link)))
             else:
                 items.append(_item(app, entry, number, address, root))
