@@ -1,4 +1,5 @@
 from . import activations as activations
+from . import callbacks as callbacks
 from . import examine as examine
 from . import figures as figures
 from . import frameworks as frameworks

@@ -246,4 +246,22 @@ MUTANTS: tuple[Mutant, ...] = (
         "float(logarithm + (frequencies * np.log(prior)).sum())",
         "tests/test_biases.py::test_initial_loss_begins_as_its_series",
     ),
+    Mutant(
+        "initnotes/callbacks/first_steps.py",
+        "found[name] = change / size if size",
+        "found[name] = change / size**2 if size",
+        "tests/test_first_steps.py::test_ratios_are_those_of_one_step_of_sgd_by_hand",
+    ),
+    Mutant(
+        "initnotes/callbacks/first_steps.py",
+        "max(value, found.get(record.place, 0.0))",
+        "min(value, found.get(record.place, 0.0))",
+        "tests/test_first_steps.py::test_dead_and_saturated_units_are_counted_then_and_now",
+    ),
+    Mutant(
+        _EXAMINE,
+        "self.feeding.intersection(inputs) or set(inputs)",
+        "set(inputs)",
+        "tests/test_first_steps.py::test_a_target_is_no_input_and_no_way_around_the_layers",
+    ),
 )

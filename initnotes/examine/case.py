@@ -146,15 +146,17 @@ def case_of(
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
     factors = _factors(model, calls)
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
+    entering = [(path, given, node) for (path, given), node in zip(real, entries, strict=True)]
+    aside = [part for part in entering if part[2] is not None and part[2] not in graph.feeding]  # such as targets
+    judged = tuple(
+        _input(fixes.place(batch, path), given, _seen(calls, node), may_mask=healthy, normalized=graph.follows(node)[1])
+        for path, given, node in entering
+        if node is None or node in graph.feeding
+    )
     return {
         "records": records,
-        "inputs": tuple(
-            _input(
-                fixes.place(batch, path), given, _seen(calls, node), may_mask=healthy, normalized=graph.follows(node)[1]
-            )
-            for (path, given), node in zip(real, entries, strict=True)
-        )
-        or _made_inside(calls),
+        "inputs": (judged or _made_inside(calls))
+        + tuple(Input(fixes.place(batch, path), _is_broken(given, may_mask=healthy)) for path, given, _ in aside),
         "broken": tuple(_broken_parameters(model, calls, may_mask=healthy)),
         "resettable": frozenset(
             name for name, module in model.named_modules() if callable(getattr(module, "reset_parameters", None))

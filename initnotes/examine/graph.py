@@ -50,6 +50,8 @@ class Graph:
     ----------
     order : list
         All nodes, each after all that depend on it.
+    feeding : set
+        The nodes that some layer depends on.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Graph:
         named: Mapping[Any, str] | None = None,
         inside: Collection[Any] = (),
     ) -> None:
-        self.layers, self.inputs = layers, set(inputs)
+        self.layers = layers
         self.named, self.inside = named or {}, inside
         self.names: dict[Any, str | None] = {}
         self.root, self.order = root, [] if root is None else _topological(root)
@@ -70,7 +72,17 @@ class Graph:
             for parent, _ in node.next_functions:
                 if parent is not None:
                     self.consumers[parent].append(node)
+        self.feeding = self._feeding()
+        self.inputs = self.feeding.intersection(inputs) or set(inputs)  # a target that only the loss reads is no data
         self._count()
+
+    def _feeding(self) -> set[Any]:
+        """Return the nodes that some layer depends on."""
+        found: set[Any] = set()
+        for node in self.order:
+            if any(after in self.layers or after in found for after in self.consumers[node]):
+                found.add(node)
+        return found
 
     def _count(self) -> None:
         """Count the paths of the data from its sources to each node, and from there to the root."""
@@ -174,11 +186,7 @@ class Graph:
         """Return the nodes that all of the first layer's data passes on its way to another, from first to last."""
         if self.root is None:
             return []
-        feeds: set[Any] = set()
-        for node in self.order:
-            if any(after in self.layers or after in feeds for after in self.consumers[node]):
-                feeds.add(node)
-        return [node for node in reversed(self.order) if node in feeds and self.on_trunk(node)]
+        return [node for node in reversed(self.order) if node in self.feeding and self.on_trunk(node)]
 
     def closes(self, node: Any) -> bool:
         """Whether what a layer makes is added to another stream, with no other layer between."""

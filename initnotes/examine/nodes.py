@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "NORMS", "activation", "is_norm", "kind", "slopes", "values"]
+__all__ = ["ACTIVATIONS", "NORMS", "TWO_SIDED", "activation", "is_norm", "kind", "slopes", "values"]
 
 ACTIVATIONS = {
     "Relu": "relu",
@@ -48,6 +48,7 @@ NORMS = (
     "RmsNorm",
     "_Normalize",  # of networks.normalize
 )
+TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")  # their slope vanishes at both ends
 _RISING = ("Relu", "Tanh", "Sigmoid", "Erf", "Softplus", "Hardtanh", "Clamp", "ClampMin", "Threshold")  # φ′ ≥ 0
 _SELU = 1.05
 
