@@ -1,7 +1,7 @@
 """The callbacks against the real trainers, with models made from nothing: they look, they tell, they leave no trace."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,16 +33,26 @@ def mlp() -> nn.Sequential:
     return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 4))
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def lines(heard: list[logging.LogRecord]) -> list[tuple[str, str]]:
     """Return what was said by us: level and line."""
-    return [(record.levelname, record.getMessage()) for record in caplog.records if "initnotes" in record.getMessage()]
+    return [(record.levelname, record.getMessage()) for record in heard if "initnotes" in record.getMessage()]
 
 
 @pytest.fixture(autouse=True)
-def _heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("transformers", "pytorch_lightning"):
-        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
-        caplog.set_level(logging.INFO, name)
+def heard() -> Iterator[list[logging.LogRecord]]:
+    """Return what the two libraries' loggers are told during the test."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    loggers = [logging.getLogger(name) for name in ("transformers", "pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    yield records
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 # ----------------------------------------------------------------------------------------------------------- Lightning
@@ -124,11 +134,11 @@ def fit(module: Any, *callbacks: Any, form: str = "tuple", steps: int = 5, data:
     return memory, trainer
 
 
-def test_lightning_audits_before_step_1_and_looks_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_lightning_audits_before_step_1_and_looks_again(heard: list[logging.LogRecord]) -> None:
     module, callback = Module(), LightningCallback(after=3)
     nn.init.constant_(module.net[0].bias, -100.0)
     memory, _ = fit(module, callback)
-    (level, first), (_, second) = lines(caplog)
+    (level, first), (_, second) = lines(heard)
     assert level == "WARNING"
     assert "before step 1: Module, 2 layers: error: dead units at net.0" in first
     assert second == str(callback.second_look)
@@ -228,7 +238,7 @@ def test_a_batch_and_a_loss_of_ones_own() -> None:
         LightningCallback(after=0)
 
 
-def test_lightning_goes_on_where_a_look_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_lightning_goes_on_where_a_look_fails(heard: list[logging.LogRecord]) -> None:
     class Fragile(Module):
         looked = False
 
@@ -242,13 +252,13 @@ def test_lightning_goes_on_where_a_look_fails(caplog: pytest.LogCaptureFixture) 
     fit(module, callback)
     assert Fragile.looked
     assert len(module.seen) == 5
-    [(level, line)] = lines(caplog)
+    [(level, line)] = lines(heard)
     assert level == "WARNING"
     assert line.endswith("training goes on: ValueError: not now")
     assert callback.first_look is callback.second_look is None
 
 
-def test_lightning_says_why_it_does_not_look(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_lightning_says_why_it_does_not_look(heard: list[logging.LogRecord], tmp_path: Path) -> None:
     class Manual(Module):
         def __init__(self) -> None:
             super().__init__()
@@ -261,18 +271,18 @@ def test_lightning_says_why_it_does_not_look(caplog: pytest.LogCaptureFixture, t
             self.optimizers().step()
 
     fit(Manual(), LightningCallback(after=2), steps=3)
-    assert "manual optimization" in lines(caplog).pop()[1]
+    assert "manual optimization" in lines(heard).pop()[1]
     own = LightningCallback(after=2, batch=X, loss=lambda outputs: functional.cross_entropy(outputs, LABELS))
     fit(Manual(), own, steps=3)
     assert min(own.second_look.ratios.values()) > 0
     _, trainer = fit(Module(), LightningCallback(after=9), steps=3)
-    assert "ended after 3 of 9 steps" in lines(caplog).pop()[1]
+    assert "ended after 3 of 9 steps" in lines(heard).pop()[1]
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     late = LightningCallback(after=4)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     resumed = pl.Trainer(max_steps=6, callbacks=[late], accelerator="cpu", **quiet)
     resumed.fit(Module(), loader(), ckpt_path=tmp_path / "a.ckpt", weights_only=False)
-    assert "goes on at step 3" in lines(caplog).pop()[1]
+    assert "goes on at step 3" in lines(heard).pop()[1]
     assert late.first_look is None
 
 
@@ -364,13 +374,13 @@ def own_callback(trainer: Any) -> Any:
     return found
 
 
-def test_hugging_face_audits_before_step_1_and_looks_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_hugging_face_audits_before_step_1_and_looks_again(tmp_path: Path, heard: list[logging.LogRecord]) -> None:
     model = gpt()
     nn.init.zeros_(model.transformer.h[1].mlp.c_fc.weight)
     nn.init.zeros_(model.transformer.h[1].mlp.c_proj.weight)
     trainer, recorder = tune(tmp_path, lambda trainer: HuggingFaceCallback(after=3, trainer=trainer), model=model)
     callback = own_callback(trainer)
-    (level, first), (_, second) = lines(caplog)
+    (level, first), (_, second) = lines(heard)
     assert level == "WARNING"
     assert "before step 1: GPT2LMHeadModel" in first
     assert "error: zero weights at transformer.h.1.mlp.c_fc" in first
@@ -437,20 +447,20 @@ def test_a_batch_of_ones_own_and_a_loss_that_the_trainer_computes(tmp_path: Path
     assert own_callback(smooth).second_look.ratios.keys() == callback.second_look.ratios.keys()
 
 
-def test_hugging_face_says_why_it_does_not_look(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_hugging_face_says_why_it_does_not_look(tmp_path: Path, heard: list[logging.LogRecord]) -> None:
     trainer, _ = tune(
         tmp_path, lambda _: HuggingFaceCallback(after=9), max_steps=2, save_strategy="steps", save_steps=2
     )
-    assert "ended after 2 of 9 steps" in lines(caplog).pop()[1]
+    assert "ended after 2 of 9 steps" in lines(heard).pop()[1]
     late = HuggingFaceCallback(after=3)
     args = trainer.args
     args.max_steps = 4
     again = transformers.Trainer(gpt(), args, train_dataset=Rows(), callbacks=[late])
     again.remove_callback(transformers.PrinterCallback)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    assert "goes on at step 2" in lines(caplog).pop()[1]
+    assert "goes on at step 2" in lines(heard).pop()[1]
     _, recorder = tune(tmp_path, lambda _: HuggingFaceCallback(batch={"input_ids": torch.full((2, 3), 99)}))
-    assert "training goes on: IndexError" in lines(caplog).pop()[1]
+    assert "training goes on: IndexError" in lines(heard).pop()[1]
     assert len(recorder.losses()) == 5
 
 
