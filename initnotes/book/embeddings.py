@@ -165,11 +165,11 @@ def stream_loss(
 
     width, layers = _checks.integer(width, "width", low=4), _checks.integer(layers, "layers", low=0)
     vocabulary, generator = _checks.integer(vocabulary, "vocabulary", low=2), _checks.generator(rng)
-    block = {"d_model": width, "nhead": 4, "dim_feedforward": 4 * width, "dropout": 0.0, "norm_first": True}
+    how: Any = {"dropout": 0.0, "norm_first": True, "batch_first": True, "dtype": float64}
     seen = []
     for _ in range(16):
         with seeded(new_seed(generator)):
-            blocks = [nn.TransformerEncoderLayer(**block, batch_first=True, dtype=float64) for _ in range(layers)]
+            blocks = [nn.TransformerEncoderLayer(width, 4, 4 * width, **how) for _ in range(layers)]
         model = nn.Sequential(*blocks, nn.LayerNorm(width, dtype=float64))
         if scheme is not None and blocks:
             initialize_(model, scheme, rng=generator)

@@ -39,7 +39,7 @@ INSTALL = "pip install -r requirements-frameworks.txt, or pip install 'initnotes
 
 
 def load(library: str) -> Any:
-    """Import a library or its module, Keras on torch unless the user chose otherwise; say what to install if it fails."""
+    """Import a library or a module of it, Keras on torch unless the user chose otherwise; say how to install it."""
     if library != "torch":
         os.environ.setdefault("KERAS_BACKEND", "torch")
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # else JAX warns where it sees a GPU that it cannot use
