@@ -360,12 +360,12 @@ def equal_names() -> Table:
 
 
 def _by_name() -> dict[str, dict[str, Named]]:
-    """Return every spelling of a random initializer that has a default, and who has it."""
+    """Return every spelling of a random initializer that has defaults, and who has it: torch's without underscore."""
     found: dict[str, dict[str, Named]] = {}
     for library in LIBRARIES[:3]:
         for named in REGISTRY[library].values():
             if named.source and not named.needed:
-                for name in {named.name.lower() if library == "keras" else named.name, *named.aliases}:
+                for name in {named.name, *named.aliases} if library == "jax" else named.aliases:
                     found.setdefault(name, {})[library] = named
     return found
 

@@ -181,11 +181,11 @@ def left_unset(make: Callable[[], Any], reset: Callable[[Any], Any]) -> list[str
     ['bias']
     """
     low, high = (_marked_after(make, reset, end) for end in ("min", "max"))
-    return [name for name in low if name in high]
+    return [name for name, marked in low.items() if bool((marked & high[name]).any())]
 
 
-def _marked_after(make: Callable[[], Any], reset: Callable[[Any], Any], end: str) -> list[str]:
-    """Name what still has its mark; a truth value or a whole number may have one by chance, so there are two."""
+def _marked_after(make: Callable[[], Any], reset: Callable[[Any], Any], end: str) -> dict[str, Any]:
+    """Tell which entries still have their mark; a truth value may have it by right, so there are two marks."""
     import torch
 
     with torch.device("meta"):
@@ -198,7 +198,7 @@ def _marked_after(make: Callable[[], Any], reset: Callable[[Any], Any], end: str
             tensor.fill_(_mark(tensor, end))
         reset(module)
     held = [*module.named_parameters(), *module.named_buffers()]
-    return [name for name, tensor in held if bool(_is_marked(tensor, end).any())]
+    return {name: _is_marked(tensor, end) for name, tensor in held}
 
 
 def _mark(tensor: Any, end: str) -> float:
