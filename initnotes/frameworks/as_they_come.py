@@ -62,8 +62,10 @@ NO_LAW = {
                               "translate GlorotUniform, for each head's matrix",
     },
     "jax": {
-        **dict.fromkeys(("LSTMCell", "OptimizedLSTMCell", "GRUCell"), "it has a law per parameter: translate "
-                        "lecun_normal for the kernels and orthogonal for the recurrent kernels, gate by gate"),
+        "LSTMCell": "it has a law per parameter: translate lecun_normal for the kernels and orthogonal for the "
+                    "recurrent ones, gate by gate",
+        **dict.fromkeys(("OptimizedLSTMCell", "GRUCell"), "it has a law per parameter: translate lecun_normal for the "
+                        "kernels and orthogonal for the recurrent kernel; " + _STACK),
         "MultiHeadAttention": "its kernels have three dimensions, which it flattens to draw; translate lecun_normal, "
                               "for each projection's matrix",
     },
@@ -194,6 +196,7 @@ def _flax_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[Any
         "recurrent weights, a gate": lambda layer: layer.hi.kernel[...],
         "forget bias": lambda layer: layer.hf.bias[...],
     }
+    stacked = {"recurrent weights, a gate": lambda layer: layer.dense_h.kernel[...][:, :64]}
     attention = {
         "query": lambda layer: layer.query.kernel[...],
         "output": lambda layer: layer.out.kernel[...],
@@ -208,6 +211,7 @@ def _flax_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[Any
         "ConvTranspose": (new("ConvTranspose", 8, 64, size), kernel, 72),
         "Embed": (new("Embed", 256, 64), {"weight": lambda layer: layer.embedding[...]}, 1),
         "LSTMCell": (new("LSTMCell", 32, 64), recurrent, 64),
+        "OptimizedLSTMCell": (new("OptimizedLSTMCell", 32, 64), stacked, 64),
         "MultiHeadAttention": (new("MultiHeadAttention", 4, 64, decode=False), attention, 64),
         "LayerNorm": (new("LayerNorm", 64), {"weight": lambda layer: layer.scale[...]}, 1),
     }
