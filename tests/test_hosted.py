@@ -172,7 +172,7 @@ def test_binder_has_what_every_chapter_imports() -> None:
     """Where there is a folder binder, repo2docker reads nothing else, and runs pip in the repository's folder."""
     lines = listed(notebooks.ROOT / "binder" / "requirements.txt")
     names = {Requirement(line).name.lower() for line in lines if not line.startswith("-")}
-    assert {"jax", "keras", "anywidget", "jupyterlab", "jupyterlab_myst", "torch"} <= names
+    assert {"jax", "keras", "flax", "anywidget", "jupyterlab", "jupyterlab_myst", "torch"} <= names
     assert "-e ." in lines
     owners = packages_distributions()
     for path in BOOK:

@@ -59,5 +59,5 @@ def test_unknown_name_is_explained() -> None:
 
 def test_frameworks_load_no_library_until_one_is_used() -> None:
     statement = "import sys; from initnotes import frameworks; frameworks.translate('he_normal', 'keras', 'torch')"
-    names = ("torch", "keras", "jax", "scipy")
+    names = ("torch", "keras", "jax", "flax", "scipy")
     assert fresh(f"{statement}; print([name for name in {names} if name in sys.modules])").strip() == "[]"

@@ -105,6 +105,13 @@ uniform_ torch jax a=-0.1,b=0.1,shape=(5,30) | jax.nn.initializers.variance_scal
 trunc_normal_ torch keras std=0.02 | keras.initializers.RandomNormal(mean=0.0, stddev=0.02)
 Identity keras torch gain=2.0 | with torch.no_grad(): torch.nn.init.eye_(w).mul_(2.0)
 he_normal jax jax | jax.nn.initializers.he_normal()
+Linear jax keras | keras.initializers.LecunNormal()
+ConvTranspose jax keras | keras.initializers.VarianceScaling(scale=1, mode='fan_out', distribution='truncated_normal')
+Conv2DTranspose keras jax | jax.nn.initializers.glorot_uniform()
+Embed jax torch | torch.nn.init.kaiming_normal_(w, nonlinearity='linear')
+Embed jax keras | \
+keras.initializers.VarianceScaling(scale=1, mode='fan_out', distribution='untruncated_normal')
+Embed jax initnotes | ini.Scheme(scale=1, mode='fan_out', distribution='normal')
 normal keras jax stddev=np.float64(0.5) | jax.nn.initializers.normal(stddev=0.5)
 normal keras keras stddev=np.float64(0.5) | keras.initializers.RandomNormal(stddev=0.5)
 TruncatedNormal keras torch stddev=0.0 | torch.nn.init.zeros_(w)
@@ -143,6 +150,9 @@ def test_what_is_pasted(line: str) -> None:
         (("LSTM", "keras", "torch", {}), "stacks"),
         (("MultiheadAttention", "torch", "jax", {}), "stack of three"),
         (("DepthwiseConv2D", "keras", "initnotes", {}), "true ones"),
+        (("GRUCell", "jax", "torch", {}), "stacks"),
+        (("LSTMCell", "jax", "torch", {}), "gate by gate"),
+        (("MultiHeadAttention", "jax", "keras", {}), "each projection"),
         (("variance_scaling", "jax", "keras", GEOMETRIC), "geometric"),
         (("variance_scaling", "jax", "initnotes", GEOMETRIC), "geometric"),
     ],
@@ -179,6 +189,24 @@ def test_false_friends_and_layouts_are_noted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("layer", "source", "is_said"),
+    [
+        ("Conv2d", "torch", False),  # fan_in, which no stride of a convolution changes
+        ("ConvTranspose2d", "torch", False),  # the true fan_out, which no stride of a transposed one changes
+        ("ConvTranspose", "jax", True),
+        ("Conv", "jax", False),
+        ("Conv2D", "keras", True),
+        ("Conv2DTranspose", "keras", True),
+        ("Dense", "keras", False),
+    ],
+)
+def test_strides_are_noted_where_they_count(layer: str, source: str, is_said: bool) -> None:
+    answer = translate(layer, source, "initnotes")
+    assert answer
+    assert any("stride" in note for note in answer.notes) == is_said
+
+
+@pytest.mark.parametrize(
     ("call", "error", "says"),
     [
         (lambda: translate("he_norml", "keras", "torch"), ValueError, "did you mean 'he_normal'"),
@@ -205,7 +233,9 @@ def test_false_friends_and_layouts_are_noted() -> None:
         (lambda: translate("Constant", "keras", "torch", value=[1, 2]), TypeError, "value must be a real number"),
         (lambda: frameworks.default_law("LSTM", "torch"), ValueError, "no one law"),
         (lambda: frameworks.default_law("Dens", "keras"), ValueError, "did you mean 'Dense'"),
-        (lambda: frameworks.default_law("Dense", "jax"), ValueError, "keras"),
+        (lambda: frameworks.default_law("Dense", "jax"), ValueError, "One of: Linear"),
+        (lambda: frameworks.default_law("LSTMCell", "jax"), ValueError, "gate by gate"),
+        (lambda: frameworks.default_law("Linear", "initnotes"), ValueError, "unknown library"),
         (lambda: frameworks.names("flax"), ValueError, "jax"),
     ],
 )  # fmt: skip

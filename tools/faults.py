@@ -157,6 +157,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_translation.py::test_moments_and_cdf_fit",
     ),
     Mutant(
+        "initnotes/frameworks",
+        "first = -(-(size - 1) // stride) * stride",
+        "first = 0",
+        "tests/test_frameworks.py::test_a_strided_transposed_convolution_gets_what_its_fan_says",
+    ),
+    Mutant(
+        "initnotes/frameworks",
+        'layer == "Embed" and target == "torch"',
+        'layer == "Embed" and target == "keras"',
+        "tests/test_translation.py::test_what_is_pasted",
+    ),
+    Mutant(
+        "initnotes/frameworks",
+        "bool((marked & high[name]).any())",
+        "bool(marked.any())",
+        "tests/test_frameworks.py::test_what_stays_without_a_value",
+    ),
+    Mutant(
         "initnotes/book/intervals.py",
         "CONFIDENCE",
         "0.98",

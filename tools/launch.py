@@ -17,7 +17,10 @@ from .notebooks import code_cells
 TAG = "install"
 # What a chapter may need beside the package's own requirements: the extra that brings it, its modules, and its uses.
 EXTRAS = {
-    "frameworks": (("jax", "keras"), re.compile(r"\bframeworks\.|^\s*(?:import|from) (?:jax|keras)\b", re.MULTILINE)),
+    "frameworks": (
+        ("jax", "keras", "flax"),
+        re.compile(r"\bframeworks\.|^\s*(?:import|from) (?:jax|keras|flax)\b", re.MULTILINE),
+    ),
     "widget": (("anywidget",), re.compile(r"\bini\.(?:lab|race)\b|^\s*(?:import|from) anywidget\b", re.MULTILINE)),
 }
 _CELL = """\

@@ -1,4 +1,4 @@
-"""Layers of torch and Keras as they come: the law that is said of each weight, and what its parameters hold.
+"""Layers of torch, Keras and Flax as they come: the law that is said of each weight, and what its parameters hold.
 
 What lives here knows layers; initializers by name are the registry's.
 """
@@ -6,6 +6,7 @@ What lives here knows layers; initializers by name are the registry's.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from .. import _checks
 from .._table import Table
 from .laws import Fixed, Law, Scaled
-from .libraries import array, load, new_seed, seeded
+from .libraries import LIBRARIES, array, load, new_seed, quick_compiler, seeded
 from .measured import ENOUGH, summarize
 
 __all__ = ["DEFAULTS", "NO_LAW", "default_law", "defaults", "layers_of"]
@@ -22,6 +23,7 @@ __all__ = ["DEFAULTS", "NO_LAW", "default_law", "defaults", "layers_of"]
 _DIMENSIONS = ("1", "2", "3")
 _THIRD = Scaled(scale=1 / 3, mode="fan_in", family="uniform")
 _GLOROT = Scaled(scale=1.0, mode="fan_avg", family="uniform")
+_LECUN = Scaled(scale=1.0, mode="fan_in", family="truncated_normal")
 DEFAULTS: dict[str, dict[str, Law]] = {
     "torch": {
         "Linear": _THIRD,
@@ -36,9 +38,14 @@ DEFAULTS: dict[str, dict[str, Law]] = {
         **{f"DepthwiseConv{d}D": _GLOROT for d in _DIMENSIONS[:2]},
         "Embedding": Fixed(family="uniform", low=-0.05, high=0.05),
     },
-    "jax": {},
+    "jax": {
+        **dict.fromkeys(("Linear", "LinearGeneral", "Conv", "ConvTranspose"), _LECUN),
+        "Embed": Scaled(scale=1.0, mode="fan_out", family="normal"),
+    },
     "initnotes": {},
 }
+"""Laws in terms of the fans that the library reads; under "jax" stand the layers of ``flax.nnx``."""
+
 _STACK = (
     "it stacks the matrices of several gates or projections in one parameter, and a fan of the stack is none of theirs"
 )
@@ -54,7 +61,14 @@ NO_LAW = {
         "MultiHeadAttention": "its kernels have three dimensions, and it sets the axes that count as fans itself; "
                               "translate GlorotUniform, for each head's matrix",
     },
-    "jax": {},
+    "jax": {
+        "LSTMCell": "it has a law per parameter: translate lecun_normal for the kernels and orthogonal for the "
+                    "recurrent ones, gate by gate",
+        **dict.fromkeys(("OptimizedLSTMCell", "GRUCell"), "it has a law per parameter: translate lecun_normal for the "
+                        "kernels and orthogonal for the recurrent kernel; " + _STACK),
+        "MultiHeadAttention": "its kernels have three dimensions, which it flattens to draw; translate lecun_normal, "
+                              "for each projection's matrix",
+    },
     "initnotes": {},
 }  # fmt: skip
 
@@ -71,8 +85,8 @@ def default_law(layer: str, library: str) -> Law:
     ----------
     layer : str
         The class's name, such as "Linear" or "Conv2D".
-    library : {"torch", "keras"}
-        JAX has no layers; those of Flax are another package.
+    library : {"torch", "keras", "jax"}
+        JAX has no layers of its own: with "jax", those of ``flax.nnx`` are meant.
 
     Returns
     -------
@@ -91,8 +105,10 @@ def default_law(layer: str, library: str) -> Law:
     uniform, variance (1 / 3) / fan_in
     >>> print(default_law("Embedding", "keras"))
     uniform on [-0.05, 0.05]
+    >>> print(default_law("Embed", "jax"))
+    normal, variance 1 / fan_out
     """
-    _checks.one_of(library, "library", ("torch", "keras"))
+    _checks.one_of(library, "library", LIBRARIES[:3])
     if layer in NO_LAW[library]:
         raise ValueError(f"{library}'s {layer} has no one law: {NO_LAW[library][layer]}")
     _checks.one_of(layer, "layer", tuple(DEFAULTS[library]))
@@ -167,13 +183,47 @@ def _keras_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[An
     }
 
 
+def _flax_layers() -> dict[str, tuple[Callable[[], Any], dict[str, Callable[[Any], Any]], int]]:
+    nnx = load("flax.nnx")
+
+    def new(kind: str, *sizes: Any, **more: Any) -> Callable[[], Any]:
+        return lambda: getattr(nnx, kind)(*sizes, rngs=nnx.Rngs(random.getrandbits(31)), **more)
+
+    kernel = {"weight": lambda layer: layer.kernel[...]}
+    both = kernel | {"bias": lambda layer: layer.bias[...]}
+    recurrent = {
+        "input weights, a gate": lambda layer: layer.ii.kernel[...],
+        "recurrent weights, a gate": lambda layer: layer.hi.kernel[...],
+        "forget bias": lambda layer: layer.hf.bias[...],
+    }
+    stacked = {"recurrent weights, a gate": lambda layer: layer.dense_h.kernel[...][:, :64]}
+    attention = {
+        "query": lambda layer: layer.query.kernel[...],
+        "output": lambda layer: layer.out.kernel[...],
+        "biases": lambda layer: layer.query.bias[...],
+    }
+    size = (3, 3)
+    return {
+        "Linear": (new("Linear", 256, 64), both, 256),
+        "Conv": (new("Conv", 8, 64, size), kernel, 72),
+        "Conv, 8 groups": (new("Conv", 64, 64, size, feature_group_count=8), kernel, 72),
+        "Conv, depthwise": (new("Conv", 64, 64, size, feature_group_count=64), kernel, 9),
+        "ConvTranspose": (new("ConvTranspose", 8, 64, size), kernel, 72),
+        "Embed": (new("Embed", 256, 64), {"weight": lambda layer: layer.embedding[...]}, 1),
+        "LSTMCell": (new("LSTMCell", 32, 64), recurrent, 64),
+        "OptimizedLSTMCell": (new("OptimizedLSTMCell", 32, 64), stacked, 64),
+        "MultiHeadAttention": (new("MultiHeadAttention", 4, 64, decode=False), attention, 64),
+        "LayerNorm": (new("LayerNorm", 64), {"weight": lambda layer: layer.scale[...]}, 1),
+    }
+
+
 def defaults(*, rng: np.random.Generator) -> Table:
-    """Build layers of torch and Keras as they come, and tabulate what their parameters hold.
+    """Build layers of torch, Keras and Flax NNX as they come, and tabulate what their parameters hold.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Seeds both libraries for this call; their own global generators are left as they were.
+        Seeds the libraries for this call; their own global generators are left as they were.
 
     Returns
     -------
@@ -184,13 +234,13 @@ def defaults(*, rng: np.random.Generator) -> Table:
     Raises
     ------
     ImportError
-        If keras is not installed; the message says how to.
+        If keras or flax is not installed; the message says how to.
     """
     _checks.generator(rng)
     rows = []
-    for library, kinds in (("torch", _torch_layers()), ("keras", _keras_layers())):
+    for library, kinds in (("torch", _torch_layers()), ("keras", _keras_layers()), ("flax", _flax_layers())):
         for kind, (make, parameters, fan) in kinds.items():
-            with seeded(new_seed(rng)):
+            with seeded(new_seed(rng)), quick_compiler():
                 rows += _default_rows(f"{library} {kind}", make, parameters, fan)
     head = ("parameter", "mean", "std", "largest / std", "excess kurtosis", "true fan_in", "fan_in · Var")
     return Table("What layers hold as they come", head, tuple(rows))

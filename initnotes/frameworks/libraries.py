@@ -39,8 +39,8 @@ INSTALL = "pip install -r requirements-frameworks.txt, or pip install 'initnotes
 
 
 def load(library: str) -> Any:
-    """Import a library, Keras on torch unless the user chose otherwise; say what to install where it is missing."""
-    if library in ("keras", "jax"):
+    """Import a library or a module of it, Keras on torch unless the user chose otherwise; say how to install it."""
+    if library != "torch":
         os.environ.setdefault("KERAS_BACKEND", "torch")
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # else JAX warns where it sees a GPU that it cannot use
     try:
@@ -50,7 +50,7 @@ def load(library: str) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of torch, Keras and JAX that are installed, without a build's suffix.
+    """Return the versions of torch, Keras, JAX and Flax that are installed, without a build's suffix.
 
     Returns
     -------
@@ -59,11 +59,11 @@ def versions() -> dict[str, str]:
     Raises
     ------
     ImportError
-        If jax or keras is not installed; the message says how to.
+        If jax, keras or flax is not installed; the message says how to.
     """
-    for library in ("keras", "jax"):
+    for library in ("keras", "jax", "flax"):
         load(library)
-    return {library: version(library).split("+")[0] for library in LIBRARIES[:3]}
+    return {library: version(library).split("+")[0] for library in (*LIBRARIES[:3], "flax")}
 
 
 def read_fans(library: str, shape: Sequence[int]) -> tuple[int, int]:
@@ -183,4 +183,4 @@ def quick_compiler() -> Iterator[None]:
 def array(parameter: Any) -> Array:
     """Return any library's tensor as float64; Keras's own conversion warns under NumPy 2."""
     value = getattr(parameter, "value", parameter)
-    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64)
+    return np.asarray(value.detach().cpu().double().numpy() if hasattr(value, "detach") else value, dtype=np.float64)

@@ -21,8 +21,19 @@ from .laws import Fixed, Scaled
 from .libraries import LIBRARIES, LIKE_TORCH, NAMESPACES, draw, read_fans
 from .registry import REGISTRY, Call, Named
 
-__all__ = ["ENOUGH", "FACTORS", "LAYERS", "Summary", "Weight", "draws", "fan_factors", "forward_factors"]
-__all__ += ["initializers", "sample", "summarize"]
+__all__ = [
+    "ENOUGH",
+    "LAYERS",
+    "Summary",
+    "Weight",
+    "draws",
+    "equal_names",
+    "fan_factors",
+    "initializers",
+    "is_call",
+    "sample",
+]
+__all__ += ["summarize"]
 
 ENOUGH = 20_000  # entries per measured number
 
@@ -62,12 +73,12 @@ def sample(call: Call, shape: Sequence[int], *, rng: np.random.Generator, replic
     """
     schemes.fans(shape)
     out, inputs, *kernel = shape
-    if _is_call(call).library in LIKE_TORCH:
+    if is_call(call).library in LIKE_TORCH:
         return call.draw(shape, rng=rng, replicas=replicas)
     return np.moveaxis(call.draw((*kernel, inputs, out), rng=rng, replicas=replicas), (-1, -2), (1, 2))
 
 
-def _is_call(call: Any) -> Call:
+def is_call(call: Any) -> Call:
     """Return a call as it is; say how to make one where it is something else."""
     if not isinstance(call, Call):
         raise TypeError(
@@ -190,7 +201,7 @@ def draws(call: Call, layer: str, *, rng: np.random.Generator, replicas: int = 3
     >>> draws(call("ones_", "torch"), "depthwise", rng=np.random.default_rng(0), replicas=2).shape
     (2, 64, 1, 3, 3)
     """
-    library = _checks.one_of(_is_call(call).library, "library", LIBRARIES[:3])
+    library = _checks.one_of(is_call(call).library, "library", LIBRARIES[:3])
     _checks.one_of(layer, "layer", LAYERS)
     shape = getattr(LAYERS[layer], library)
     if shape is None:
@@ -306,7 +317,7 @@ def fan_factors(
     """
     _checks.generator(rng)
     for call in calls.values():
-        if not isinstance(_is_call(call).law, Scaled):
+        if not isinstance(is_call(call).law, Scaled):
             raise ValueError(f"{call} draws the same for every shape: {call.law}; give one whose variance has a fan")
     kinds = [kind for kind, weight in LAYERS.items() if weight.jax is not None and kind != "Embedding"]
     return {(label, kind): _fan_factor(call, kind, rng, replicas) for label, call in calls.items() for kind in kinds}
@@ -319,89 +330,60 @@ def _fan_factor(call: Call, kind: str, rng: np.random.Generator, replicas: int) 
     return fan * weights.var(axis=1), call.law.scale * fan / call.law.fan(*read)
 
 
-def forward_factors(
-    initializer: Call | schemes.Initializer, *, rng: np.random.Generator, replicas: int = 32
-) -> dict[str, Array]:
-    """Measure the factor on the mean square, E z² / E x², of torch's layers, away from edges and without bias.
+def equal_names() -> Table:
+    """Compare the laws behind every random name that two libraries or three share, each as it comes.
 
-    Parameters
-    ----------
-    initializer : Call or Initializer
-        For a call of torch, the fans that torch reads from a shape. For an initializer of this book, the true fans:
-        per group, per projection, and with a transposed layout undone.
-    rng : numpy.random.Generator
-    replicas : int
-        Independent draws of weights and inputs.
+    A name is a library's own, or an alias that it accepts: torch's without the last underscore. Names that draw nothing
+    are left out, and those that need arguments.
 
     Returns
     -------
-    dict of ndarray
-        Kind of layer to ``(replicas,)``: Linear 256 → 64, Conv2d 8 → 64 with 3 × 3 kernels, the same with 8 groups of
-        64 channels, depthwise, transposed 16 → 64, and the queries of 64 units, packed with keys and values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong kind.
+    Table
+        A row per name: who has it, and for four kinds of layer "one law", or in what the laws differ: family, mean, and
+        how often the smallest standard deviation goes into the largest. The laws are the registry's; `initializers`
+        holds each against draws.
 
     Examples
     --------
-    >>> seen = forward_factors(schemes.lecun_normal, rng=np.random.default_rng(0), replicas=4)
-    >>> round(float(seen["transposed"].mean()), 1)
-    1.0
+    >>> equal_names()["xavier_uniform", "Linear"], equal_names()["kaiming_normal", "Linear"]
+    ('one law', 'family')
+    >>> equal_names()["he_normal", "Linear"], equal_names()["he_normal", "depthwise"]
+    ('one law', 'std × 8')
     """
-    _checks.generator(rng)
-    _checks.integer(replicas, "replicas")
-    if not isinstance(initializer, schemes.Initializer):
-        _checks.one_of(_is_call(initializer).library, "library", ("torch",))
-    return {kind: np.array([_factor(kind, initializer, rng) for _ in range(replicas)]) for kind in FACTORS}
+    kinds = ("Linear", "Conv", "depthwise", "transposed")
+    shared = {name: every for name, every in _by_name().items() if len(every) > 1}
+    rows = [
+        (name, ", ".join(every), *(_difference(list(every.values()), kind) for kind in kinds))
+        for name, every in shared.items()
+    ]
+    return Table("Equal names, each as it comes", ("name", "in", *kinds), tuple(rows))
 
 
-FACTORS = ("Linear", "Conv", "grouped", "depthwise", "transposed", "attention")
+def _by_name() -> dict[str, dict[str, Named]]:
+    """Return every spelling of a random initializer that has defaults, and who has it: torch's without underscore."""
+    found: dict[str, dict[str, Named]] = {}
+    for library in LIBRARIES[:3]:
+        for named in REGISTRY[library].values():
+            if named.source and not named.needed:
+                for name in {named.name, *named.aliases} if library == "jax" else named.aliases:
+                    found.setdefault(name, {})[library] = named
+    return found
 
 
-def _undrawn(kind: str) -> Any:
-    """Return a layer of torch whose weight is still to be drawn; the global generator does not move."""
-    from torch import float64, nn
-
-    made: dict[str, tuple[Any, tuple[int, ...], dict[str, int]]] = {
-        "Linear": (nn.Linear, (256, 64), {}),
-        "Conv": (nn.Conv2d, (8, 64, 3), {}),
-        "grouped": (nn.Conv2d, (64, 64, 3), {"groups": 8}),
-        "depthwise": (nn.Conv2d, (64, 64, 3), {"groups": 64}),
-        "transposed": (nn.ConvTranspose2d, (16, 64, 3), {}),
-    }
-    layer, sizes, more = made[kind]
-    return nn.utils.skip_init(layer, *sizes, bias=False, dtype=float64, **more)
-
-
-def _factor(kind: str, initializer: Call | schemes.Initializer, rng: np.random.Generator) -> float:
-    import torch
-
-    if kind == "attention":
-        if isinstance(initializer, Call):
-            weight = initializer.draw((192, 64), rng=rng)[0, :64]
-        else:
-            weight = initializer.sample((64, 64), rng)
-        x = rng.standard_normal((64, 64))
-        return float(((x @ weight.T) ** 2).mean())
-    layer = _undrawn(kind)
-    _fill(layer, initializer, rng)
-    shape = (64, 256) if kind == "Linear" else (4, layer.in_channels, 12, 12)
-    with torch.no_grad():
-        z = layer(torch.from_numpy(rng.standard_normal(shape)))
-    inside = z[..., 2:-2, 2:-2] if kind == "transposed" else z
-    return float((inside**2).mean())
-
-
-def _fill(layer: Any, initializer: Call | schemes.Initializer, rng: np.random.Generator) -> None:
-    """Set a layer's weight by the library's fans, or by the true ones."""
-    import torch
-
-    from ..layers import initialize_
-
-    if isinstance(initializer, schemes.Initializer):
-        initialize_(layer, initializer, rng=rng)
-        return
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(initializer.draw(layer.weight.shape, rng=rng)[0]))
+def _difference(every: list[Named], kind: str) -> str:
+    """Say in what the laws of several libraries differ for one kind of layer."""
+    laws = [named.example().law for named in every]
+    fixed = [
+        law.fixed(*_fans_of(named.library, kind)) if isinstance(law, Scaled | Fixed) else law
+        for named, law in zip(every, laws, strict=True)
+    ]
+    numbers = [law for law in fixed if isinstance(law, Fixed)]
+    if len(numbers) < len(fixed):
+        return "one law" if len(set(fixed)) == 1 else "law"
+    moments = [law.moments() for law in numbers]
+    ratio = max(std for _, std in moments) / min(std for _, std in moments)
+    means = [mean for mean, _ in moments]
+    said = ["family"] if len({law.family for law in numbers}) > 1 else []
+    said += ["mean"] if max(means) - min(means) > 1e-12 else []
+    said += [f"std × {ratio:.3g}"] if ratio > 1 + 1e-9 else []
+    return ", ".join(said) or "one law"

@@ -131,7 +131,8 @@ def _translate_layer(
 ) -> Translation:
     if arguments:
         raise TypeError(f"a layer's default takes no arguments here, got {', '.join(arguments)}")
-    original = f"{'torch.nn' if source == 'torch' else 'keras.layers'}.{layer}(...), its weight"
+    home = {"torch": "torch.nn", "keras": "keras.layers", "jax": "flax.nnx"}[source]
+    original = f"{home}.{layer}(...), its weight"
     if layer in NO_LAW[source]:
         return Translation(source, target, original, Special(kind="several laws"), None, (NO_LAW[source][layer],))
     if "Depthwise" in layer and target == "initnotes":
@@ -146,14 +147,27 @@ def _law_for(layer: str, source: str, target: str) -> tuple[Law, list[str]]:
     drawn, notes = DEFAULTS[source][layer], []
     if "Depthwise" in layer:
         notes.append("for a depth_multiplier of 1")
-    if "Transpose" in layer and target in ("jax", "initnotes") and isinstance(drawn, Scaled):
-        other = {"fan_in": "fan_out", "fan_out": "fan_in"}.get(drawn.mode, drawn.mode)
-        drawn = Scaled(scale=drawn.scale, mode=other, family=drawn.family)
+    by_axes = [library for library in (source, target) if library in ("torch", "keras")]
+    if "Transpose" in layer and len(by_axes) == 1:
+        drawn = _swapped(drawn)
         why = "takes the outputs of a transposed convolution for its inputs: its fan_in is the true fan_out"
-        notes.append(f"{source} {why}")
+        notes.append(f"{by_axes[0]} {why}")
+    if layer == "Embed" and target == "torch":  # the same array, of which torch reads the axes the other way round
+        drawn = _swapped(drawn)
+    whole = "fan_out" if "Transpose" in layer else "fan_in"  # the fan that no stride changes
+    if "Conv" in layer and target == "initnotes" and getattr(drawn, "mode", whole) != whole:
+        notes.append("for stride 1: initialize_ counts strides, and no other library does")
     if source == "torch" and layer != "Embedding":
         notes.append("its bias is uniform on ±1/√fan_in of the weight, not zero")
     return drawn, notes
+
+
+def _swapped(drawn: Law) -> Law:
+    """Return a law with the fans in each other's place."""
+    if not isinstance(drawn, Scaled):
+        return drawn
+    other = {"fan_in": "fan_out", "fan_out": "fan_in"}.get(drawn.mode, drawn.mode)
+    return Scaled(scale=drawn.scale, mode=other, family=drawn.family)
 
 
 def _translated(
