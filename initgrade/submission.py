@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sandbox import Limits
-
+MOST_BYTES = 10 << 20  # of a notebook's file, where a course does not say otherwise
 MAX_CELLS = 2000
 MAX_CODE = 1 << 20  # characters
 _MOST = 1 << 30  # bytes; a file that is larger is told by its beginning
@@ -146,22 +145,22 @@ def _cell(position: int, cell: Mapping[str, Any]) -> Cell:
     )
 
 
-def read(path: Path, *, limits: Limits) -> Submission:
+def read(path: Path, *, largest: int = MOST_BYTES) -> Submission:
     """Return the code cells of a notebook.
 
     Parameters
     ----------
     path : Path
         Of a file that nobody has looked at.
-    limits : Limits
-        Of which `notebook` is the most bytes.
+    largest : int
+        Bytes.
 
     Raises
     ------
     Malformed
         If it cannot be marked, with what to do.
     """
-    data = contents(path, limits.notebook)
+    data = contents(path, largest)
     notebook = _notebook(data)
     _check_kernel(notebook)
     cells = notebook["cells"]
