@@ -206,6 +206,12 @@ def _erase(options: argparse.Namespace) -> int:
         print("Nothing was deleted.")
         return FAILED
     books.erase(course, options.student)
+    if left := books.mentions(course, options.student):
+        print(
+            "\n".join(
+                ["These files name the student too, among others; see to them yourself:", *(f"  {x}" for x in left)]
+            )
+        )
     print(f"Deleted. Not known here: backups, exported tables, nbgrader's exchange, the history of git. {_GIT}")
     return DONE
 

@@ -40,12 +40,17 @@ def _words(offers: Iterable[str], mark: str = "`") -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) + " only" if names else "nothing"
 
 
-@cache
-def _public() -> Mapping[str, tuple[str, str]]:
-    """Return initnotes' public names: each one's module, and its name in there, or nothing for the module itself."""
+def _folder() -> Path:
     folder = initnotes_folder()
     if not folder:
         raise NoSandbox("the book's package initnotes is not installed; pip install -e .")
+    return folder
+
+
+@cache
+def _public() -> Mapping[str, tuple[str, str]]:
+    """Return initnotes' public names: each one's module, and its name in there, or nothing for the module itself."""
+    folder = _folder()
     found: dict[str, tuple[str, str]] = {}
     for node in ast.parse((folder / "__init__.pyi").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
@@ -94,9 +99,9 @@ def modules(offers: Iterable[str]) -> list[str]:
         If a name is not public, or another public one comes along that is not allowed: whoever may read one file may
         call what is in it.
     """
-    public, offers = _public(), tuple(offers)
-    folder = initnotes_folder()
-    assert folder is not None
+    if not (offers := tuple(offers)):
+        return []
+    public, folder = _public(), _folder()
     for name in offers:
         if name not in public:
             raise NoSandbox(f"an assignment offers {name!r}, which initnotes does not have; it has {', '.join(public)}")
@@ -118,15 +123,12 @@ def modules(offers: Iterable[str]) -> list[str]:
 
 def write(place: Path, offers: Iterable[str]) -> None:
     """Write a package initnotes below `place` that has what `offers` names, and files of nothing else."""
-    offers = tuple(offers)
-    folder = initnotes_folder()
-    made = place / "initnotes"
+    offers, made = tuple(offers), place / "initnotes"
     made.mkdir()
     for module in modules(offers):
-        source = _file(folder, module)  # type: ignore[arg-type]
-        assert folder is not None
+        source = _file(_folder(), module)
         assert source is not None
-        target = made / source.relative_to(folder)
+        target = made / source.relative_to(_folder())
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     places = {name: _public()[name] for name in offers}
