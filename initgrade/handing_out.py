@@ -160,7 +160,9 @@ def _finished(notebook: Any, checks: Assignment) -> Any:
             _filled(cell, {})
     names = list(dict.fromkeys(request.target for request in checks.requests))
     about = {"assignment": checks.name, "names": names, "checks": list(asked), "offers": list(checks.offers)}
-    notebook["metadata"]["initgrade"] = {**about, "cells": [mark["grade_id"] for mark in marks]}
+    by_hand = [mark["grade_id"] for mark in marks if mark["grade"] and mark["solution"]]
+    about |= {"cells": [mark["grade_id"] for mark in marks], "by_hand": by_hand}
+    notebook["metadata"]["initgrade"] = about
     _say_what_is_offered(notebook, checks)
     return notebook
 
