@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from initgrade import books, cli, handing_out, paperwork
+from initgrade import books, cli, doctor, handing_out, offering, paperwork
 from initgrade import course as courses
+from initgrade.assignment import load
 from initgrade.course import Course, CourseError
+from initgrade.walls import NoSandbox
 from tests.tiny_course import hand_in, make, result, store
+
+COURSEWORK = Path(__file__).resolve().parent.parent / "coursework"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,33 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Course:
 def course(merged: Course, tmp_path: Path) -> Course:
     shutil.copytree(merged.root, tmp_path / "course")
     return courses.load(tmp_path / "course")
+
+
+def test_the_release_says_what_initnotes_offers(course: Course) -> None:
+    notebook = doctor.read(course.release("tiny"))
+    said = "While your work is marked, `initnotes` offers nothing: what else it has is for checks and trials, not for"
+    assert notebook["cells"][0]["source"] == f"# Tiny\n\n{said} your answers."
+    assert doctor.read(course.handout("tiny", "student-a"))["cells"][0] == notebook["cells"][0]
+    about = notebook["metadata"]["initgrade"]
+    assert (about["offers"], about["checks"], about["by_hand"]) == ([], ["times_check", "answer_check"], ["explain"])
+    assert "offers `ini.data` and `ini.theory` only:" in offering.sentence(["data", "theory"])
+
+
+@pytest.mark.parametrize("path", sorted(COURSEWORK.glob("checks/*.py")), ids=lambda path: path.stem)
+def test_every_assignment_offers_what_it_can_and_has_a_text_that_says_so(path: Path) -> None:
+    offers = load(path).offers
+    assert len(offering.modules(offers)) >= len(offers)
+    cells = doctor.read(COURSEWORK / "source" / path.stem / f"{path.stem}.ipynb")["cells"]
+    assert (cells[0]["cell_type"], doctor.mark(cells[0])) == ("markdown", {})
+
+
+def test_a_release_that_offers_too_much_is_refused(course: Course) -> None:
+    text = course.checks("tiny").read_text().replace('"flag": None},\n', '"flag": None},\n    offers=("theory",),\n')
+    course.checks("tiny").write_text(text)
+    before = course.release("tiny").read_bytes()
+    with pytest.raises(NoSandbox, match="need activations"):
+        handing_out.release(course, "tiny")
+    assert course.release("tiny").read_bytes() == before
 
 
 def test_a_lost_key_stops_and_says_what_to_do(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
