@@ -12,6 +12,7 @@ import pytest
 
 import initgrade
 from initgrade import books, cli
+from initgrade import course as courses
 from initgrade.course import Course, CourseError
 from tests.tiny_course import hand_in, make, result, store
 
@@ -29,6 +30,7 @@ def course(tmp_path: Path) -> Course:
     path = made.submitted("tiny", "student-a")
     path.parent.mkdir(parents=True)
     path.write_text("{}")
+    courses.key(made)
     return made
 
 
@@ -225,7 +227,7 @@ def test_limits_come_from_the_settings(course: Course) -> None:
 def test_doctor_needs_no_course(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny.ipynb").write_text("{}")
     assert cli.main(["doctor", str(tmp_path / "tiny.ipynb")]) == 1
-    assert "not a notebook of format 4" in capsys.readouterr().out
+    assert "The file has no cells" in capsys.readouterr().out
 
 
 def test_doctor_loads_neither_marker_nor_gradebook(tmp_path: Path) -> None:

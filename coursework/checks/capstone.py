@@ -224,6 +224,7 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
 ASSIGNMENT = Assignment(
     name="capstone",
     title="Six networks with something wrong",
+    offers=("activations", "data", "theory"),
     requests=(
         Request("forward", "forward", 2.0, judge_forward, _small_network, repeats=2),
         Request("backward", "backward", 2.0, judge_backward, _with_gradient, repeats=2),
