@@ -20,7 +20,6 @@ MAIN_WORDS, MAIN_CELLS, HOUR_WORDS = 2200, 12, 3500
 # Chapters that have no divider yet, each until its own issue.
 UNTIL_DIVIDED = (
     "09_frameworks",
-    "10_normalization",
     "12_ledger",
 )
 
