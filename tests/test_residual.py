@@ -276,6 +276,27 @@ def test_residual_trains_its_multipliers():
     assert repr(nets["one"]) == "Residual(20-8-5, 2 blocks 'inner', relu, norm None, 2 replicas)"
 
 
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_frozen_multiplier_stays_and_passes_the_same_signals(block):
+    kind = {"block": block, "multiplier": 0.7, "replicas": 2}
+    nets = {
+        learned: Residual((20, 8, 5), 2, "relu", "he_normal", learned=learned, rng=rng(), **kind)
+        for learned in (False, True)
+    }
+    x, top = normal(6, 20), normal(2, 6, 5, seed=SEED + 1)
+    found = {learned: net.backward(net.forward(x), top) for learned, net in nets.items()}
+    for frozen, trained, weight in zip(found[False].weights, found[True].weights, nets[False].weights, strict=True):
+        if weight.shape[1:] == (1, 1):
+            assert (frozen == 0).all()
+            assert (trained != 0).all()
+        else:
+            assert torch.equal(frozen, trained)
+    train(nets[False], x, torch.arange(6) % 5, lr=0.1, steps=3, rng=rng())
+    assert all((weight == 0.7).all() for weight in nets[False].weights if weight.shape[1:] == (1, 1))
+    with pytest.raises(ValueError, match="learned"):
+        join(list(nets.values()))
+
+
 def test_every_norm_and_block_of_theory_can_be_built():
     assert list(AXES) == list(NORMS)
     assert list(BRANCHES) == list(BLOCKS)

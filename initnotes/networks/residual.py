@@ -210,7 +210,7 @@ class Residual(_Network):
     """R residual networks: a linear stem, blocks x + α·branch(x), and a linear head.
 
     The head reads φ(N(x)) if there is a normalization, else x. Every φ in a block has the normalization in front of
-    it. Each block has a multiplier α of its own, which is learned.
+    it. Each block has a multiplier α of its own, learned or frozen.
 
     Attributes
     ----------
@@ -233,6 +233,8 @@ class Residual(_Network):
     head : str or Initializer
     multiplier : float
         Where every α starts: 0 for SkipInit and ReZero.
+    learned : bool
+        Whether α is trained; if not, its gradient is 0 and it stays where it starts.
     norm : {"batch", "layer", "rms"} or None
     eps : float
 
@@ -268,6 +270,7 @@ class Residual(_Network):
         last: Any = None,
         head: Any = "lecun_normal",
         multiplier: float = 1.0,
+        learned: bool = True,
         norm: str | None = None,
         eps: float = 1e-5,
     ) -> None:
@@ -275,6 +278,7 @@ class Residual(_Network):
             raise ValueError(f"widths must be inputs, stream and outputs, got {tuple(widths)}")
         self.norm, self.eps = _norm(norm), _checks.real(eps, "eps", low=0.0)
         self.blocks, self.block = _checks.integer(blocks, "blocks"), _checks.one_of(block, "block", BLOCKS)
+        self.learned = bool(learned)
         start = schemes.constant(_checks.real(multiplier, "multiplier"))
         matrices = [schemes.scheme(scheme)] * BRANCHES[block][0]
         matrices[-1] = matrices[-1] if last is None else schemes.scheme(last)
@@ -284,8 +288,8 @@ class Residual(_Network):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """The blocks, the normalization and its eps."""
-        return {"block": self.block, "norm": self.norm, "eps": self.eps}
+        """The blocks, whether their multipliers are learned, the normalization and its eps."""
+        return {"block": self.block, "learned": self.learned, "norm": self.norm, "eps": self.eps}
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -306,7 +310,8 @@ class Residual(_Network):
         for first in range(1, len(maps) - 1, matrices + 1):
             multiplier = first + matrices
             added = branch(self._phi, stream[-1], maps[first:multiplier])
-            stream.append(stream[-1] + weights[multiplier] * added)
+            alpha = weights[multiplier] if self.learned else weights[multiplier].detach()
+            stream.append(stream[-1] + alpha * added)
         read = stream[-1] if self.norm is None else self._phi(stream[-1])
         return [*stream, maps[-1](read)], [*stream[:-1], read]
 

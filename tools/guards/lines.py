@@ -17,11 +17,6 @@ DIVIDER = "Going further"
 HOUR = "essentials"
 MAIN_WORDS, MAIN_CELLS, HOUR_WORDS = 2200, 12, 3500
 
-# Chapters that have no divider yet, each until its own issue.
-UNTIL_DIVIDED = (
-    "10_normalization",
-)
-
 _HEADING = re.compile(rf"^##\s+{DIVIDER}\s*$", re.MULTILINE)
 _NOT_SEEN = {"remove-input", "remove-cell"}
 _FENCED = re.compile(
@@ -118,8 +113,6 @@ def length(notebook: Notebook, name: str) -> list[str]:
         return (
             [f"the hour has {count} words with all that it shows, more than {HOUR_WORDS}"] if count > HOUR_WORDS else []
         )
-    if name in UNTIL_DIVIDED:
-        return []
     dividers = len(_HEADING.findall(_text(list(notebook.cells))))
     faults = [] if dividers == 1 else [f"{dividers} headings '## {DIVIDER}', not one"]
     count, seen = main_line_words(notebook), len(visible_cells(notebook))
@@ -145,7 +138,7 @@ def exercises(cells: list[Notebook]) -> Iterator[tuple[str, str]]:
 
 def first_exercises(notebook: Notebook, name: str) -> list[str]:
     """At least two exercises stand in the main line, and these use no equation from behind the divider."""
-    if name in (*UNTIL_DIVIDED, HOUR):
+    if name == HOUR:
         return []
     cells = main_line(notebook)
     early = list(exercises(cells))
