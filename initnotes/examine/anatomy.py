@@ -190,7 +190,7 @@ def stay_equal(module: nn.Module, gradient: Tensor | None) -> bool:
     return float((apart - means[group]).norm()) <= 1e-4 * float(apart.norm())
 
 
-def count_distinct(module: Any, counted: moments.Found | None) -> tuple[float, int]:
+def count_distinct(module: Any) -> tuple[float, int]:
     """Return how many units differ in their weights, and how many there are; inf and 0 if not known or one.
 
     Of several replicas, the one with the fewest counts.
@@ -201,9 +201,8 @@ def count_distinct(module: Any, counted: moments.Found | None) -> tuple[float, i
         return float(len(torch.unique(own[0], dim=0))), own.shape[1]
     names = ("out_features", "out_channels")
     number = int(next((found for name in names if (found := getattr(module, name, None))), 0))
-    if counted is None or isinstance(module, nn.Embedding) or number < 2:
-        return math.inf, 0
-    return float((counted if isinstance(counted, Tensor) else counted[0](counted[1])).min()), number
+    own = None if number < 2 or isinstance(module, nn.Embedding) else units(module)
+    return (math.inf, 0) if own is None else (float(moments.count_distinct(own[0]).min()), number)
 
 
 def check_fits(name: str, module: Any, inputs: Any) -> None:

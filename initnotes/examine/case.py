@@ -144,7 +144,7 @@ def case_of(
     calls = watch.calls
     healthy = all(math.isfinite(record.size) for record in records)
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
-    factors = _factors(model, calls)
+    factors = {name: moments.rms(own.detach()[None]) for name, own in _factors(model, calls).items()}
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     return {
         "records": records,
@@ -162,8 +162,8 @@ def case_of(
         "sigmoids": sum(isinstance(module, nn.Sigmoid) for module in model.modules()),
         "norms": graph.normalized(),
         "merges": graph.merges(),
-        "factors": {name: moments.rms(own.detach()[None]) for name, own in factors.items()},
-        "zeros": tuple(name for name, own in factors.items() if not bool(own.detach().any())),
+        "factors": factors,
+        "zeros": tuple(name for name, size in factors.items() if size == 0),
     } | _stream(records, watch, graph)
 
 
@@ -172,10 +172,8 @@ _FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g")  # what names of fact
 
 def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
     """Return parameters that something is multiplied by, and that are no weights of a layer."""
-    layers = {id(own) for call in calls for own in call.module.parameters(recurse=False)}
-    norms = {
-        id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part.parameters(recurse=False)
-    }
+    layers = {id(own) for call in calls for own in call.module._parameters.values()}
+    norms = {id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part._parameters.values()}
     found: dict[str, Tensor] = {}
     for name, own in model.named_parameters():
         last = name.rpartition(".")[2].lower()
@@ -192,7 +190,7 @@ def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, 
     if not aside:
         return {}
     read, sizes, added = dict(watch.reads), [], False
-    for node in graph.trunk():
+    for node in graph.trunk:
         added = added or graph.is_merge(node)
         if added and node in read:
             sizes.append(read[node])
@@ -200,7 +198,7 @@ def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, 
     closing = [call.name.partition(" (call")[0] for call in watch.calls if graph.closes(call.node)]
     return {
         "stream": tuple(sizes),
-        "stream_gradients": tuple(watch.merged[node] for node in graph.trunk() if node in watch.merged),
+        "stream_gradients": tuple(watch.merged[node] for node in graph.trunk if node in watch.merged),
         "closing": tuple(dict.fromkeys(name for name in closing if name in aside)),
     }
 
@@ -219,7 +217,12 @@ def _made_inside(calls: Sequence[Call]) -> tuple[Input, ...]:
 def _broken_parameters(model: nn.Module, calls: Sequence[Call], *, may_mask: bool) -> list[str]:
     """Return the names of parameters that hold NaN or infinity; weights that were measured need no second look."""
     known = {id(anatomy.weight(call.module)) for call in calls if math.isfinite(call.weights)}
-    rest = [(name, parameter) for name, parameter in model.named_parameters() if id(parameter) not in known]
+    rest = [(name, own) for name, own in model.named_parameters() if id(own) not in known and own.is_floating_point()]
+    parts: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for _, own in rest:
+        parts.setdefault((own.dtype, own.device), []).append(own.detach().flatten())
+    if all(math.isfinite(moments.norm(torch.cat(part))) for part in parts.values()):  # one look at all of them
+        return []
     return [name for name, parameter in rest if _is_broken(parameter, may_mask=may_mask)]
 
 

@@ -28,7 +28,7 @@ from .limits import limits
 from .mean_field import MeanField, mean_field_of
 from .report import KINDS, SEVERITIES, Finding, Report
 from .second_step import moves
-from .statistics import Probe, arrays_of, records_of
+from .statistics import Probe, Record, arrays_of, records_of
 from .trials import tried
 from .untouched import checked_parameters, random_states_kept, untouched
 
@@ -158,8 +158,9 @@ def audit(
             return Report(name, [], (), None if loss is None else run.value, (NO_LAYER.format(name),))
         records = records_of(watch.calls, run.graph, module, watch.failed)
         facts = case_of(module, batch, records, watch, run.graph, run.entries)
-        if facts["zeros"] or any(record.zero or record.weight_gradient == 0 for record in records):
-            facts |= _second_step(module, batch, loss, watch)
+        asked = set(facts["zeros"]).union(*(_asked(record, module) for record in records))
+        if asked:
+            facts |= _second_step(module, batch, loss, watch, asked)
         if loss is not None:
             facts["twice"] = run.graph.judged_twice()
     value = None if loss is None else run.value
@@ -193,7 +194,16 @@ def _matches(finding: Finding, kind: str, layers: str) -> bool:
     return finding.kind == kind and all(fnmatchcase(layer, layers) for layer in finding.layers or (finding.layer,))
 
 
-def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict[str, Any]:
+def _asked(record: Record, module: nn.Module) -> set[str]:
+    """Return the parameters of a layer of which it matters whether the first steps move them."""
+    if not record.zero and record.weight_gradient != 0:
+        return set()
+    own = module if record.whole else module.get_submodule(record.place)
+    before = "" if record.whole else f"{record.place}."
+    return {before + name for name in own._parameters if "bias" not in name}
+
+
+def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: set[str]) -> dict[str, Any]:
     like = next(module.parameters())
 
     def value() -> Tensor:
@@ -203,7 +213,7 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict
         return found.sum()
 
     try:
-        return moves(module, value)._asdict()
+        return moves(module, value, first=watch.gradients, asked=asked)._asdict()
     except Exception as error:
         watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
         return {"steps_known": False}

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from . import drifts, fixes
 from .case import Case, Input
+from .nodes import TWO_SIDED
 from .report import KINDS, SEVERITIES, Finding
 from .statistics import Record, Units
 
 __all__ = ["judge"]
 
-_TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")
 _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
 BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what squeezes a picture to one number
 _LOUD = ("unscaled inputs", "exploding signal")
@@ -285,7 +285,7 @@ def _dead_limit(units: int, case: Case) -> float:
 def _saturated_units(case: Case) -> Iterator[Finding]:
     shares = [
         (units.saturated, replace(record, activation=units.activation))
-        for record, units in _applied(case, _TWO_SIDED)
+        for record, units in _applied(case, TWO_SIDED)
         if units.saturated >= case.limits.saturated_warning
     ]
     yield from _worst("saturated units", shares, case.limits.saturated_error, "of the activations have |φ′| < 0.01")

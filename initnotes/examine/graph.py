@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from . import nodes
@@ -65,6 +66,7 @@ class Graph:
         self.named, self.inside = named or {}, inside
         self.names: dict[Any, str | None] = {}
         self.root, self.order = root, [] if root is None else _topological(root)
+        self.kinds = {node: nodes.kind(node) for node in self.order}
         self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
         for node in self.order:
             for parent, _ in node.next_functions:
@@ -91,7 +93,9 @@ class Graph:
     def activation(self, node: Any) -> str | None:
         """Return the name of the activation that a node completes, None for other nodes."""
         if node not in self.names:  # what a node has saved is gone after a backward pass, and its name stays
-            self.names[node] = None if node in self.inside else self.named.get(node) or nodes.activation(node)
+            known = node in self.named or self.kinds.get(node, "") in nodes.ACTIVATIONS
+            own = (self.named.get(node) or nodes.activation(node)) if known and node not in self.inside else None
+            self.names[node] = own
         return self.names[node]
 
     def bypassed(self, node: Any) -> bool:
@@ -111,7 +115,7 @@ class Graph:
 
     def is_merge(self, node: Any) -> bool:
         """Whether a node adds two streams of data."""
-        return nodes.kind(node) == "Add" and sum(self.is_data(parent) for parent, _ in node.next_functions) > 1
+        return self.kinds.get(node) == "Add" and sum(self.is_data(parent) for parent, _ in node.next_functions) > 1
 
     def follows(self, node: Any) -> tuple[str | None, bool, bool]:
         """Return the activation that follows a layer, whether a normalization comes first, and whether it is last.
@@ -121,7 +125,7 @@ class Graph:
         norm, steps = False, 0
         while node in self.consumers and steps < 64:
             after = self.consumers[node]
-            kinds = {nodes.kind(consumer) for consumer in after}
+            kinds = {self.kinds[consumer] for consumer in after}
             if kinds & set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS):
                 norm = True
             if not after:
@@ -164,14 +168,15 @@ class Graph:
 
     def normalized(self) -> int:
         """Return how many normalizations lie on the data's way."""
-        return sum(self.is_data(node) and nodes.is_norm(node) for node in self.order)
+        return sum(self.kinds[node] in nodes.NORMS and self.is_data(node) for node in self.order)
 
     def merges(self) -> int:
         """Return how often two streams of data that share a source are added."""
         return sum(self.is_merge(node) for node in self.order)
 
+    @cached_property
     def trunk(self) -> list[Any]:
-        """Return the nodes that all of the first layer's data passes on its way to another, from first to last."""
+        """The nodes that all of the first layer's data passes on its way to another, from first to last."""
         if self.root is None:
             return []
         feeds: set[Any] = set()

@@ -12,7 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "NORMS", "activation", "is_norm", "kind", "slopes", "values"]
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "TWO_SIDED",
+    "activation",
+    "is_norm",
+    "kind",
+    "saved",
+    "slopes",
+    "slopes_at",
+    "values",
+]
 
 ACTIVATIONS = {
     "Relu": "relu",
@@ -48,6 +59,7 @@ NORMS = (
     "RmsNorm",
     "_Normalize",  # of networks.normalize
 )
+TWO_SIDED = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "erf")  # their slope vanishes at both ends
 _RISING = ("Relu", "Tanh", "Sigmoid", "Erf", "Softplus", "Hardtanh", "Clamp", "ClampMin", "Threshold")  # φ′ ≥ 0
 _SELU = 1.05
 
@@ -118,6 +130,47 @@ def slopes(node: Any) -> Tensor | None:
     if not isinstance(made, Tensor):
         return None
     return made if kind(node) in _RISING else made.abs_()
+
+
+_RESULTS: dict[str, Callable[[Tensor], Tensor]] = {  # |φ′| in terms of φ, of nodes that keep their result
+    "Relu": lambda h: (h > 0).to(h),
+    "Tanh": lambda h: 1 - h * h,
+    "Sigmoid": lambda h: h * (1 - h),
+}
+_SAME = (  # what is the same function of every number, whatever its place
+    "Gelu",
+    "Silu",
+    "Elu",
+    "Celu",
+    "LeakyRelu",
+    "Softplus",
+    "Mish",
+    "Hardtanh",
+    "Hardswish",
+    "Hardsigmoid",
+    "Erf",
+    "LogSigmoid",
+)
+
+
+def saved(node: Any) -> Tensor | None:
+    """Return the numbers from parts of which `slopes_at` can tell |φ′|; None if it cannot."""
+    try:
+        if kind(node) in _RESULTS:
+            return node._saved_result.detach()
+        return node._saved_self.detach() if kind(node) in _SAME else None
+    except RuntimeError:  # what it saved was overwritten or freed
+        return None
+
+
+def slopes_at(node: Any, part: Tensor) -> Tensor:
+    """Return |φ′| at a part of what `saved` returns, of any shape."""
+    if kind(node) in _RESULTS:
+        return _RESULTS[kind(node)](part)
+    with torch.enable_grad():
+        x = part.detach().clone().requires_grad_()
+        (made,) = torch.autograd.grad(_VALUES[kind(node)](node, x).sum(), x)
+    return made.abs()
 
 
 def values(node: Any) -> Tensor | None:
