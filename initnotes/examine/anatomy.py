@@ -201,8 +201,8 @@ def count_distinct(module: Any) -> tuple[float, int]:
         return float(len(torch.unique(own[0], dim=0))), own.shape[1]
     names = ("out_features", "out_channels")
     number = int(next((found for name in names if (found := getattr(module, name, None))), 0))
-    own = None if number < 2 or isinstance(module, nn.Embedding) else units(module)
-    return (math.inf, 0) if own is None else (float(moments.count_distinct(own[0]).min()), number)
+    of_units = None if number < 2 or isinstance(module, nn.Embedding) else units(module)
+    return (math.inf, 0) if of_units is None else (float(moments.count_distinct(of_units[0]).min()), number)
 
 
 def check_fits(name: str, module: Any, inputs: Any) -> None:

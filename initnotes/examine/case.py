@@ -86,8 +86,11 @@ class Case:
         Layers that end such blocks.
     twice : (str, str) or None
         An activation of the outputs, and a loss that takes logits.
-    norms, merges : int
-        Normalizations on the data's way, and how often two streams are added.
+    head : str
+        The parameter that makes the logits where no layer does; empty otherwise.
+    norms, merges, normalized_sums : int
+        Normalizations on the data's way, how often two streams are added, and how often nothing reads the sum but a
+        normalization.
     loss : float or None
     fair : (float, str, float) or None
         A fair guess's loss, what it is, and what random logits add to it, as `Graph.fair_loss` has them.
@@ -109,8 +112,10 @@ class Case:
     stream_gradients: tuple[float, ...] = ()
     closing: tuple[str, ...] = ()
     twice: tuple[str, str] | None = None
+    head: str = ""
     norms: int = 0
     merges: int = 0
+    normalized_sums: int = 0
     loss: float | None = None
     fair: tuple[float, str, float] | None = None
     limits: Limits = USUAL
@@ -162,6 +167,7 @@ def case_of(
         "sigmoids": sum(isinstance(module, nn.Sigmoid) for module in model.modules()),
         "norms": graph.normalized(),
         "merges": graph.merges(),
+        "normalized_sums": graph.normalized_sums(),
         "factors": factors,
         "zeros": tuple(name for name, size in factors.items() if size == 0),
     } | _stream(records, watch, graph)

@@ -163,6 +163,8 @@ def audit(
             facts |= _second_step(module, batch, loss, watch, asked)
         if loss is not None:
             facts["twice"] = run.graph.judged_twice()
+            head = run.graph.head()
+            facts["head"] = next((name for name, own in module.named_parameters() if own is head), "")
     value = None if loss is None else run.value
     case = Case(name, loss=value, fair=run.fair, limits=allowed, **facts)
     found = [finding for finding in judge(case) if not any(_matches(finding, *pattern) for pattern in patterns)]
@@ -223,13 +225,18 @@ def _not_examined(case: Case, watch: Watch, loss: Any) -> Iterator[str]:
     """Yield what this audit cannot tell of the network."""
     yield from (f"{what} ({why})" for what, why in watch.failed.items())
     inside = dict.fromkeys(record.kind for record in case.records if record.kind in ("RNN", "LSTM", "GRU"))
-    yield from (f"the steps in time inside of {kind}" for kind in inside)
+    yield from (f"the steps in time inside of {kind}: a long recurrence forgets, or explodes" for kind in inside)
+    if case.normalized_sums >= case.limits.slope_layers:
+        yield f"post-norm depth: {case.normalized_sums} sums are normalized; no start shows if so many want a warmup"
+    hidden = sum(record.normalized for record in case.records)
+    if hidden:
+        yield f"the scale of {hidden} layer{'s' * (hidden > 1)} with a normalization behind: no signal shows it"
     aside = [record for record in case.chain if not record.trunk]
     places = max(len(case.stream), len(case.stream_gradients), len(case.chain) - len(aside))
     if aside and places < case.limits.slope_layers:
         yield f"slopes: less than {case.limits.slope_layers:g} places that all of the data passes"
     if loss is None:
-        yield "the initial loss (none was given)"
+        yield "the initial loss, and whether the outputs suit it (none was given)"
 
 
 @contextmanager

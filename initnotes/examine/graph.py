@@ -6,7 +6,7 @@ What lives here reads a graph that one forward pass has left, and keeps nothing 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ _PASSING = (
     "Squeeze",
     "ToCopy",
 )
+_PRODUCTS = ("Mm", "Addmm", "Bmm", "Baddbmm", "Mv")
 _OF_NORMS = {"Pow", "Mul", "Mean", "Var", "VarMean", "Sub"}  # what reads z where a normalization is written by hand
 
 
@@ -215,6 +216,30 @@ class Graph:
             node = below[0]
         return None
 
+    def head(self) -> Any:
+        """Return the parameter that makes the logits where no layer does, as a tied matrix is used; None for a layer.
+
+        The way down from the loss is followed as long as there is one, to the first product.
+        """
+        node = self.root
+        for _ in range(24):
+            if node is None or node in self.layers:
+                return None
+            below = [parent for parent, _ in node.next_functions if parent is not None]
+            if self.kinds[node] in _PRODUCTS:
+                return next((own for own in map(_parameter, below) if own is not None), None)
+            data = [parent for parent in below if self.is_data(parent)]
+            node = data[0] if len(data) == 1 else None
+        return None
+
+    def normalized_sums(self) -> int:
+        """Return how many sums of streams nothing reads but a normalization: blocks with the norm behind the sum."""
+        return sum(self.is_merge(node) and self._is_normed(self.consumers[node]) for node in self.order)
+
+    def _is_normed(self, after: Sequence[Any]) -> bool:
+        kinds = {self.kinds[consumer] for consumer in after}
+        return bool(after) and (kinds <= set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS))
+
     def fair_loss(self) -> tuple[float, str, float] | None:
         """Return a fair guess's loss, what it is, and what random logits add; None unless the root is a cross-entropy.
 
@@ -233,6 +258,18 @@ class Graph:
                 return None
             node = node.next_functions[0][0]
         return None
+
+
+def _parameter(node: Any) -> Any:
+    """Return the parameter that a node hands on, transposed or in another shape; None where it is computed."""
+    for _ in range(4):
+        if hasattr(node, "variable"):
+            return node.variable
+        below = [parent for parent, _ in node.next_functions if parent is not None]
+        if len(below) != 1 or nodes.kind(node) not in (*_PASSING, "T", "Expand", "Unsqueeze"):
+            return None
+        node = below[0]
+    return None
 
 
 def between(last: Any, first: Any) -> set[Any]:

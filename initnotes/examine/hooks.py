@@ -73,8 +73,8 @@ class Call:
         Norms of ∂loss/∂z and ∂loss/∂W.
     units : (float, int)
         How many units differ, and how many there are, as `anatomy.count_distinct` has them.
-    stays_equal : bool
-        Whether equal units have equal gradients.
+    stays_equal, scaled : bool
+        Whether equal units have equal gradients; whether the inputs are something times a number.
     entered : tuple of (autograd node, Tensor) or None
         Where the input of a layer entered the model, and that input, if no other layer comes before.
     applied : list of Applied
@@ -98,6 +98,7 @@ class Call:
     weight_norm: float = math.nan
     units: tuple[float, int] = (math.inf, 0)
     stays_equal: bool = False
+    scaled: bool = False
     entered: tuple[Any, Tensor] | None = None
     applied: list[Applied] = field(default_factory=list)
 
@@ -222,6 +223,7 @@ class Watch:
         if x is not None:
             call.inputs, call.entered = moments.rms(self._rows(x)), self._entry(x)
             self.reads.append((x.grad_fn, call.inputs))
+            call.scaled = nodes.is_scaled(x.grad_fn)
         if id(call.module) not in self.weights:
             size = math.nan if call.weight is None else moments.rms(self._rows(call.weight))
             self.weights[id(call.module)] = size, anatomy.count_distinct(call.module)
@@ -348,7 +350,9 @@ class Watch:
         found = torch.autograd.grad(value, self.parameters, allow_unused=True) if self.parameters else ()
         if all(gradient is None for gradient in found):
             raise ValueError(DETACHED)
-        by_id = {id(own): gradient for own, gradient in zip(self.parameters, found, strict=True)}
+        by_id: dict[int, Tensor | None] = {
+            id(own): gradient for own, gradient in zip(self.parameters, found, strict=True)
+        }
         self.gradients = {} if self.full else by_id
         for call in self.calls:
             gradient = by_id.get(id(call.weight))

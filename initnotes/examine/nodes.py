@@ -18,6 +18,7 @@ __all__ = [
     "TWO_SIDED",
     "activation",
     "is_norm",
+    "is_scaled",
     "kind",
     "saved",
     "slopes",
@@ -94,6 +95,15 @@ def kind(node: Any) -> str:
 def is_norm(node: Any) -> bool:
     """Return whether a node normalizes."""
     return kind(node) in NORMS
+
+
+def is_scaled(node: Any) -> bool:
+    """Return whether a node multiplies by a number, or by what has no gradient."""
+    return (
+        node is not None
+        and kind(node) in ("Mul", "Div")
+        and sum(own is not None for own, _ in node.next_functions) == 1
+    )
 
 
 def activation(node: Any) -> str | None:

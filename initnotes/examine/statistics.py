@@ -88,6 +88,8 @@ class Record:
         Whether the layer is the model itself.
     trunk : bool
         Whether all that the first layer makes passes it.
+    scaled : bool
+        Whether its inputs are something times a number.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Record:
     drawn_by: str = "scheme"
     whole: bool = False
     trunk: bool = True
+    scaled: bool = False
 
     @property
     def place(self) -> str:
@@ -165,13 +168,18 @@ def _record(call: Call, graph: Graph, model: nn.Module) -> Record:
         drawn_by=anatomy.drawn_by(module),
         whole=module is model,
         trunk=graph.on_trunk(call.node),
+        scaled=call.scaled,
     )
 
 
 def _units(applied: Applied) -> Units:
     if applied.slopes is None:
         return Units(applied.name, math.nan, math.nan, 0, 0)
-    saturated, _, off = (applied.slopes if isinstance(applied.slopes, Tensor) else applied.slopes[0](applied.slopes[1])).mean(0).tolist()
+    saturated, _, off = (
+        (applied.slopes if isinstance(applied.slopes, Tensor) else applied.slopes[0](applied.slopes[1]))
+        .mean(0)
+        .tolist()
+    )
     return Units(applied.name, saturated, off, *applied.shape)
 
 
