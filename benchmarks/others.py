@@ -47,18 +47,18 @@ def _late(*_: object) -> None:
     raise LateError(f"more than {LIMIT} s")
 
 
-def seen(made: Made) -> dict[str, Any]:
-    """Audit one network; return what was found or raised, and the time in warm forward and backward passes."""
+def _pass(made: Made) -> None:
+    """Run a plain forward and backward pass."""
     parts, named = batches.arguments(made.batch)
+    outputs = made.model.train()(*parts, **named)
+    (made.loss(outputs) if made.loss else batches.projected(outputs)).backward()
+    made.model.zero_grad()
 
-    def plain() -> None:
-        outputs = made.model.train()(*parts, **named)
-        (made.loss(outputs) if made.loss else batches.projected(outputs)).backward()
-        made.model.zero_grad()
 
-    plain()
+def seen(made: Made) -> dict[str, Any]:
+    """Audit a network that has run once; return what was found or raised, and the time in plain passes."""
     start = time.process_time()
-    plain()
+    _pass(made)
     passed = time.process_time() - start
     start = time.process_time()
     try:
@@ -175,7 +175,7 @@ def planted(name: str, make: Callable[[], Made]) -> Iterator[tuple[str, bool, in
 
 def work(makers: Mapping[str, tuple[bool, Callable[[], Made]]]) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield each thing to do, under its name."""
-    for name, (fresh, make) in makers.items():
+    for name, (fresh, make) in sorted(makers.items(), key=lambda own: not own[1][0]):
         half = "fresh" if fresh else f"half {int(sha256(name.encode()).hexdigest(), 16) % 2}"
         yield name, partial(_seen_or_left, half, make)
     for name in HOSTS:
@@ -187,9 +187,7 @@ def _seen_or_left(half: str, make: Callable[[], Made]) -> dict[str, Any]:
         made = make()
         if sum(own.numel() for own in made.model.parameters()) > LARGEST:
             return {"left": "too large"}
-        with torch.no_grad():
-            parts, named = batches.arguments(made.batch)
-            made.model.train()(*parts, **named)
+        _pass(made)
     except Exception as error:
         return {"left": f"{type(error).__name__}: {str(error)[:200]}"}
     return {"half": half} | seen(made)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import re
 import sys
@@ -704,3 +705,29 @@ def test_shares_from_a_part_of_the_inputs_are_those_of_all(monkeypatch: pytest.M
         assert a.saturated == pytest.approx(b.saturated, abs=0.02)
         assert a.off == pytest.approx(b.off, abs=1e-6 if b.off > 0.1 else 0.05)
     assert part[2].off == whole[2].off > 0.5
+
+
+IN_PLACE = [
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.Hardtanh,
+    nn.ReLU6,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.Mish,
+    nn.Hardsigmoid,
+]
+
+
+@pytest.mark.parametrize("act", IN_PLACE)
+def test_what_works_in_place_is_read_like_what_does_not(act: Callable[..., nn.Module]) -> None:
+    reports = [audit(mlp(act=lambda inplace=inplace: act(inplace=inplace)), x()) for inplace in (False, True)]
+    assert [report.not_examined for report in reports] == [reports[0].not_examined] * 2
+    applied = [[units for layer in report.layers for units in layer.applied] for report in reports]
+    assert len(applied[1]) == 3
+    for a, b in zip(*applied, strict=True):
+        assert (a.activation, a.inputs, a.number) == (b.activation, b.inputs, b.number)
+        assert a.saturated == pytest.approx(b.saturated, abs=0.01) or math.isnan(b.saturated)

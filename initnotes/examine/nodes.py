@@ -168,7 +168,8 @@ def saved(node: Any) -> Tensor | None:
     try:
         if kind(node) in _RESULTS:
             return node._saved_result.detach()
-        return node._saved_self.detach() if kind(node) in _SAME else None
+        known = kind(node) in _SAME and hasattr(node, "_saved_self")  # what works in place keeps its result
+        return node._saved_self.detach() if known else None
     except RuntimeError:  # what it saved was overwritten or freed
         return None
 
