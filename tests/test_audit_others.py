@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import initnotes as ini
+from benchmarks import others
 from initnotes.__main__ import main
 from initnotes.examine import Report, audit, chapters, examiner, hooks, moments, second_step, trials
 from initnotes.testing import assert_healthy
@@ -731,3 +732,47 @@ def test_what_works_in_place_is_read_like_what_does_not(act: Callable[..., nn.Mo
     for a, b in zip(*applied, strict=True):
         assert (a.activation, a.inputs, a.number) == (b.activation, b.inputs, b.number)
         assert a.saturated == pytest.approx(b.saturated, abs=0.01) or math.isnan(b.saturated)
+
+
+# ------------------------------------------------------------------------------------------------------ the benchmark
+
+WELL = {"name": "a", "half": "fresh", "times": 1.2, "seconds": 0.2, "found": [], "failed": []}
+FAULT = ["a NaN", True, 1, 1, ["not finite"]]
+
+
+@pytest.mark.parametrize(
+    ("row", "faults"),
+    [
+        ({"raised": "ValueError: x", "found": []}, [FAULT]),
+        ({"failed": ["stem (ValueError: x)"]}, [FAULT]),
+        ({"found": [["error", "no gradient", "stem", "planted"]]}, [FAULT]),
+        ({"found": [["warning", "weight scale", "stem", "planted"]]}, [FAULT]),
+        ({"times": 1.7}, [FAULT]),
+        ({}, [["a NaN", False, 1, 1, []]]),
+        ({}, [["a NaN", True, 0, 1, ["not finite"]]]),
+    ],
+)
+def test_the_benchmark_of_other_networks_misses_no_aim_silently(
+    row: dict[str, Any], faults: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = {"name": "a planted", "host": "a"}
+    assert others.told([WELL, host | {"faults": [FAULT]}]) == 0
+    assert others.told([WELL | row, host | {"faults": faults}]) == 1
+    assert "fresh: 1 networks" in capsys.readouterr().out
+
+
+def test_the_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def work(_: object) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+        return [(name, lambda name=name: made.append(name) or dict(WELL)) for name in ("a", "b planted")]
+
+    monkeypatch.setattr(others, "work", work)
+    monkeypatch.setattr(others.signal, "signal", lambda *_: None)
+    rows = tmp_path / "rows.jsonl"
+    assert not others.proceed(rows, -1.0)
+    assert made == []
+    assert others.proceed(rows, 1e4)
+    assert others.proceed(rows, 1e4)
+    assert made == ["a", "b planted"]
+    assert len(rows.read_text().splitlines()) == 2

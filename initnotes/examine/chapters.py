@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 __all__ = ["HARMLESS", "TOLD", "Told", "address"]
 
 
@@ -119,6 +117,8 @@ HARMLESS = {  # the same of an info of these kinds
 @cache
 def address() -> str:
     """Return the site's public address without a slash at its end; empty as long as it has none."""
+    import yaml  # when first asked for
+
     here = Path(__file__).resolve().parents[1]
     for path in (here / "_config.yml", here.parent / "_config.yml"):
         if path.exists():
