@@ -19,7 +19,8 @@ from torch.nn import functional
 IMAGES, SIZE = 8, 64
 # Where attention is left with one place its queries and keys have no gradient; and some take one size only.
 SIZES = {
-    "efficientvit_m0": 224, "efficientformer_l1": 224, "crossvit_9_240": 240, "halonet26t": 256, "bat_resnext26ts": 256,
+    "efficientvit_m0": 224, "efficientvit_m3": 224, "efficientformer_l1": 224, "crossvit_9_240": 240,
+    "crossvit_tiny_240": 240, "halonet26t": 256, "lamhalobotnet50ts_256": 256, "bat_resnext26ts": 256,
 }  # fmt: skip
 WORDS = {
     "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 128,

@@ -734,6 +734,68 @@ def test_what_works_in_place_is_read_like_what_does_not(act: Callable[..., nn.Mo
         assert a.saturated == pytest.approx(b.saturated, abs=0.01) or math.isnan(b.saturated)
 
 
+# ------------------------------------------------------------------- what networks that nobody had looked at taught
+
+
+class Gated(nn.Module):
+    """Squeeze and excitation with few units, of which all are off for these inputs, or a layer with none to spare."""
+
+    def __init__(self, units: int, *, around: bool) -> None:
+        super().__init__()
+        self.stem, self.around = nn.Linear(64, 64), around
+        self.squeeze, self.excite, self.head = nn.Linear(64, units), nn.Linear(units, 64), nn.Linear(64, 10)
+        nn.init.constant_(self.squeeze.bias, -9.0)
+
+    def forward(self, given: Tensor) -> Tensor:
+        h = torch.relu(self.stem(given))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(h))))
+        return self.head(h * gate if self.around else gate)
+
+
+@pytest.mark.parametrize(("units", "around", "dead"), [(4, True, False), (4, False, True), (64, True, True)])
+def test_of_a_gates_few_units_all_may_be_off_by_chance(units: int, around: bool, dead: bool) -> None:
+    """Of four units all are off in one start of sixteen; of 64 never, and where data has no way around it matters."""
+    torch.manual_seed(1)
+    assert ("dead units" in audit(Gated(units, around=around), x(), try_fixes=False).kinds()) == dead
+
+
+def test_layers_between_stages_are_no_chain() -> None:
+    """Eight layers between stages of two residual blocks each: what a stage does is no factor of a layer."""
+    torch.manual_seed(1)
+    stages = [part for _ in range(8) for part in (nn.Linear(64, 64), Block(64, norm=True), Block(64, norm=True))]
+    model = nn.Sequential(*stages, nn.Linear(64, 10))
+    with torch.no_grad():
+        for part in model:
+            if isinstance(part, nn.Linear):
+                part.weight.mul_(0.5)
+    told = [finding for finding in audit(model, x(), try_fixes=False).findings if finding.severity != "info"]
+    assert not any("per layer" in finding.evidence for finding in told)
+    chain = nn.Sequential(*[part for part in model if isinstance(part, nn.Linear)])
+    assert "vanishing signal" in audit(chain, x(), try_fixes=False).kinds()
+
+
+def test_a_stream_that_every_block_normalizes_may_shrink() -> None:
+    torch.manual_seed(1)
+
+    class Shrinking(nn.Module):
+        def __init__(self, norm: bool) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(Block(64, norm=norm, gate=1e-3) for _ in range(12))
+
+        def forward(self, given: Tensor) -> Tensor:
+            for block in self.blocks:
+                given = 0.6 * block(given)
+            return given
+
+    found = [
+        audit(Shrinking(norm), x(), loss=lambda out: 1e3 * out.square().mean(), try_fixes=False) for norm in (0, 1)
+    ]
+    severities = [
+        [finding.severity for finding in report.findings if finding.kind == "vanishing signal"] for report in found
+    ]
+    assert severities == [["warning"], ["info"]]
+
+
 # ------------------------------------------------------------------------------------------------------ the benchmark
 
 WELL = {"name": "a", "half": "fresh", "times": 1.2, "seconds": 0.2, "found": [], "failed": []}

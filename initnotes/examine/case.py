@@ -149,7 +149,8 @@ def case_of(
     calls = watch.calls
     healthy = all(math.isfinite(record.size) for record in records)
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
-    factors = {name: moments.rms(own.detach()[None]) for name, own in _factors(model, calls).items()}
+    named = list(model.named_parameters())
+    factors = {name: moments.rms(own.detach()[None]) for name, own in _factors(named, watch).items()}
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     return {
         "records": records,
@@ -160,11 +161,13 @@ def case_of(
             for (path, given), node in zip(real, entries, strict=True)
         )
         or _made_inside(calls),
-        "broken": tuple(_broken_parameters(model, calls, may_mask=healthy)),
+        "broken": tuple(_broken_parameters(named, calls, may_mask=healthy)),
         "resettable": frozenset(
-            name for name, module in model.named_modules() if callable(getattr(module, "reset_parameters", None))
+            "" if module is model else name
+            for name, module, _ in watch.modules
+            if callable(getattr(module, "reset_parameters", None))
         ),
-        "sigmoids": sum(isinstance(module, nn.Sigmoid) for module in model.modules()),
+        "sigmoids": sum(isinstance(module, nn.Sigmoid) for _, module, _ in watch.modules),
         "norms": graph.normalized(),
         "merges": graph.merges(),
         "normalized_sums": graph.normalized_sums(),
@@ -176,12 +179,12 @@ def case_of(
 _FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g")  # what names of factors contain
 
 
-def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
+def _factors(parameters: Sequence[tuple[str, Tensor]], watch: Watch) -> dict[str, Tensor]:
     """Return parameters that something is multiplied by, and that are no weights of a layer."""
-    layers = {id(own) for call in calls for own in call.module._parameters.values()}
-    norms = {id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part._parameters.values()}
+    layers = {id(own) for call in watch.calls for own in call.module._parameters.values()}
+    norms = {id(own) for _, part, role in watch.modules if role == "norm" for own in part._parameters.values()}
     found: dict[str, Tensor] = {}
-    for name, own in model.named_parameters():
+    for name, own in parameters:
         last = name.rpartition(".")[2].lower()
         named = any(word in last for word in _FACTORS) or (own.numel() == 1 and id(own) not in layers)
         real = "bias" not in last and "beta" not in last and own.numel() and own.is_floating_point()
@@ -220,10 +223,10 @@ def _made_inside(calls: Sequence[Call]) -> tuple[Input, ...]:
     return (_input(None, own[1], None, may_mask=True, normalized=False),) if own and own[0] is None else ()
 
 
-def _broken_parameters(model: nn.Module, calls: Sequence[Call], *, may_mask: bool) -> list[str]:
+def _broken_parameters(parameters: Sequence[tuple[str, Tensor]], calls: Sequence[Call], *, may_mask: bool) -> list[str]:
     """Return the names of parameters that hold NaN or infinity; weights that were measured need no second look."""
     known = {id(anatomy.weight(call.module)) for call in calls if math.isfinite(call.weights)}
-    rest = [(name, own) for name, own in model.named_parameters() if id(own) not in known and own.is_floating_point()]
+    rest = [(name, own) for name, own in parameters if id(own) not in known and own.is_floating_point()]
     parts: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for _, own in rest:
         parts.setdefault((own.dtype, own.device), []).append(own.detach().flatten())

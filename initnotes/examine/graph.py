@@ -66,30 +66,30 @@ class Graph:
         self.layers, self.inputs = layers, set(inputs)
         self.named, self.inside = named or {}, inside
         self.names: dict[Any, str | None] = {}
-        self.root, self.order = root, [] if root is None else _topological(root)
+        self.root, self.parents = root, {} if root is None else _below(root)
+        self.order = list(self.parents)
         self.kinds = {node: nodes.kind(node) for node in self.order}
         self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
-        for node in self.order:
-            for parent, _ in node.next_functions:
-                if parent is not None:
-                    self.consumers[parent].append(node)
+        for node, parents in self.parents.items():
+            for parent in parents:
+                self.consumers[parent].append(node)
         self._count()
 
     def _count(self) -> None:
         """Count the paths of the data from its sources to each node, and from there to the root."""
         self.paths: dict[Any, int] = {}
         for node in reversed(self.order):
-            paths = sum(self.paths[parent] for parent, _ in node.next_functions if parent is not None)
+            paths = sum([self.paths[parent] for parent in self.parents[node]])
             starts = node in self.inputs or (node in self.layers and paths == 0)
             self.paths[node] = 1 if starts else paths
         self.from_first: dict[Any, int] = {}
         first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
         for node in reversed(self.order):
-            paths = sum(self.from_first[parent] for parent, _ in node.next_functions if parent is not None)
+            paths = sum([self.from_first[parent] for parent in self.parents[node]])
             self.from_first[node] = 1 if node is first else paths
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
-            self.to_root[node] = sum(self.to_root[consumer] for consumer in self.consumers[node])
+            self.to_root[node] = sum([self.to_root[consumer] for consumer in self.consumers[node]])
 
     def activation(self, node: Any) -> str | None:
         """Return the name of the activation that a node completes, None for other nodes."""
@@ -116,7 +116,7 @@ class Graph:
 
     def is_merge(self, node: Any) -> bool:
         """Whether a node adds two streams of data."""
-        return self.kinds.get(node) == "Add" and sum(self.is_data(parent) for parent, _ in node.next_functions) > 1
+        return self.kinds.get(node) == "Add" and sum(map(self.is_data, self.parents[node])) > 1
 
     def follows(self, node: Any) -> tuple[str | None, bool, bool]:
         """Return the activation that follows a layer, whether a normalization comes first, and whether it is last.
@@ -162,7 +162,7 @@ class Graph:
             owners = [self.layers[near] for near in level if near in self.layers]
             if owners:
                 return max(owners)
-            below = {parent for near in level for parent, _ in near.next_functions if self.is_data(parent)}
+            below = {parent for near in level for parent in self.parents.get(near, ()) if self.is_data(parent)}
             level = [parent for parent in below if parent not in seen]
             seen |= below
         return -1
@@ -225,7 +225,7 @@ class Graph:
         for _ in range(24):
             if node is None or node in self.layers:
                 return None
-            below = [parent for parent, _ in node.next_functions if parent is not None]
+            below = self.parents[node]
             if self.kinds[node] in _PRODUCTS:
                 return next((own for own in map(_parameter, below) if own is not None), None)
             data = [parent for parent in below if self.is_data(parent)]
@@ -283,17 +283,22 @@ def between(last: Any, first: Any) -> set[Any]:
     return found
 
 
-def _topological(root: Any) -> list[Any]:
-    """Return all nodes below `root`, each after all that depend on it."""
-    order, seen, stack = [], {root}, [(root, iter(root.next_functions))]
+def _below(root: Any) -> dict[Any, list[Any]]:
+    """Return all nodes below `root`, each after all that depend on it, with those that it reads."""
+    parents = {root: _parents(root)}
+    order, stack = [], [(root, iter(parents[root]))]
     while stack:
         node, rest = stack[-1]
-        for parent, _ in rest:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
-                stack.append((parent, iter(parent.next_functions)))
+        for parent in rest:
+            if parent not in parents:
+                parents[parent] = _parents(parent)
+                stack.append((parent, iter(parents[parent])))
                 break
         else:
             stack.pop()
             order.append(node)
-    return order[::-1]
+    return {node: parents[node] for node in reversed(order)}
+
+
+def _parents(node: Any) -> list[Any]:
+    return [parent for parent, _ in node.next_functions if parent is not None]
