@@ -827,7 +827,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyt
     made: list[str] = []
 
     def work(_: object) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
-        return [(name, lambda name=name: made.append(name) or dict(WELL)) for name in ("a", "b planted")]
+        return [(name, lambda name=name: made.append(name) or {"left": "planted"}) for name in ("a", "b planted")]
 
     monkeypatch.setattr(others, "work", work)
     monkeypatch.setattr(others.signal, "signal", lambda *_: None)
