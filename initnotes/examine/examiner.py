@@ -123,7 +123,7 @@ def audit(
         Other thresholds, by the names of `initnotes.examine`, such as ``{"dead_error": 0.99}``.
     try_fixes : bool
         Whether every repair is tried on a copy of the model before it is printed, with ten steps of training at three
-        rates if there is a loss.
+        rates if there is a loss. All trials take a minute at most; what there is no time to try is withheld.
 
     Returns
     -------
@@ -140,8 +140,10 @@ def audit(
     `probe`. Signals and gradients are judged by the slope of their logarithm (Theil and Sen's, which one odd layer does
     not move) over the layers that all of the data passes, and along a residual stream block by block.
 
-    A healthy network takes one forward and one backward pass. Zeros take some more, to see what the first steps of
-    gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes.
+    A healthy network takes one forward and one backward pass. Zeros take one more or a few, to see what the first steps
+    of gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes. Of large
+    activations every third place along the longest axes is read, or fewer, unless a tenth of the units or more
+    seems off or saturated.
 
     Examples
     --------
