@@ -277,7 +277,7 @@ def _dead_units(case: Case) -> Iterator[Finding]:
         (units.off, replace(record, activation=units.activation))
         for record, units in _applied(case, _ONE_SIDED)
         if units.inputs >= case.limits.dead_inputs and units.off >= _dead_limit(units.number, case)
-        if record.trunk or _chance_limit(units.number, case) < 1  # of a gate's few units all are off by chance
+        if record.inputs != 0  # a zero before it, which is judged by itself, and no fault of these units
     ]
     yield from _worst(
         "dead units", shares, case.limits.dead_error, "of the units are off for all inputs: no gradient passes them"
@@ -285,11 +285,7 @@ def _dead_units(case: Case) -> Iterator[Finding]:
 
 
 def _dead_limit(units: int, case: Case) -> float:
-    return min(0.99, max(case.limits.dead_least, _chance_limit(units, case)))
-
-
-def _chance_limit(units: int, case: Case) -> float:
-    return 0.5 + case.limits.dead_margin * 0.5 / math.sqrt(max(1, units))
+    return min(0.99, max(case.limits.dead_least, 0.5 + case.limits.dead_margin * 0.5 / math.sqrt(units)))
 
 
 def _saturated_units(case: Case) -> Iterator[Finding]:
