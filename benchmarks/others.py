@@ -77,8 +77,13 @@ def seen(made: Made) -> dict[str, Any]:
 
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return linear layers and convolutions; Conv1D is a linear layer of transformers."""
     kinds = (nn.Linear, nn.Conv2d)
-    return [(name, part) for name, part in model.named_modules() if isinstance(part, kinds) and part.weight.dim() > 1]
+    return [
+        (name, part)
+        for name, part in model.named_modules()
+        if isinstance(part, kinds) or type(part).__name__ == "Conv1D"
+    ]
 
 
 def _nan(made: Made) -> str:

@@ -764,6 +764,31 @@ def test_units_behind_a_zero_that_moves_are_not_dead() -> None:
     assert "dead units" in audit(model, x(), loss=cross_entropy, try_fixes=False).kinds()
 
 
+class Attention(nn.Module):
+    def __init__(self, *, fused: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.head = (nn.Linear(16, 16) for _ in range(4))
+        self.fused = fused
+
+    def forward(self, given: Tensor) -> Tensor:
+        q, k, v = self.query(given), self.key(given), self.value(given)
+        if self.fused:
+            q, k, v = (own.unflatten(2, (-1, 16 // self.fused)).transpose(1, 2) for own in (q, k, v))
+            return self.head(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)).mean(1)
+        return self.head(torch.softmax(q @ k.mT / 4, -1) @ v).mean(1)
+
+
+@pytest.mark.parametrize("fused", [0, 1, 4])
+def test_attention_with_one_place_to_look_at_cannot_be_examined(fused: int) -> None:
+    torch.manual_seed(1)
+    model = Attention(fused=fused)
+    report = audit(model, x(8, 1, 16))
+    found = next(finding for finding in report.findings if finding.kind == "not examined")
+    assert report.healthy, report
+    assert set(found.layers) <= {"query", "key"}
+    assert "not examined" not in audit(model, x(8, 3, 16)).kinds("info")
+
+
 def test_layers_between_stages_are_no_chain() -> None:
     """Eight layers between stages of two residual blocks each: what a stage does is no factor of a layer."""
     torch.manual_seed(1)

@@ -205,10 +205,14 @@ def _no_gradient(case: Case) -> Iterator[Finding]:
         return
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
-    never = [record for record in cut if record not in later]
+    alone = [record for record in cut if record.shut and record not in later]
+    never = [record for record in cut if record not in later and record not in alone]
     if later:
         said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent moves that"
         yield _of("no gradient", later, "info", said, "")
+    if alone:
+        said = "attention has one place here, so its queries and keys have no gradient; pass inputs with more places"
+        yield _of("not examined", alone, "info", said, "")
     if never:
         yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")
 

@@ -240,6 +240,16 @@ class Graph:
         kinds = {self.kinds[consumer] for consumer in after}
         return bool(after) and (kinds <= set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS))
 
+    def shut(self) -> set[Any]:
+        """Return the nodes whose every way to the root is a softmax over one place, which no score changes."""
+        found = {self.root}
+        for node in self.order:
+            if node in found:
+                flat = nodes.flat_inputs(node) if "oft" in self.kinds[node] or "Attention" in self.kinds[node] else ()
+                below = enumerate(node.next_functions)
+                found.update(parent for at, (parent, _) in below if parent is not None and at not in flat)
+        return set(self.order) - found
+
     def fair_loss(self) -> tuple[float, str, float] | None:
         """Return a fair guess's loss, what it is, and what random logits add; None unless the root is a cross-entropy.
 

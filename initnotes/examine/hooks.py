@@ -73,8 +73,9 @@ class Call:
         Norms of ∂loss/∂z and ∂loss/∂W.
     units : (float, int)
         How many units differ, and how many there are, as `anatomy.count_distinct` has them.
-    stays_equal, scaled : bool
-        Whether equal units have equal gradients; whether the inputs are something times a number.
+    stays_equal, scaled, shut : bool
+        Whether equal units have equal gradients; whether the inputs are something times a number; whether all that z
+        is for is attention to one place.
     entered : tuple of (autograd node, Tensor) or None
         Where the input of a layer entered the model, and that input, if no other layer comes before.
     applied : list of Applied
@@ -99,6 +100,7 @@ class Call:
     units: tuple[float, int] = (math.inf, 0)
     stays_equal: bool = False
     scaled: bool = False
+    shut: bool = False
     entered: tuple[Any, Tensor] | None = None
     applied: list[Applied] = field(default_factory=list)
 
@@ -291,6 +293,9 @@ class Watch:
 
     def read(self, graph: Graph) -> None:
         """Measure every activation of the graph, before a backward pass frees what its node has saved."""
+        shut = set() if self.full else graph.shut()
+        for call in self.calls:
+            call.shut = call.node in shut
         for node, name, at in graph.activations():
             self._guarded(self.calls[at].name, self._read_activation)(node, name, at)
         for node in [] if self.full else graph.trunk:

@@ -17,6 +17,7 @@ __all__ = [
     "NORMS",
     "TWO_SIDED",
     "activation",
+    "flat_inputs",
     "is_norm",
     "is_scaled",
     "kind",
@@ -104,6 +105,20 @@ def is_scaled(node: Any) -> bool:
         and kind(node) in ("Mul", "Div")
         and sum(own is not None for own, _ in node.next_functions) == 1
     )
+
+
+def flat_inputs(node: Any) -> tuple[int, ...]:
+    """Return the numbers of the inputs that a softmax over one place does not depend on; of others, none."""
+    name = kind(node)
+    try:
+        if name in ("Softmax", "SafeSoftmax", "LogSoftmax"):
+            at = node._saved_dim - 2**64 if node._saved_dim >= 2**63 else node._saved_dim
+            return (0,) if node._saved_result.dim() and node._saved_result.shape[at] == 1 else ()
+        if name.startswith("ScaledDotProduct"):
+            return (0, 1) if node._saved_key.shape[-2] == 1 else ()
+    except (AttributeError, RuntimeError):  # another version keeps other things, or what it kept is gone
+        return ()
+    return ()
 
 
 def activation(node: Any) -> str | None:

@@ -88,8 +88,8 @@ class Record:
         Whether the layer is the model itself.
     trunk : bool
         Whether all that the first layer makes passes it.
-    scaled : bool
-        Whether its inputs are something times a number.
+    scaled, shut : bool
+        Whether its inputs are something times a number; whether all it is for is attention to one place.
     """
 
     name: str
@@ -116,6 +116,7 @@ class Record:
     whole: bool = False
     trunk: bool = True
     scaled: bool = False
+    shut: bool = False
 
     @property
     def place(self) -> str:
@@ -169,6 +170,7 @@ def _record(call: Call, graph: Graph, model: nn.Module) -> Record:
         whole=module is model,
         trunk=graph.on_trunk(call.node),
         scaled=call.scaled,
+        shut=call.shut,
     )
 
 
