@@ -92,8 +92,13 @@ def _nan(made: Made) -> str:
     return name
 
 
+def _shares(part: nn.Module) -> bool:
+    """Whether all units of a layer, more than four, see the same inputs."""
+    return len(part.weight) > 4 and getattr(part, "groups", 1) == 1
+
+
 def _equal(made: Made) -> str:
-    name, part = next((name, part) for name, part in _layers(made.model)[1:] if len(part.weight) > 4)
+    name, part = next((name, part) for name, part in _layers(made.model)[1:] if _shares(part))
     nn.init.constant_(part.weight, 0.05)
     return name
 

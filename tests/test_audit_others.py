@@ -792,6 +792,51 @@ def test_attention_with_one_place_to_look_at_cannot_be_examined(fused: int) -> N
     assert "not examined" not in audit(model, x(8, 3, 16)).kinds("info")
 
 
+class Conv1D(nn.Module):
+    """The linear layer of transformers, whose weight has the shape (in, out)."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf = nf
+        self.weight, self.bias = nn.Parameter(torch.randn(nx, nf) / nx**0.5), nn.Parameter(torch.zeros(nf))
+
+    def forward(self, given: Tensor) -> Tensor:
+        return given @ self.weight + self.bias
+
+
+def test_equal_units_are_found_in_a_layer_whose_weight_is_transposed() -> None:
+    torch.manual_seed(1)
+    model = net(Conv1D(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    with torch.no_grad():
+        model[0].weight[:] = model[0].weight[:, :1]  # all units equal
+        model[2].weight[:] = model[2].weight[:, :1]
+    found = next(own for own in audit(model, x(), loss=cross_entropy).findings if own.kind == "symmetric units")
+    assert (found.layer, found.severity) == ("0", "error")
+    with torch.no_grad():
+        model[0].weight[:] = torch.randn(64, 1)[:, [0] * 64].T  # all inputs equal, and units that differ
+    assert "symmetric units" not in audit(model, x(), loss=cross_entropy, try_fixes=False).kinds()
+
+
+class NormAct(nn.BatchNorm1d):
+    """A normalization with an activation of its own, as timm has it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.act = nn.ReLU()
+
+    def forward(self, given: Tensor) -> Tensor:
+        return self.act(super().forward(given))
+
+
+def test_a_factor_in_a_normalization_with_children_is_found() -> None:
+    torch.manual_seed(1)
+    model = net(nn.Linear(64, 64), NormAct(64), nn.Linear(64, 64), NormAct(64), nn.Linear(64, 10))
+    assert audit(model, x(), loss=cross_entropy).healthy
+    nn.init.constant_(model[1].weight, 1e6)
+    found = audit(model, x(), loss=cross_entropy).findings[0]
+    assert (found.kind, found.layer) == ("extreme factor", "1.weight")
+
+
 def test_layers_between_stages_are_no_chain() -> None:
     """Eight layers between stages of two residual blocks each: what a stage does is no factor of a layer."""
     torch.manual_seed(1)
