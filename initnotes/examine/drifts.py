@@ -73,11 +73,11 @@ def along_layers(case: Case) -> list[Drift]:
     """Judge the layers that all of the data passes; what has a way around it makes no factor of the network.
 
     Theory has the size of z; what differs between inputs fades a little faster, and is judged where the size stays.
-    Where most layers have a way around them, what lies between two that have none is a whole stage, and no slope of
-    layers is told.
+    Where normalizations set the size anew and most layers have a way around them, what lies between two that have none
+    is a whole stage, and no slope of layers is told.
     """
     chain = [record for record in case.chain if record.trunk]
-    if 2 * len(chain) < len(case.chain):
+    if case.norms and 2 * len(chain) < len(case.chain):
         return []
     size = slope([record.size for record in chain])
     signal = slope([record.signal for record in chain])
