@@ -1,6 +1,7 @@
 """Networks that other people build, by name, at their own start and as small as their libraries allow.
 
-Needs four libraries that the book does not: ``pip install timm torchvision transformers diffusers``. The names are in
+Needs four libraries that the book does not: ``pip install timm torchvision transformers diffusers`` (where torchvision
+was built for another torch and lacks its operators, a network that needs them is left out). The names are in
 ``zoo.yml``. What lives here builds a network and a batch; ``benchmarks.others`` audits them.
 """
 
@@ -18,7 +19,8 @@ from torch.nn import functional
 IMAGES, SIZE = 8, 64
 # Where attention is left with one place its queries and keys have no gradient; and some take one size only.
 SIZES = {
-    "efficientvit_m0": 224, "efficientformer_l1": 224, "crossvit_9_240": 240, "halonet26t": 256, "bat_resnext26ts": 256,
+    "efficientvit_m0": 224, "efficientvit_m3": 224, "efficientformer_l1": 224, "crossvit_9_240": 240,
+    "crossvit_tiny_240": 240, "halonet26t": 256, "lamhalobotnet50ts_256": 256, "bat_resnext26ts": 256,
 }  # fmt: skip
 WORDS = {
     "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 128,
@@ -129,13 +131,14 @@ def _diffusers(kind: str) -> Made:
         return Made(model, batch)
 
 
-def networks() -> Iterator[tuple[str, Callable[[], Made]]]:
-    """Yield the name of each network, its library in front, and what builds it."""
+def networks() -> Iterator[tuple[str, bool, Callable[[], Made]]]:
+    """Yield the name of each network, its library in front, whether nobody looked at it before, and what builds it."""
     listed = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     makers = {"timm": _timm, "torchvision": _torchvision, "segmentation": _segmentation, "sounds": _sounds}
-    for library, make in {**makers, "diffusers": _diffusers}.items():
-        for name in listed[library]:
-            yield f"{library}/{name}", partial(make, name)
-    for library, build in {"words": _words, "pictures": _pictures}.items():
-        for kind, (head, options) in listed[library].items():
-            yield f"{library}/{kind}", partial(build, kind, head, **options)
+    for fresh, own in ((False, listed), (True, listed["fresh"])):
+        for library, make in {**makers, "diffusers": _diffusers}.items():
+            for name in own.get(library, ()):
+                yield f"{library}/{name}", fresh, partial(make, name)
+        for library, build in {"words": _words, "pictures": _pictures}.items():
+            for kind, (head, options) in own.get(library, {}).items():
+                yield f"{library}/{kind}", fresh, partial(build, kind, head or "Model", **options)

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import math
 import random
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -16,10 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import initnotes as ini
+from benchmarks import others
 from initnotes.__main__ import main
-from initnotes.examine import Report, audit, examiner, hooks, second_step
+from initnotes.examine import Report, audit, chapters, examiner, hooks, moments, second_step, trials
 from initnotes.testing import assert_healthy
 
+ROOT = Path(__file__).parents[1]
 y = torch.arange(32) % 10
 
 
@@ -370,9 +374,10 @@ def test_a_finding_says_what_it_means_and_where_it_is_explained() -> None:
     report: Report = audit(loud(), x(), loss=cross_entropy)
     for finding in report.findings:
         assert finding.plain in str(report).replace("\n  ", " ")
-        assert f"(Chapter {finding.chapter})" in str(report)
+        assert f"(Chapter {finding.chapter}, {finding.section})" in str(report).replace("\n  ", " ")
     plain = json.loads(report.to_json())
     assert plain["findings"][0]["plain"] == report.findings[0].plain
+    assert plain["findings"][0]["page"] == report.findings[0].page
     assert plain["not_examined"] == list(report.not_examined)
 
 
@@ -466,7 +471,7 @@ def test_zeros_that_the_loss_does_not_use_are_not_blamed() -> None:
 
 
 def test_zeros_are_not_judged_where_the_steps_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("planted")
 
     monkeypatch.setattr(examiner, "moves", broken)
@@ -488,3 +493,426 @@ def test_a_layer_with_a_matrix_is_a_layer_whatever_it_is_called() -> None:
         "Linear",
         "NormedLinear",
     ]
+
+
+# --------------------------------------------------------------------------------- where each finding is explained
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Return the anchors of a chapter, labels and titles as the site makes them, with the title that each leads to."""
+    cells = json.loads((ROOT / "book" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    lines = [line for cell in cells if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).splitlines()]
+    found, label = {}, ""
+    for line in lines:
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+            found[re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")] = title
+            found |= {label: title} if label else {}
+        label = line.strip()[1:-2] if re.fullmatch(r"\([\w-]+\)=", line.strip()) else label if not line.strip() else ""
+    return found
+
+
+def test_every_kind_of_finding_leads_to_a_section_of_the_book() -> None:
+    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    for told in (*chapters.TOLD.values(), *chapters.HARMLESS.values()):
+        assert f"file: book/{told.page}\n" in toc
+        assert _sections(told.page).get(told.anchor) == told.section, told
+    assert "no-such-section" not in _sections("06_he")
+
+
+def test_with_an_address_findings_are_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = audit(loud(), x(), try_fixes=False)
+    assert chapters.address() == ""  # _config.yml has none as yet
+    assert report._repr_html_() is None
+    assert report.findings[0].link is None
+    monkeypatch.setattr("initnotes.examine.report.address", lambda: "https://example.org/init")
+    found = report.findings[0]
+    assert found.link == f"https://example.org/init/{found.page}"
+    assert f"\n  {found.link}\n" in str(report)
+    assert f'<a href="{found.link}">' in str(report._repr_html_())
+    assert report.to_dict()["findings"][0]["link"] == found.link
+
+
+def test_the_address_is_that_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "_config.yml").write_text("html:\n  baseurl: https://example.org/init/\n", encoding="utf-8")
+    monkeypatch.setattr(chapters, "__file__", str(tmp_path / "initnotes" / "examine" / "chapters.py"))
+    assert chapters.address.__wrapped__() == "https://example.org/init"
+    (tmp_path / "_config.yml").unlink()
+    assert chapters.address.__wrapped__() == ""
+
+
+# ------------------------------------------------------------- six that training feels: each is found, or it is named
+
+
+def generator(std: float) -> nn.Sequential:
+    """A generator as in DCGAN, whose normalizations hide the size of all weights but the last."""
+    torch.manual_seed(1)
+    parts: list[nn.Module] = []
+    for into, out in ((16, 64), (64, 64), (64, 3)):
+        layer = nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False)
+        nn.init.normal_(layer.weight, 0, std)
+        parts += [layer, *([nn.BatchNorm2d(out), nn.ReLU()] if out > 3 else [nn.Tanh()])]
+    return nn.Sequential(*parts)
+
+
+def test_a_generator_that_saturates_behind_normalization_is_found() -> None:
+    noise = x(16, 16, 2, 2)
+    assert audit(generator(0.02), noise, try_fixes=False).healthy
+    sick = audit(generator(0.2), noise, try_fixes=False)
+    assert (sick.kinds(), sick.findings[0].layer) == (["saturated units"], "6")
+    for report in (sick, audit(generator(0.02), noise, try_fixes=False)):
+        assert any(said.startswith("the scale of 2 layers with a norm") for said in report.not_examined)
+
+
+class Encoder(nn.Module):
+    def __init__(self, *, first: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True, norm_first=first) for _ in range(12)
+        )
+
+    def forward(self, given: Tensor) -> Tensor:
+        for block in self.blocks:
+            given = block(given)
+        return given.mean(1)
+
+
+def test_post_norm_depth_is_named() -> None:
+    """Of pre-norm, whose streams are read by more than a normalization, nothing is said."""
+    torch.manual_seed(1)
+    said = ["post-norm depth" in " ".join(audit(Encoder(first=first), x(8, 4, 16)).not_examined) for first in (0, 1)]
+    assert said == [True, False]
+
+
+def test_a_long_recurrence_is_named() -> None:
+    torch.manual_seed(1)
+    model = Forward(
+        lambda m, a: m.head(m.lstm(a)[0][:, -1]), lstm=nn.LSTM(4, 8, batch_first=True), head=nn.Linear(8, 2)
+    )
+    assert any("the steps in time inside of LSTM" in said for said in audit(model, x(8, 200, 4)).not_examined)
+    assert not any("steps in time" in said for said in audit(mlp(), x()).not_examined)
+
+
+def test_without_a_loss_it_is_named_that_outputs_may_be_bent_twice() -> None:
+    """A second softmax, a sigmoid and a ReLU are found where there is a loss: see the test of outputs bent twice."""
+    assert any("whether the outputs suit it" in said for said in audit(net(mlp(), nn.Softmax(1)), x()).not_examined)
+    assert not any("suit it" in said for said in audit(mlp(), x(), loss=cross_entropy).not_examined)
+
+
+# ------------------------------------------------------------------------------------------- tied matrices, gates
+
+
+class Tied(nn.Module):
+    """Logits from the matrix of the embedding, as a function uses it or as a layer does; in front of it a scale."""
+
+    def __init__(self, *, std: float, scale: float = 1.0, layer: bool = False) -> None:
+        super().__init__()
+        self.wte, self.inner, self.norm = nn.Embedding(50, 64), nn.Linear(64, 64), nn.LayerNorm(64)
+        nn.init.normal_(self.wte.weight, 0, std)
+        self.scale = scale
+        if layer:
+            self.head = nn.Linear(64, 50, bias=False)
+            self.head.weight = self.wte.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        h = self.norm(torch.tanh(self.inner(self.wte(tokens)))) * self.scale
+        return (self.head(h) if hasattr(self, "head") else h @ self.wte.weight.T).flatten(0, 1)
+
+
+TOKENS = torch.arange(128).reshape(8, 16) % 50
+
+
+def of_tokens(outputs: Tensor) -> Tensor:
+    return functional.cross_entropy(outputs, TOKENS.flatten())
+
+
+def test_logits_of_a_tied_matrix_are_its_fault_and_no_layers() -> None:
+    torch.manual_seed(1)
+    report = audit(Tied(std=1.0), TOKENS, loss=of_tokens)
+    found = report.findings[0]
+    assert (found.kind, found.layer) == ("initial loss", "wte.weight")
+    assert "model.get_parameter('wte.weight').mul_" in found.fix
+    assert "cures it" in found.tried
+    assert audit(Tied(std=0.05), TOKENS, loss=of_tokens).healthy
+
+
+def test_a_scale_in_front_of_a_tied_head_excuses_its_weights() -> None:
+    """T5 scales by 1/√d in front of weights of size 1: √(fan_in · E W²) is 8, and the logits are not too large."""
+    torch.manual_seed(1)
+    for size in (1.0, 2.5):
+        model = Tied(std=1.0, scale=1 / 8, layer=True)
+        nn.init.constant_(model.norm.weight, size)
+        assert "weight scale" not in audit(model, TOKENS, loss=of_tokens, try_fixes=False).kinds()
+    assert "weight scale" in audit(Tied(std=1.0, layer=True), TOKENS, loss=of_tokens, try_fixes=False).kinds()
+
+
+def test_a_healthy_zero_gate_is_an_info_with_its_name() -> None:
+    report = audit(residual(6, gate=0.0), x(), loss=cross_entropy)
+    found = next(finding for finding in report.findings if finding.kind == "zero weights")
+    assert (found.severity, found.layer, len(found.layers)) == ("info", "1.gate", 6)
+    assert found.section == "Zero on purpose"
+
+
+# ------------------------------------------------------------------------------------------------------ what it costs
+
+
+def test_trials_that_take_too_long_are_withheld_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "BUDGET", -1.0)
+    for loss in (None, cross_entropy):
+        found = next(own for own in audit(loud(), x(), loss=loss).findings if own.kind == "weight scale")
+        assert not found.fix
+        assert found.tried.startswith("no repair is shown: too slow to try")
+    monkeypatch.setattr(trials, "BUDGET", 1e4)
+    assert any(found.fix for found in audit(loud(), x(), loss=cross_entropy).findings)
+
+
+class Counted(nn.Module):
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.calls = body, 0
+
+    def forward(self, given: Tensor) -> Tensor:
+        self.calls += 1
+        return self.body(given)
+
+
+@pytest.mark.parametrize(
+    ("body", "calls"),
+    [(mlp, 1), (lambda: residual(6, gate=0.0), 2), (lambda: zeroed(residual(6), *ENDS), 2)],
+)
+def test_zeros_cost_one_pass_more_and_nothing_else_does(body: Callable[[], nn.Module], calls: int) -> None:
+    model = Counted(body())
+    audit(model, x(), loss=cross_entropy, try_fixes=False)
+    assert model.calls == calls
+
+
+def test_shares_from_a_part_of_the_inputs_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of 48 × 48 places is read at every third; what may be ill is read at all of them, to the last unit."""
+    torch.manual_seed(1)
+    model = net(nn.Conv2d(3, 16, 3), nn.GELU(), nn.Conv2d(16, 16, 3), nn.Tanh(), nn.Conv2d(16, 16, 3), nn.ReLU())
+    model.append(nn.Conv2d(16, 4, 3))
+    with torch.no_grad():
+        model[2].weight.mul_(4)
+        model[4].bias[:10] = -9  # off nearly everywhere
+    seen = []
+    for sample in (2**14, 2**30):
+        monkeypatch.setattr(moments, "_SAMPLE", sample)
+        seen.append(
+            [units for layer in audit(model, x(8, 3, 48, 48), try_fixes=False).layers for units in layer.applied]
+        )
+    part, whole = seen
+    assert [units[3:] for units in part] == [units[3:] for units in whole]
+    for a, b in zip(part, whole, strict=True):
+        assert a.saturated == pytest.approx(b.saturated, abs=0.02)
+        assert a.off == pytest.approx(b.off, abs=1e-6 if b.off > 0.1 else 0.05)
+    assert part[2].off == whole[2].off > 0.5
+
+
+IN_PLACE = [
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.Hardtanh,
+    nn.ReLU6,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.Mish,
+    nn.Hardsigmoid,
+]
+
+
+@pytest.mark.parametrize("act", IN_PLACE)
+def test_what_works_in_place_is_read_like_what_does_not(act: Callable[..., nn.Module]) -> None:
+    reports = [audit(mlp(act=lambda inplace=inplace: act(inplace=inplace)), x()) for inplace in (False, True)]
+    assert [report.not_examined for report in reports] == [reports[0].not_examined] * 2
+    applied = [[units for layer in report.layers for units in layer.applied] for report in reports]
+    assert len(applied[1]) == 3
+    for a, b in zip(*applied, strict=True):
+        assert (a.activation, a.inputs, a.number) == (b.activation, b.inputs, b.number)
+        assert a.saturated == pytest.approx(b.saturated, abs=0.01) or math.isnan(b.saturated)
+
+
+# ------------------------------------------------------------------- what networks that nobody had looked at taught
+
+
+class Excited(nn.Module):
+    """A branch whose normalization starts with γ = 0, as many do, and squeeze and excitation behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.norm = nn.Linear(64, 64), nn.Linear(64, 64), nn.BatchNorm1d(64)
+        self.squeeze, self.excite, self.head = nn.Linear(64, 32), nn.Linear(32, 64), nn.Linear(64, 10)
+        nn.init.zeros_(self.squeeze.bias)
+
+    def forward(self, given: Tensor) -> Tensor:
+        stream = torch.relu(self.stem(given))
+        h = self.norm(self.inner(stream))
+        return self.head(stream + h * torch.sigmoid(self.excite(torch.relu(self.squeeze(h)))))
+
+
+def test_units_behind_a_zero_that_moves_are_not_dead() -> None:
+    torch.manual_seed(1)
+    model = Excited()
+    nn.init.zeros_(model.norm.weight)
+    report = audit(model, x(), loss=cross_entropy)
+    assert report.healthy, report
+    assert "norm.weight" in [found.layer for found in report.findings]
+    nn.init.ones_(model.norm.weight)
+    nn.init.constant_(model.squeeze.bias, -99.0)
+    assert "dead units" in audit(model, x(), loss=cross_entropy, try_fixes=False).kinds()
+
+
+class Attention(nn.Module):
+    def __init__(self, *, fused: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.head = (nn.Linear(16, 16) for _ in range(4))
+        self.fused = fused
+
+    def forward(self, given: Tensor) -> Tensor:
+        q, k, v = self.query(given), self.key(given), self.value(given)
+        if self.fused == 1:
+            return self.head(functional.scaled_dot_product_attention(q, k, v)).mean(1)
+        if self.fused:
+            q, k, v = (own.unflatten(2, (-1, 16 // self.fused)).transpose(1, 2) for own in (q, k, v))
+            return self.head(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)).mean(1)
+        return self.head(torch.softmax(q @ k.mT / 4, -1) @ v).mean(1)
+
+
+@pytest.mark.parametrize("fused", [0, 1, 4])
+def test_attention_with_one_place_to_look_at_cannot_be_examined(fused: int) -> None:
+    torch.manual_seed(1)
+    model = Attention(fused=fused)
+    report = audit(model, x(8, 1, 16))
+    assert report.healthy, report
+    still = {layer.name for layer in report.layers if layer.weight_gradient == 0}  # to the last bit, unless it is fused
+    assert still or fused > 1
+    assert still == {name for found in report.findings if found.kind == "not examined" for name in found.layers}
+    assert "not examined" not in audit(model, x(8, 3, 16)).kinds("info")
+
+
+class Conv1D(nn.Module):
+    """The linear layer of transformers, whose weight has the shape (in, out)."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf = nf
+        self.weight, self.bias = nn.Parameter(torch.randn(nx, nf) / nx**0.5), nn.Parameter(torch.zeros(nf))
+
+    def forward(self, given: Tensor) -> Tensor:
+        return given @ self.weight + self.bias
+
+
+def test_equal_units_are_found_in_a_layer_whose_weight_is_transposed() -> None:
+    torch.manual_seed(1)
+    model = net(Conv1D(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    with torch.no_grad():
+        model[0].weight[:] = model[0].weight[:, :1]  # all units equal
+        model[2].weight[:] = model[2].weight[:, :1]
+    found = next(own for own in audit(model, x(), loss=cross_entropy).findings if own.kind == "symmetric units")
+    assert (found.layer, found.severity) == ("0", "error")
+    with torch.no_grad():
+        model[0].weight[:] = torch.randn(64, 1)[:, [0] * 64].T  # all inputs equal, and units that differ
+    assert "symmetric units" not in audit(model, x(), loss=cross_entropy, try_fixes=False).kinds()
+
+
+class NormAct(nn.BatchNorm1d):
+    """A normalization with an activation of its own, as timm has it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.act = nn.ReLU()
+
+    def forward(self, given: Tensor) -> Tensor:
+        return self.act(super().forward(given))
+
+
+def test_a_factor_in_a_normalization_with_children_is_found() -> None:
+    torch.manual_seed(1)
+    model = net(nn.Linear(64, 64), NormAct(64), nn.Linear(64, 64), NormAct(64), nn.Linear(64, 10))
+    assert audit(model, x(), loss=cross_entropy).healthy
+    nn.init.constant_(model[1].weight, 1e6)
+    found = audit(model, x(), loss=cross_entropy).findings[0]
+    assert (found.kind, found.layer) == ("extreme factor", "1.weight")
+
+
+def test_layers_between_stages_are_no_chain() -> None:
+    """Eight layers between stages of two residual blocks each: what a stage does is no factor of a layer."""
+    torch.manual_seed(1)
+    stages = [part for _ in range(8) for part in (nn.Linear(64, 64), Block(64, norm=True), Block(64, norm=True))]
+    model = nn.Sequential(*stages, nn.Linear(64, 10))
+    with torch.no_grad():
+        for part in model:
+            if isinstance(part, nn.Linear):
+                part.weight.mul_(0.5)
+    told = [finding for finding in audit(model, x(), try_fixes=False).findings if finding.severity != "info"]
+    assert not any("per layer" in finding.evidence for finding in told)
+    chain = nn.Sequential(*[part for part in model if isinstance(part, nn.Linear)])
+    assert "vanishing signal" in audit(chain, x(), try_fixes=False).kinds()
+
+
+def test_a_stream_that_every_block_normalizes_may_shrink() -> None:
+    torch.manual_seed(1)
+
+    class Shrinking(nn.Module):
+        def __init__(self, norm: bool) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(Block(64, norm=norm, gate=1e-3) for _ in range(12))
+
+        def forward(self, given: Tensor) -> Tensor:
+            for block in self.blocks:
+                given = 0.6 * block(given)
+            return given
+
+    found = [
+        audit(Shrinking(norm), x(), loss=lambda out: 1e3 * out.square().mean(), try_fixes=False) for norm in (0, 1)
+    ]
+    severities = [
+        [finding.severity for finding in report.findings if finding.kind == "vanishing signal"] for report in found
+    ]
+    assert severities == [["warning"], ["info"]]
+
+
+# ------------------------------------------------------------------------------------------------------ the benchmark
+
+WELL = {"name": "a", "half": "fresh", "times": 1.2, "seconds": 0.2, "found": [], "failed": []}
+FAULT = ["a NaN", True, 1, 1, ["not finite"]]
+
+
+@pytest.mark.parametrize(
+    ("row", "faults"),
+    [
+        ({"raised": "ValueError: x", "found": []}, [FAULT]),
+        ({"failed": ["stem (ValueError: x)"]}, [FAULT]),
+        ({"found": [["error", "no gradient", "stem", "planted"]]}, [FAULT]),
+        ({"found": [["warning", "weight scale", "stem", "planted"]]}, [FAULT]),
+        ({"times": 1.7}, [FAULT]),
+        ({}, [["a NaN", False, 1, 1, []]]),
+        ({}, [["a NaN", True, 0, 1, ["not finite"]]]),
+    ],
+)
+def test_the_benchmark_of_other_networks_misses_no_aim_silently(
+    row: dict[str, Any], faults: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = {"name": "a planted", "host": "a"}
+    assert others.told([WELL, host | {"faults": [FAULT]}]) == 0
+    assert others.told([WELL | row, host | {"faults": faults}]) == 1
+    assert "fresh: 1 networks" in capsys.readouterr().out
+
+
+def test_the_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def work(_: object) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+        return [(name, lambda name=name: made.append(name) or {"left": "planted"}) for name in ("a", "b planted")]
+
+    monkeypatch.setattr(others, "work", work)
+    monkeypatch.setattr(others.signal, "signal", lambda *_: None)
+    rows = tmp_path / "rows.jsonl"
+    assert not others.proceed(rows, -1.0)
+    assert made == []
+    assert others.proceed(rows, 1e4)
+    assert others.proceed(rows, 1e4)
+    assert made == ["a", "b planted"]
+    assert len(rows.read_text().splitlines()) == 2

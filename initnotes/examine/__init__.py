@@ -6,7 +6,8 @@ One pass (``examiner``) runs a model under ``hooks``, to which ``anatomy`` says 
 (``untouched``), and reads autograd's graph (``graph``, ``nodes``). What passes is summed in ``moments``. There are two
 views of it: arrays (``statistics.Probe``), and facts for each layer (``statistics.Record``, in a ``Case``), which are
 judged in ``findings`` and ``drifts`` by ``limits``; ``second_step`` tells which zeros move. What is found is mended in
-``fixes``, tried in ``trials`` and told in ``report``. To all of them the book's ``ensembles`` are modules.
+``fixes``, tried in ``trials`` and told in ``report``, in words of ``chapters``. To all of them the book's ``ensembles``
+are modules.
 """
 
 from .drifts import slope

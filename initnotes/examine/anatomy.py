@@ -47,9 +47,9 @@ def role(module: nn.Module) -> str:
         return "layer"
     if isinstance(module, ensembles.Phi):
         return "activation"
-    if next(module.children(), None) is not None:
-        return "other"
     rooms = {kind.__module__ for kind in type(module).__mro__}
+    if next(module.children(), None) is not None:  # a normalization may have an activation of its own
+        return "other" if rooms.isdisjoint(_NORMS) else "norm"
     if "torch.nn.modules.activation" in rooms:
         return "other" if isinstance(module, _NOT_ELEMENTWISE) else "activation"
     if not rooms.isdisjoint(_NORMS):
@@ -98,11 +98,18 @@ def units(module: Any) -> tuple[Tensor, Tensor | None] | None:
         return module.weight.detach(), None if module.bias is None else module.bias.detach()
     if isinstance(module, nn.Embedding):
         return module.weight.detach().T[None], None
+    if _is_transposed(module):
+        return module.weight.detach().T[None], None if module.bias is None else module.bias.detach()[None]
     convolution = isinstance(module, _ConvNd)
     if not convolution and not isinstance(module, nn.Linear):
         return None
     own, bias = _by_unit(module) if convolution else module.weight.detach(), module.bias
     return own.flatten(1)[None], None if bias is None else bias.detach()[None]
+
+
+def _is_transposed(module: nn.Module) -> bool:
+    """Whether a layer is transformers' Conv1D, whose weight has the shape (in, out)."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
 
 
 def _by_unit(module: Any) -> Tensor:
@@ -178,6 +185,7 @@ def stay_equal(module: nn.Module, gradient: Tensor | None) -> bool:
     own = _rows(module)
     if own is None or gradient is None:
         return False
+    gradient = gradient.T if _is_transposed(module) else gradient
     gradient = gradient[None] if len(own) == 1 and gradient.shape[0] == own.shape[1] else gradient
     if gradient.shape[:2] != own.shape[:2]:
         return False
@@ -190,7 +198,7 @@ def stay_equal(module: nn.Module, gradient: Tensor | None) -> bool:
     return float((apart - means[group]).norm()) <= 1e-4 * float(apart.norm())
 
 
-def count_distinct(module: Any, counted: moments.Found | None) -> tuple[float, int]:
+def count_distinct(module: Any) -> tuple[float, int]:
     """Return how many units differ in their weights, and how many there are; inf and 0 if not known or one.
 
     Of several replicas, the one with the fewest counts.
@@ -199,11 +207,10 @@ def count_distinct(module: Any, counted: moments.Found | None) -> tuple[float, i
         own = _rows(module)
         assert own is not None
         return float(len(torch.unique(own[0], dim=0))), own.shape[1]
-    names = ("out_features", "out_channels")
+    names = ("out_features", "out_channels", "nf")
     number = int(next((found for name in names if (found := getattr(module, name, None))), 0))
-    if counted is None or isinstance(module, nn.Embedding) or number < 2:
-        return math.inf, 0
-    return float((counted if isinstance(counted, Tensor) else counted[0](counted[1])).min()), number
+    of_units = None if number < 2 or isinstance(module, nn.Embedding) else units(module)
+    return (math.inf, 0) if of_units is None else (float(moments.count_distinct(of_units[0]).min()), number)
 
 
 def check_fits(name: str, module: Any, inputs: Any) -> None:

@@ -86,8 +86,11 @@ class Case:
         Layers that end such blocks.
     twice : (str, str) or None
         An activation of the outputs, and a loss that takes logits.
-    norms, merges : int
-        Normalizations on the data's way, and how often two streams are added.
+    head : str
+        The parameter that makes the logits where no layer does; empty otherwise.
+    norms, merges, normalized_sums : int
+        Normalizations on the data's way, how often two streams are added, and how often nothing reads the sum but a
+        normalization.
     loss : float or None
     fair : (float, str, float) or None
         A fair guess's loss, what it is, and what random logits add to it, as `Graph.fair_loss` has them.
@@ -109,8 +112,10 @@ class Case:
     stream_gradients: tuple[float, ...] = ()
     closing: tuple[str, ...] = ()
     twice: tuple[str, str] | None = None
+    head: str = ""
     norms: int = 0
     merges: int = 0
+    normalized_sums: int = 0
     loss: float | None = None
     fair: tuple[float, str, float] | None = None
     limits: Limits = USUAL
@@ -144,7 +149,8 @@ def case_of(
     calls = watch.calls
     healthy = all(math.isfinite(record.size) for record in records)
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
-    factors = _factors(model, calls)
+    named = list(model.named_parameters())
+    factors = {name: moments.rms(own.detach()[None]) for name, own in _factors(named, watch).items()}
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     entering = [(path, given, node) for (path, given), node in zip(real, entries, strict=True)]
     aside = [part for part in entering if part[2] is not None and part[2] not in graph.feeding]  # such as targets
@@ -157,29 +163,30 @@ def case_of(
         "records": records,
         "inputs": (judged or _made_inside(calls))
         + tuple(Input(fixes.place(batch, path), _is_broken(given, may_mask=healthy)) for path, given, _ in aside),
-        "broken": tuple(_broken_parameters(model, calls, may_mask=healthy)),
+        "broken": tuple(_broken_parameters(named, calls, may_mask=healthy)),
         "resettable": frozenset(
-            name for name, module in model.named_modules() if callable(getattr(module, "reset_parameters", None))
+            "" if module is model else name
+            for name, module, _ in watch.modules
+            if callable(getattr(module, "reset_parameters", None))
         ),
-        "sigmoids": sum(isinstance(module, nn.Sigmoid) for module in model.modules()),
+        "sigmoids": sum(isinstance(module, nn.Sigmoid) for _, module, _ in watch.modules),
         "norms": graph.normalized(),
         "merges": graph.merges(),
-        "factors": {name: moments.rms(own.detach()[None]) for name, own in factors.items()},
-        "zeros": tuple(name for name, own in factors.items() if not bool(own.detach().any())),
+        "normalized_sums": graph.normalized_sums(),
+        "factors": factors,
+        "zeros": tuple(name for name, size in factors.items() if size == 0),
     } | _stream(records, watch, graph)
 
 
 _FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g")  # what names of factors contain
 
 
-def _factors(model: nn.Module, calls: Sequence[Call]) -> dict[str, Tensor]:
+def _factors(parameters: Sequence[tuple[str, Tensor]], watch: Watch) -> dict[str, Tensor]:
     """Return parameters that something is multiplied by, and that are no weights of a layer."""
-    layers = {id(own) for call in calls for own in call.module.parameters(recurse=False)}
-    norms = {
-        id(own) for part in model.modules() if anatomy.role(part) == "norm" for own in part.parameters(recurse=False)
-    }
+    layers = {id(own) for call in watch.calls for own in call.module._parameters.values()}
+    norms = {id(own) for _, part, role in watch.modules if role == "norm" for own in part._parameters.values()}
     found: dict[str, Tensor] = {}
-    for name, own in model.named_parameters():
+    for name, own in parameters:
         last = name.rpartition(".")[2].lower()
         named = any(word in last for word in _FACTORS) or (own.numel() == 1 and id(own) not in layers)
         real = "bias" not in last and "beta" not in last and own.numel() and own.is_floating_point()
@@ -194,7 +201,7 @@ def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, 
     if not aside:
         return {}
     read, sizes, added = dict(watch.reads), [], False
-    for node in graph.trunk():
+    for node in graph.trunk:
         added = added or graph.is_merge(node)
         if added and node in read:
             sizes.append(read[node])
@@ -202,7 +209,7 @@ def _stream(records: Sequence[Record], watch: Watch, graph: Graph) -> dict[str, 
     closing = [call.name.partition(" (call")[0] for call in watch.calls if graph.closes(call.node)]
     return {
         "stream": tuple(sizes),
-        "stream_gradients": tuple(watch.merged[node] for node in graph.trunk() if node in watch.merged),
+        "stream_gradients": tuple(watch.merged[node] for node in graph.trunk if node in watch.merged),
         "closing": tuple(dict.fromkeys(name for name in closing if name in aside)),
     }
 
@@ -218,10 +225,15 @@ def _made_inside(calls: Sequence[Call]) -> tuple[Input, ...]:
     return (_input(None, own[1], None, may_mask=True, normalized=False),) if own and own[0] is None else ()
 
 
-def _broken_parameters(model: nn.Module, calls: Sequence[Call], *, may_mask: bool) -> list[str]:
+def _broken_parameters(parameters: Sequence[tuple[str, Tensor]], calls: Sequence[Call], *, may_mask: bool) -> list[str]:
     """Return the names of parameters that hold NaN or infinity; weights that were measured need no second look."""
     known = {id(anatomy.weight(call.module)) for call in calls if math.isfinite(call.weights)}
-    rest = [(name, parameter) for name, parameter in model.named_parameters() if id(parameter) not in known]
+    rest = [(name, own) for name, own in parameters if id(own) not in known and own.is_floating_point()]
+    parts: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for _, own in rest:
+        parts.setdefault((own.dtype, own.device), []).append(own.detach().flatten())
+    if all(math.isfinite(moments.norm(torch.cat(part))) for part in parts.values()):  # one look at all of them
+        return []
     return [name for name, parameter in rest if _is_broken(parameter, may_mask=may_mask)]
 
 

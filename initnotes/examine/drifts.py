@@ -73,8 +73,12 @@ def along_layers(case: Case) -> list[Drift]:
     """Judge the layers that all of the data passes; what has a way around it makes no factor of the network.
 
     Theory has the size of z; what differs between inputs fades a little faster, and is judged where the size stays.
+    Where normalizations set the size anew and most layers have a way around them, what lies between two that have none
+    is a whole stage, and no slope of layers is told.
     """
     chain = [record for record in case.chain if record.trunk]
+    if case.norms and 2 * len(chain) < len(case.chain):
+        return []
     size = slope([record.size for record in chain])
     signal = slope([record.signal for record in chain])
     gradient = slope([record.gradient for record in chain][::-1])
@@ -99,7 +103,7 @@ def along_stream(case: Case) -> list[Drift]:
         if is_drift(seen, case.limits):
             said = f"{of}: {_factors(seen, 'block')}; {_theory_of_blocks(case, seen, what)}"
             severity = _severity(seen, case.limits)
-            if case.norms and what == "gradient":
+            if case.norms:  # each block reads the stream normalized
                 severity = "warning" if severity == "error" else "info"
             found.append(Drift(_kind(what, seen), severity, said, (), seen.layers))
     return found

@@ -28,7 +28,7 @@ from .limits import limits
 from .mean_field import MeanField, mean_field_of
 from .report import KINDS, SEVERITIES, Finding, Report
 from .second_step import moves
-from .statistics import Probe, arrays_of, records_of
+from .statistics import Probe, Record, arrays_of, records_of
 from .trials import tried
 from .untouched import checked_parameters, random_states_kept, untouched
 
@@ -123,7 +123,7 @@ def audit(
         Other thresholds, by the names of `initnotes.examine`, such as ``{"dead_error": 0.99}``.
     try_fixes : bool
         Whether every repair is tried on a copy of the model before it is printed, with ten steps of training at three
-        rates if there is a loss.
+        rates if there is a loss. All trials take a minute at most; what there is no time to try is withheld.
 
     Returns
     -------
@@ -140,8 +140,10 @@ def audit(
     `probe`. Signals and gradients are judged by the slope of their logarithm (Theil and Sen's, which one odd layer does
     not move) over the layers that all of the data passes, and along a residual stream block by block.
 
-    A healthy network takes one forward and one backward pass. Zeros take some more, to see what the first steps of
-    gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes.
+    A healthy network takes one forward and one backward pass. Zeros take one more or a few, to see what the first steps
+    of gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes. Of large
+    activations every third place along the longest axes is read, or fewer, unless a tenth of the units or more
+    seems off or saturated.
 
     Examples
     --------
@@ -158,10 +160,13 @@ def audit(
             return Report(name, [], (), None if loss is None else run.value, (NO_LAYER.format(name),))
         records = records_of(watch.calls, run.graph, module, watch.failed)
         facts = case_of(module, batch, records, watch, run.graph, run.entries)
-        if facts["zeros"] or any(record.zero or record.weight_gradient == 0 for record in records):
-            facts |= _second_step(module, batch, loss, watch)
+        asked = set(facts["zeros"]).union(*(_asked(record, module) for record in records))
+        if asked:
+            facts |= _second_step(module, batch, loss, watch, asked)
         if loss is not None:
             facts["twice"] = run.graph.judged_twice()
+            head = run.graph.head()
+            facts["head"] = next((name for name, own in module.named_parameters() if own is head), "")
     value = None if loss is None else run.value
     case = Case(name, loss=value, fair=run.fair, limits=allowed, **facts)
     found = [finding for finding in judge(case) if not any(_matches(finding, *pattern) for pattern in patterns)]
@@ -193,7 +198,16 @@ def _matches(finding: Finding, kind: str, layers: str) -> bool:
     return finding.kind == kind and all(fnmatchcase(layer, layers) for layer in finding.layers or (finding.layer,))
 
 
-def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict[str, Any]:
+def _asked(record: Record, module: nn.Module) -> set[str]:
+    """Return the parameters of a layer of which it matters whether the first steps move them."""
+    if not record.zero and record.weight_gradient != 0:
+        return set()
+    own = module if record.whole else module.get_submodule(record.place)
+    before = "" if record.whole else f"{record.place}."
+    return {before + name for name in own._parameters if "bias" not in name}
+
+
+def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: set[str]) -> dict[str, Any]:
     like = next(module.parameters())
 
     def value() -> Tensor:
@@ -203,7 +217,7 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch) -> dict
         return found.sum()
 
     try:
-        return moves(module, value)._asdict()
+        return moves(module, value, first=watch.gradients, asked=asked)._asdict()
     except Exception as error:
         watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
         return {"steps_known": False}
@@ -213,13 +227,18 @@ def _not_examined(case: Case, watch: Watch, loss: Any) -> Iterator[str]:
     """Yield what this audit cannot tell of the network."""
     yield from (f"{what} ({why})" for what, why in watch.failed.items())
     inside = dict.fromkeys(record.kind for record in case.records if record.kind in ("RNN", "LSTM", "GRU"))
-    yield from (f"the steps in time inside of {kind}" for kind in inside)
+    yield from (f"the steps in time inside of {kind}: a long recurrence forgets, or explodes" for kind in inside)
+    if case.normalized_sums >= case.limits.slope_layers:
+        yield f"post-norm depth: {case.normalized_sums} sums are normalized; no start shows if so many want a warmup"
+    hidden = sum(record.normalized for record in case.records)
+    if hidden:
+        yield f"the scale of {hidden} layer{'s' * (hidden > 1)} with a normalization behind: no signal shows it"
     aside = [record for record in case.chain if not record.trunk]
     places = max(len(case.stream), len(case.stream_gradients), len(case.chain) - len(aside))
     if aside and places < case.limits.slope_layers:
         yield f"slopes: less than {case.limits.slope_layers:g} places that all of the data passes"
     if loss is None:
-        yield "the initial loss (none was given)"
+        yield "the initial loss, and whether the outputs suit it (none was given)"
 
 
 @contextmanager

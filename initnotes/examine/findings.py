@@ -20,6 +20,7 @@ __all__ = ["judge"]
 
 _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
 BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what squeezes a picture to one number
+OUTPUTS = 0.25  # share of the usual limit at which outputs are saturated: nothing behind them makes up for it
 _LOUD = ("unscaled inputs", "exploding signal")
 
 
@@ -159,6 +160,7 @@ def _zero_weights(case: Case) -> Iterator[Finding]:
         return
     wrong, right = _zeros(case)
     stuck = tuple(name for name in case.zeros if name not in case.free | case.unused)
+    gates = tuple(name for name in case.zeros if name in case.free)
     if wrong:
         names = [name for name in wrong[0].zero if name != "weight"]
         what = f"{', '.join(names)} {'are' if names[1:] else 'is'}" if names else "all weights are"
@@ -173,6 +175,9 @@ def _zero_weights(case: Case) -> Iterator[Finding]:
             f"{_listed(stuck)} {'are' if stuck[1:] else 'is'} 0, and so is a factor beside it: neither gets a gradient"
         )
         yield Finding("zero weights", stuck[0], "error", said, fixes.filled(stuck), stuck)
+    if gates:
+        said = f"{_listed(gates)} {'are' if gates[1:] else 'is'} 0, and gradient descent moves that: "
+        yield Finding("zero weights", gates[0], "info", f"{said}what is behind adds nothing until then", "", gates)
     aside = [record for record in right if (record.last or record.bypassed) and record.weights == 0]
     if aside:
         said = "all weights are 0 where the data ends or has another way: right on purpose, gradient descent moves them"
@@ -200,10 +205,14 @@ def _no_gradient(case: Case) -> Iterator[Finding]:
         return
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
-    never = [record for record in cut if record not in later]
+    alone = [record for record in cut if record.shut and record not in later]
+    never = [record for record in cut if record not in later and record not in alone]
     if later:
         said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent moves that"
         yield _of("no gradient", later, "info", said, "")
+    if alone:
+        said = "attention has one place here, so its queries and keys have no gradient; pass inputs with more places"
+        yield _of("not examined", alone, "info", said, "")
     if never:
         yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")
 
@@ -272,6 +281,7 @@ def _dead_units(case: Case) -> Iterator[Finding]:
         (units.off, replace(record, activation=units.activation))
         for record, units in _applied(case, _ONE_SIDED)
         if units.inputs >= case.limits.dead_inputs and units.off >= _dead_limit(units.number, case)
+        if record.inputs != 0  # a zero before it, which is judged by itself, and no fault of these units
     ]
     yield from _worst(
         "dead units", shares, case.limits.dead_error, "of the units are off for all inputs: no gradient passes them"
@@ -286,7 +296,7 @@ def _saturated_units(case: Case) -> Iterator[Finding]:
     shares = [
         (units.saturated, replace(record, activation=units.activation))
         for record, units in _applied(case, TWO_SIDED)
-        if units.saturated >= case.limits.saturated_warning
+        if units.saturated >= case.limits.saturated_warning * (OUTPUTS if record is case.records[-1] else 1)
     ]
     yield from _worst("saturated units", shares, case.limits.saturated_error, "of the activations have |φ′| < 0.01")
 
@@ -339,9 +349,9 @@ def _is_unfit(record: Record, case: Case) -> bool:
     ratio = _scale(record)
     low = 0.0 if record.last or record.bypassed or case.norms else case.limits.scale_low
     high = case.limits.scale_high * (1 if record.trunk else BESIDE)
-    loud = (
-        ratio > high and not record.size < 0.5 * record.sigma_w / ratio * high
-    )  # else its inputs are small on purpose
+    # Else its inputs are small on purpose; where a number scales them, the outputs decide alone.
+    least = (1 if record.scaled else 0.5) * fixes.GAINS[fixes.scheme_for(record.activation)] * high
+    loud = ratio > high and not record.size < least
     return 0 < ratio < math.inf and not record.normalized and (loud or ratio < low)
 
 
@@ -354,14 +364,17 @@ def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
     if variance <= case.limits.loss_warning:
         return
     last = ([record for record in case.records if record.last] or list(case.records))[-1]
+    place, fix = last.place, fixes.shrunk(last)
+    if case.head:
+        place, fix = case.head, fixes.scaled(case.head, fixes.LOGITS / math.sqrt(2 * variance))
     said = f"{case.loss:.3g} nats, and a fair guess has {name} = {fair:.3g}: the logits are too large"
     own = [finding for finding in found if finding.severity != "info"]
-    causes = [finding.kind for finding in own if finding.kind in _LOUD or last.place in finding.layers]
+    causes = [finding.kind for finding in own if finding.kind in _LOUD or place in finding.layers]
     if causes:  # which come first, then
-        yield _of("initial loss", [last], "warning", f"{said}; see {causes[0]}", "")
+        yield Finding("initial loss", place, "warning", f"{said}; see {causes[0]}", "", (place,))
     else:
         severity = "error" if variance > case.limits.loss_error else "warning"
-        yield _of("initial loss", [last], severity, said, fixes.shrunk(last) or None)
+        yield Finding("initial loss", place, severity, said, fix or fixes.drawn([last]), (place,))
 
 
 def _normalization(case: Case) -> Iterator[Finding]:

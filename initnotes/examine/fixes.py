@@ -23,6 +23,7 @@ __all__ = [
     "place",
     "rescaled",
     "reset",
+    "scaled",
     "scheme_for",
     "shrunk",
     "standardized",
@@ -106,6 +107,11 @@ def shrunk(record: Record) -> str:
         return f"# make the ensemble anew, layer {record.place} with {factor:.2g} times the standard deviation"
     layer = "model" if record.whole else f"model.get_submodule({record.place!r})"
     return f"with torch.no_grad():\n    for p in {layer}.parameters():\n        p.mul_({factor:.2g})"
+
+
+def scaled(name: str, factor: float) -> str:
+    """Return code that makes one parameter smaller."""
+    return f"with torch.no_grad():\n    model.get_parameter({name!r}).mul_({factor:.2g})"
 
 
 def filled(names: Sequence[str]) -> str:

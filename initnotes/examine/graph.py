@@ -6,7 +6,8 @@ What lives here reads a graph that one forward pass has left, and keeps nothing 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from . import nodes
@@ -27,6 +28,7 @@ _PASSING = (
     "Squeeze",
     "ToCopy",
 )
+_PRODUCTS = ("Mm", "Addmm", "Bmm", "Baddbmm", "Mv")
 _OF_NORMS = {"Pow", "Mul", "Mean", "Var", "VarMean", "Sub"}  # what reads z where a normalization is written by hand
 
 
@@ -66,12 +68,13 @@ class Graph:
         self.layers = layers
         self.named, self.inside = named or {}, inside
         self.names: dict[Any, str | None] = {}
-        self.root, self.order = root, [] if root is None else _topological(root)
+        self.root, self.parents = root, {} if root is None else _below(root)
+        self.order = list(self.parents)
+        self.kinds = {node: nodes.kind(node) for node in self.order}
         self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
-        for node in self.order:
-            for parent, _ in node.next_functions:
-                if parent is not None:
-                    self.consumers[parent].append(node)
+        for node, parents in self.parents.items():
+            for parent in parents:
+                self.consumers[parent].append(node)
         self.feeding = self._feeding()
         self.inputs = self.feeding.intersection(inputs) or set(inputs)  # a target that only the loss reads is no data
         self._count()
@@ -88,22 +91,24 @@ class Graph:
         """Count the paths of the data from its sources to each node, and from there to the root."""
         self.paths: dict[Any, int] = {}
         for node in reversed(self.order):
-            paths = sum(self.paths[parent] for parent, _ in node.next_functions if parent is not None)
+            paths = sum([self.paths[parent] for parent in self.parents[node]])
             starts = node in self.inputs or (node in self.layers and paths == 0)
             self.paths[node] = 1 if starts else paths
         self.from_first: dict[Any, int] = {}
         first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
         for node in reversed(self.order):
-            paths = sum(self.from_first[parent] for parent, _ in node.next_functions if parent is not None)
+            paths = sum([self.from_first[parent] for parent in self.parents[node]])
             self.from_first[node] = 1 if node is first else paths
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
-            self.to_root[node] = sum(self.to_root[consumer] for consumer in self.consumers[node])
+            self.to_root[node] = sum([self.to_root[consumer] for consumer in self.consumers[node]])
 
     def activation(self, node: Any) -> str | None:
         """Return the name of the activation that a node completes, None for other nodes."""
         if node not in self.names:  # what a node has saved is gone after a backward pass, and its name stays
-            self.names[node] = None if node in self.inside else self.named.get(node) or nodes.activation(node)
+            known = node in self.named or self.kinds.get(node, "") in nodes.ACTIVATIONS
+            own = (self.named.get(node) or nodes.activation(node)) if known and node not in self.inside else None
+            self.names[node] = own
         return self.names[node]
 
     def bypassed(self, node: Any) -> bool:
@@ -123,7 +128,7 @@ class Graph:
 
     def is_merge(self, node: Any) -> bool:
         """Whether a node adds two streams of data."""
-        return nodes.kind(node) == "Add" and sum(self.is_data(parent) for parent, _ in node.next_functions) > 1
+        return self.kinds.get(node) == "Add" and sum(map(self.is_data, self.parents[node])) > 1
 
     def follows(self, node: Any) -> tuple[str | None, bool, bool]:
         """Return the activation that follows a layer, whether a normalization comes first, and whether it is last.
@@ -133,7 +138,7 @@ class Graph:
         norm, steps = False, 0
         while node in self.consumers and steps < 64:
             after = self.consumers[node]
-            kinds = {nodes.kind(consumer) for consumer in after}
+            kinds = {self.kinds[consumer] for consumer in after}
             if kinds & set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS):
                 norm = True
             if not after:
@@ -169,21 +174,22 @@ class Graph:
             owners = [self.layers[near] for near in level if near in self.layers]
             if owners:
                 return max(owners)
-            below = {parent for near in level for parent, _ in near.next_functions if self.is_data(parent)}
+            below = {parent for near in level for parent in self.parents.get(near, ()) if self.is_data(parent)}
             level = [parent for parent in below if parent not in seen]
             seen |= below
         return -1
 
     def normalized(self) -> int:
         """Return how many normalizations lie on the data's way."""
-        return sum(self.is_data(node) and nodes.is_norm(node) for node in self.order)
+        return sum(self.kinds[node] in nodes.NORMS and self.is_data(node) for node in self.order)
 
     def merges(self) -> int:
         """Return how often two streams of data that share a source are added."""
         return sum(self.is_merge(node) for node in self.order)
 
+    @cached_property
     def trunk(self) -> list[Any]:
-        """Return the nodes that all of the first layer's data passes on its way to another, from first to last."""
+        """The nodes that all of the first layer's data passes on its way to another, from first to last."""
         if self.root is None:
             return []
         return [node for node in reversed(self.order) if node in self.feeding and self.on_trunk(node)]
@@ -218,6 +224,40 @@ class Graph:
             node = below[0]
         return None
 
+    def head(self) -> Any:
+        """Return the parameter that makes the logits where no layer does, as a tied matrix is used; None for a layer.
+
+        The way down from the loss is followed as long as there is one, to the first product.
+        """
+        node = self.root
+        for _ in range(24):
+            if node is None or node in self.layers:
+                return None
+            below = self.parents[node]
+            if self.kinds[node] in _PRODUCTS:
+                return next((own for own in map(_parameter, below) if own is not None), None)
+            data = [parent for parent in below if self.is_data(parent)]
+            node = data[0] if len(data) == 1 else None
+        return None
+
+    def normalized_sums(self) -> int:
+        """Return how many sums of streams nothing reads but a normalization: blocks with the norm behind the sum."""
+        return sum(self.is_merge(node) and self._is_normed(self.consumers[node]) for node in self.order)
+
+    def _is_normed(self, after: Sequence[Any]) -> bool:
+        kinds = {self.kinds[consumer] for consumer in after}
+        return bool(after) and (kinds <= set(nodes.NORMS) or (len(after) > 1 and kinds <= _OF_NORMS))
+
+    def shut(self) -> set[Any]:
+        """Return the nodes whose every way to the root is a softmax over one place, which no score changes."""
+        found = {self.root}
+        for node in self.order:
+            if node in found:
+                flat = nodes.flat_inputs(node) if "oft" in self.kinds[node] or "Attention" in self.kinds[node] else ()
+                below = enumerate(node.next_functions)
+                found.update(parent for at, (parent, _) in below if parent is not None and at not in flat)
+        return set(self.order) - found
+
     def fair_loss(self) -> tuple[float, str, float] | None:
         """Return a fair guess's loss, what it is, and what random logits add; None unless the root is a cross-entropy.
 
@@ -238,6 +278,18 @@ class Graph:
         return None
 
 
+def _parameter(node: Any) -> Any:
+    """Return the parameter that a node hands on, transposed or in another shape; None where it is computed."""
+    for _ in range(4):
+        if hasattr(node, "variable"):
+            return node.variable
+        below = [parent for parent, _ in node.next_functions if parent is not None]
+        if len(below) != 1 or nodes.kind(node) not in (*_PASSING, "T", "Expand", "Unsqueeze"):
+            return None
+        node = below[0]
+    return None
+
+
 def between(last: Any, first: Any) -> set[Any]:
     """Return the nodes on the way down from `last`, without it, to `first`, without that."""
     found: set[Any] = set()
@@ -249,17 +301,22 @@ def between(last: Any, first: Any) -> set[Any]:
     return found
 
 
-def _topological(root: Any) -> list[Any]:
-    """Return all nodes below `root`, each after all that depend on it."""
-    order, seen, stack = [], {root}, [(root, iter(root.next_functions))]
+def _below(root: Any) -> dict[Any, list[Any]]:
+    """Return all nodes below `root`, each after all that depend on it, with those that it reads."""
+    parents = {root: _parents(root)}
+    order, stack = [], [(root, iter(parents[root]))]
     while stack:
         node, rest = stack[-1]
-        for parent, _ in rest:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
-                stack.append((parent, iter(parent.next_functions)))
+        for parent in rest:
+            if parent not in parents:
+                parents[parent] = _parents(parent)
+                stack.append((parent, iter(parents[parent])))
                 break
         else:
             stack.pop()
             order.append(node)
-    return order[::-1]
+    return {node: parents[node] for node in reversed(order)}
+
+
+def _parents(node: Any) -> list[Any]:
+    return [parent for parent, _ in node.next_functions if parent is not None]

@@ -6,6 +6,7 @@ What lives here measures each call of a layer and each activation; what the numb
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from . import anatomy, ensembles, moments, nodes
 from .batches import DETACHED
 from .graph import Graph, between
-from .moments import Found, Statistic, measured
+from .moments import Found, measured
 
 __all__ = ["Applied", "Call", "Watch"]
 
+_WELL = 0.1  # share of units off, or of numbers saturated, below which a part of the inputs tells enough
 _WAY_IN = 16  # nodes between the batch and the first layer: scaling, flattening, permuting
 
 
@@ -62,15 +64,18 @@ class Call:
         Units, and their axis.
     weight : Tensor or None
         The parameter that the weight's gradient is of.
-    z, gradient, weight_gradient : Found or None
-        Sums of z, ∂loss/∂z and ∂loss/∂W.
-    distinct : Found or None
-        Units that differ.
-    signal, inputs, weights, weight_norm : float
-        Spread of z over inputs, the median over replicas; root mean squares of inputs and weights; norm of ∂loss/∂W.
-        Only where sizes are asked for, like what follows.
-    stays_equal : bool
-        Whether equal units have equal gradients.
+    z, gradient, weight_gradient, distinct : Found or None
+        Sums of z, ∂loss/∂z and ∂loss/∂W, and units that differ; only where all is asked for, as a probe does.
+    size, signal, inputs, weights : float
+        Root mean square of z, and its spread over inputs, medians over the replicas; root mean squares of inputs and
+        weights. Only where sizes are asked for, as an audit does, like what follows.
+    gradient_norm, weight_norm : float
+        Norms of ∂loss/∂z and ∂loss/∂W.
+    units : (float, int)
+        How many units differ, and how many there are, as `anatomy.count_distinct` has them.
+    stays_equal, scaled, shut : bool
+        Whether equal units have equal gradients; whether the inputs are something times a number; whether all that z
+        is for is attention to one place.
     entered : tuple of (autograd node, Tensor) or None
         Where the input of a layer entered the model, and that input, if no other layer comes before.
     applied : list of Applied
@@ -82,15 +87,20 @@ class Call:
     width: int
     axis: int
     weight: Tensor | None
-    z: Found
-    distinct: Found | None
+    z: Found | None = None
+    distinct: Found | None = None
+    size: float = math.nan
     signal: float = math.nan
     inputs: float = math.nan
     weights: float = math.nan
     gradient: Found | None = None
     weight_gradient: Found | None = None
+    gradient_norm: float = math.nan
     weight_norm: float = math.nan
+    units: tuple[float, int] = (math.inf, 0)
     stays_equal: bool = False
+    scaled: bool = False
+    shut: bool = False
     entered: tuple[Any, Tensor] | None = None
     applied: list[Applied] = field(default_factory=list)
 
@@ -114,7 +124,10 @@ class Watch:
         self.calls: list[Call] = []
         self.parameters = [parameter for parameter in parameters if parameter.is_floating_point()]
         self.replicas, self.full = replicas, full
-        self.summary: Statistic = moments.sums if full else moments.lengths
+        self.gradients: dict[int, Tensor | None] = {}  # by the parameter's id
+        self.weights: dict[int, tuple[float, tuple[float, int]]] = {}  # by the module's id: size and units
+        self.counts: Counter[int] = Counter()  # by the module's id: calls
+        self.nodes: set[Any] = set()  # of the layers called so far
         self.heard: dict[Any, tuple[Found, Found]] = {}  # by the node of an activation: sums of h, and the active
         self.named: dict[Any, str] = {}
         self.inside: set[Any] = set()
@@ -173,6 +186,8 @@ class Watch:
             self.checks.pop().remove()
         for seen in (self.calls, self.reads, self.heard, self.named, self.inside, self.slopes, self.failed):
             seen.clear()
+        self.counts.clear()
+        self.nodes.clear()
 
     def _rows(self, x: Tensor) -> Tensor:
         """Return `x` with a replica axis in front."""
@@ -182,27 +197,39 @@ class Watch:
         z, x = anatomy.first_tensor(output), anatomy.first_tensor(inputs)
         if z is None:
             return
-        again = sum(call.module is module for call in self.calls)
-        axis, weight, units = anatomy.unit_axis(module), anatomy.weight(module), anatomy.units(module)
+        again, axis = self.counts[id(module)], anatomy.unit_axis(module)
         call = Call(
             name=f"{name} (call {again + 1})" if again else name,
             module=module,
             node=z.grad_fn,
             width=z.shape[axis],
             axis=axis,
-            weight=weight,
-            z=measured(self.summary, self._rows(z), may_change=True),
-            distinct=None if units is None else moments.distinct(units[0], units[1] if self.full else None),
+            weight=anatomy.weight(module),
         )
-        if not self.full:
-            call.signal = float(moments.spread(self._by_unit(z.detach(), axis)).median())
-            call.inputs = math.nan if x is None else moments.rms(self._rows(x))
-            call.weights = math.nan if weight is None else moments.rms(self._rows(weight))
-            call.entered = None if x is None else self._entry(x)
-            self.reads.append((None if x is None else x.grad_fn, call.inputs))
+        (self._keep_sums if self.full else self._keep_sizes)(call, x, z)
+        self.counts[id(module)] += 1
+        self.nodes.add(call.node)
         self.calls.append(call)
         if z.requires_grad:
             self.tensor_handles.append(z.register_hook(self._guarded(call.name, self._measure_gradient, call)))
+
+    def _keep_sums(self, call: Call, _: Tensor | None, z: Tensor) -> None:
+        units = anatomy.units(call.module)
+        call.z = measured(moments.sums, self._rows(z), may_change=True)
+        call.distinct = None if units is None else moments.distinct(*units)
+
+    def _keep_sizes(self, call: Call, x: Tensor | None, z: Tensor) -> None:
+        rows = self._rows(z)
+        call.size = moments.rms(rows)
+        call.signal = moments.spread(self._by_unit(rows, call.axis, sample=True))
+        if x is not None:
+            call.inputs, call.entered = moments.rms(self._rows(x)), self._entry(x)
+            self.reads.append((x.grad_fn, call.inputs))
+            call.scaled = nodes.is_scaled(x.grad_fn)
+        if id(call.module) not in self.weights:
+            size = math.nan if call.weight is None else moments.rms(self._rows(call.weight))
+            self.weights[id(call.module)] = size, anatomy.count_distinct(call.module)
+        call.weights, call.units = self.weights[id(call.module)]
 
     def _after_norm(self, module: nn.Module, inputs: Any, output: Any) -> None:
         x = anatomy.first_tensor(inputs)
@@ -213,26 +240,28 @@ class Watch:
         """Return where `x` entered the model, and its numbers, if no layer and no second stream comes before."""
         if x.grad_fn is None:
             return None, x.detach()
-        node, known = x.grad_fn, {call.node for call in self.calls}
+        node = x.grad_fn
         for _ in range(_WAY_IN):
             if node in self.entries:
                 return node, x.detach()
-            below = (
-                []
-                if node is None or node in known
-                else [parent for parent, _ in node.next_functions if parent is not None]
-            )
+            if node is None or node in self.nodes:
+                return None
+            below = [parent for parent, _ in node.next_functions if parent is not None]
             if len(below) != 1:
                 return None
             node = below[0]
         return None
 
     def _measure_gradient(self, seen: Call | Applied, gradient: Tensor) -> None:
-        seen.gradient = measured(self.summary, self._rows(gradient), may_change=True)
+        if self.full:
+            seen.gradient = measured(moments.sums, self._rows(gradient), may_change=True)
+        elif isinstance(seen, Call):
+            seen.gradient_norm = moments.length(self._rows(gradient))
 
-    def _by_unit(self, x: Tensor, axis: int) -> Tensor:
-        """Return `x` in the shape (R, inputs, units)."""
-        rows = self._rows(x.movedim(axis, -1))
+    def _by_unit(self, rows: Tensor, axis: int, *, sample: bool = False) -> Tensor:
+        """Return what has replicas in front in the shape (R, inputs, units), or a part of the inputs as a `sample`."""
+        rows = rows.movedim(axis, -1) if axis != -1 else rows
+        rows = moments.thinned(rows) if sample else rows
         return rows.reshape(len(rows), -1, rows.shape[-1])
 
     def _after_activation(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -264,9 +293,12 @@ class Watch:
 
     def read(self, graph: Graph) -> None:
         """Measure every activation of the graph, before a backward pass frees what its node has saved."""
+        shut = set() if self.full else graph.shut()
+        for call in self.calls:
+            call.shut = call.node in shut
         for node, name, at in graph.activations():
             self._guarded(self.calls[at].name, self._read_activation)(node, name, at)
-        for node in [] if self.full else graph.trunk():
+        for node in [] if self.full else graph.trunk:
             if graph.is_merge(node):
                 self.tensor_handles.append(node.register_prehook(partial(self._measure_merge, node)))
 
@@ -276,15 +308,34 @@ class Watch:
 
     def _read_activation(self, node: Any, name: str, at: int) -> None:
         applied, call = Applied(name), self.calls[at]
-        size = self.slopes[node] if node in self.slopes else nodes.slopes(node)
-        if size is not None:
-            fits = size.dim() >= -call.axis and size.shape[call.axis] == call.width
-            by_unit = self._by_unit(size, call.axis if fits else -1)
-            applied.slopes = measured(moments.slope_fractions, by_unit)
-            applied.shape = by_unit.shape[1], by_unit.shape[2]
+        call.applied.append(applied)
         if self.full:
             self._hear(node, applied)
-        call.applied.append(applied)
+        elif node not in self.slopes and self._seems_well(node, applied, call):
+            return
+        size = self.slopes[node] if node in self.slopes else nodes.slopes(node)
+        if size is not None:
+            by_unit = self._by_unit(self._rows(size), self._axis_of(size.shape, call))
+            applied.slopes = measured(moments.slope_fractions, by_unit)
+            applied.shape = by_unit.shape[1], by_unit.shape[2]
+
+    def _axis_of(self, shape: Sequence[int], call: Call) -> int:
+        """Return the axis of units of what is computed from a layer's outputs."""
+        return call.axis if len(shape) >= -call.axis and shape[call.axis] == call.width else -1
+
+    def _seems_well(self, node: Any, applied: Applied, call: Call) -> bool:
+        """Measure φ′ on a part of the inputs; return whether that will do: what may be ill is measured on all."""
+        given = nodes.saved(node)
+        if given is None:
+            return False
+        axis = self._axis_of(given.shape, call)
+        slopes = nodes.slopes_at(node, self._by_unit(self._rows(given), axis, sample=True))
+        fractions = moments.slope_fractions(slopes)
+        saturated, _, off = fractions.mean(0).tolist()
+        applied.slopes = fractions
+        units = given.shape[axis]
+        applied.shape = given.numel() // units // (self.replicas or 1), units
+        return bool((saturated if applied.name in nodes.TWO_SIDED else off) < _WELL)
 
     def _hear(self, node: Any, applied: Applied) -> None:
         """Measure h, now, and its gradient, when it comes."""
@@ -301,16 +352,15 @@ class Watch:
 
     def backward(self, value: Tensor) -> None:
         """Send the gradient of `value` back, and measure those of the weights; those of z and h come through hooks."""
-        own = {id(call.weight) for call in self.calls}
-        if any(call.weight is None for call in self.calls):  # it is computed from some of them
-            own = {id(parameter) for parameter in self.parameters}
-        targets = [parameter for parameter in self.parameters if id(parameter) in own]
-        found = torch.autograd.grad(value, targets, allow_unused=True) if targets else ()
+        found = torch.autograd.grad(value, self.parameters, allow_unused=True) if self.parameters else ()
         if all(gradient is None for gradient in found):
             raise ValueError(DETACHED)
-        by_weight = {id(parameter): gradient for parameter, gradient in zip(targets, found, strict=True)}
+        by_id: dict[int, Tensor | None] = {
+            id(own): gradient for own, gradient in zip(self.parameters, found, strict=True)
+        }
+        self.gradients = {} if self.full else by_id
         for call in self.calls:
-            gradient = by_weight.get(id(call.weight))
+            gradient = by_id.get(id(call.weight))
             if gradient is None:
                 continue
             gradient = gradient.to_dense()
@@ -318,5 +368,5 @@ class Watch:
                 call.weight_gradient = measured(moments.sums, self._rows(gradient))
                 continue
             call.weight_norm = moments.norm(gradient)
-            distinct, units = anatomy.count_distinct(call.module, call.distinct)
+            distinct, units = call.units
             call.stays_equal = 2 * distinct <= units and anatomy.stay_equal(call.module, gradient)

@@ -19,9 +19,10 @@ __all__ = [
     "Found",
     "Statistic",
     "active_fraction",
+    "count_distinct",
     "distinct",
     "joined",
-    "lengths",
+    "length",
     "measured",
     "moments",
     "norm",
@@ -29,12 +30,14 @@ __all__ = [
     "slope_fractions",
     "spread",
     "sums",
+    "thinned",
 ]
 
 SATURATED = 0.01  # a unit whose |φ′| is smaller is saturated: a sigmoid within 1 % of its limits, any ReLU that is off
 _CHUNK = 2**17  # numbers that are converted at a time, so that they stay in the cache
 _SMALL = 2**13  # so few numbers take less time than the calls that measure them: those of one shape are joined
-_SAMPLE = 2**17  # numbers of a replica's layer from which the spread over inputs is estimated
+_SAMPLE = 2**14  # numbers of a replica's layer from which shares and the spread over inputs are estimated
+_LEAST = 32  # inputs, with positions, of which none is left out
 Statistic = Callable[[Tensor], Tensor]  # of x, shape (R, ...), to one with a row for each replica
 Found = Tensor | tuple[Statistic, Tensor]
 
@@ -80,19 +83,10 @@ def sums(x: Tensor) -> Tensor:
     return torch.stack([shift, total, norms, torch.full_like(total, x.shape[1])], dim=1)
 
 
-def lengths(x: Tensor) -> Tensor:
-    """Return what `sums` does where only sizes are asked for: the shift is 0, and Σx is not known."""
-    if len(x) == 1:  # without a copy in float64
-        return torch.tensor([[0.0, math.nan, norm(x), x.numel()]], dtype=torch.float64, device=x.device)
-    norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
-    count = torch.full_like(norms, x[0].numel())
-    return torch.stack([torch.zeros_like(norms), torch.full_like(norms, math.nan), norms, count], dim=1)
-
-
 def moments(found: np.ndarray) -> np.ndarray:
     """Return mean, standard deviation and second moment of `sums`, shape (R, 4, n), to shape (3, R, n).
 
-    They are inf where a number was infinite; of `lengths`, the first two are NaN.
+    They are inf where a number was infinite.
     """
     with np.errstate(all="ignore"):
         shift, apart, square = found[:, 0], found[:, 1] / found[:, 3], found[:, 2] ** 2 / found[:, 3]
@@ -114,6 +108,7 @@ def _shifted_sums(x: Tensor, shift: Tensor | None = None) -> tuple[Tensor, Tenso
     return total.sum(0), torch.linalg.vector_norm(norms, dim=0)
 
 
+_PRECISE = (torch.float32, torch.float64)
 _scratch = threading.local()
 
 
@@ -127,12 +122,24 @@ def _in_double(part: Tensor) -> Tensor:
     return _scratch.place[: part.numel()].view(part.shape).copy_(part.detach())
 
 
+def thinned(x: Tensor) -> Tensor:
+    """Return a view of a part of `x`, shape (R, ..., units): all units, and every third place along the longest axes.
+
+    Three has no factor in common with the strides of most layers, so no phase of a pattern is left out. What is small
+    is returned whole.
+    """
+    most, units = _SAMPLE * len(x), x.shape[-1] * len(x)
+    while x.numel() > most and x.numel() > _LEAST * units:
+        longest = max(range(1, x.dim() - 1), key=x.shape.__getitem__)
+        x = x[(slice(None),) * longest + (slice(None, None, 3),)]
+    return x
+
+
 def norm(x: Tensor) -> float:
     """Return the Euclidean norm of all numbers; scaled first where the squares leave the range of the dtype."""
     x = x.detach().flatten()
-    if not x.is_floating_point():
-        x = x.double()
-    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    if x.dtype not in _PRECISE:
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x.double()
     size = math.sqrt(float(torch.dot(x, x)))  # the fastest pass over memory
     if 1e-15 < size < 1e15 or not x.numel():
         return size
@@ -141,21 +148,28 @@ def norm(x: Tensor) -> float:
     return most * math.sqrt(float(torch.dot(scaled, scaled))) if scaled is not x else most
 
 
+def length(x: Tensor) -> float:
+    """Return the Euclidean norm of each row of `x`, shape (R, ...), in the median."""
+    if len(x) == 1:
+        return norm(x)
+    norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+    return float(np.median(norms.cpu().numpy()))
+
+
 def rms(x: Tensor) -> float:
     """Return the root mean square of each row of `x`, shape (R, ...), in the median."""
-    norms = norm(x) if len(x) == 1 else float(torch.linalg.vector_norm(x.flatten(1), dim=1).median())
-    return norms / math.sqrt(x[0].numel())
+    return length(x) / math.sqrt(x.numel() / len(x))
 
 
-def spread(by_unit: Tensor) -> Tensor:
-    """Return the root mean square over units of the deviation over inputs, shape (R,), of shape (R, inputs, units).
+def spread(by_unit: Tensor) -> float:
+    """Return the root mean square over units of the deviation over inputs, of (R, inputs, units): the median over R.
 
-    NaN for one input. Of many numbers, it is that of a part of the inputs.
+    NaN for one input.
     """
-    rows = by_unit[:, :: max(1, by_unit[0].numel() // _SAMPLE)]
-    if rows.shape[1] < 2:
-        return torch.full((len(rows),), math.nan, dtype=torch.float64, device=rows.device)
-    return rows.double().var(1, correction=0).mean(1).sqrt()
+    if by_unit.shape[1] < 2:
+        return math.nan
+    rows = by_unit.double()
+    return length(rows - rows.mean(1, keepdim=True)) / math.sqrt(rows[0].numel())
 
 
 def slope_fractions(size: Tensor) -> Tensor:
@@ -185,11 +199,11 @@ _ODD = 2 * np.arange(1, 9) * 0x1E3779B97F4A7C15 + 1
 def distinct(weights: Tensor, biases: Tensor | None) -> Found:
     """Return how many rows of (R, n, k) differ in weights or bias, to the last bit; of small ones, later."""
     if weights.numel() > _SMALL:
-        return _count_distinct(weights, biases)
-    return _count_distinct, weights.clone() if biases is None else torch.cat([weights, biases[..., None]], dim=2)
+        return count_distinct(weights, biases)
+    return count_distinct, weights.clone() if biases is None else torch.cat([weights, biases[..., None]], dim=2)
 
 
-def _count_distinct(weights: Tensor, biases: Tensor | None = None) -> Tensor:
+def count_distinct(weights: Tensor, biases: Tensor | None = None) -> Tensor:
     """Count the different rows of each matrix, shape (R, n, k), to shape (R, 1).
 
     Rows that differ in their first number, or in a sum over the bits of their first eight, are different; only where

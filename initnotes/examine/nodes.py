@@ -12,7 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "NORMS", "TWO_SIDED", "activation", "is_norm", "kind", "slopes", "values"]
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "TWO_SIDED",
+    "activation",
+    "flat_inputs",
+    "is_norm",
+    "is_scaled",
+    "kind",
+    "saved",
+    "slopes",
+    "slopes_at",
+    "values",
+]
 
 ACTIVATIONS = {
     "Relu": "relu",
@@ -85,6 +98,29 @@ def is_norm(node: Any) -> bool:
     return kind(node) in NORMS
 
 
+def is_scaled(node: Any) -> bool:
+    """Return whether a node multiplies by a number, or by what has no gradient."""
+    return (
+        node is not None
+        and kind(node) in ("Mul", "Div")
+        and sum(own is not None for own, _ in node.next_functions) == 1
+    )
+
+
+def flat_inputs(node: Any) -> tuple[int, ...]:
+    """Return the numbers of the inputs that a softmax over one place does not depend on; of others, none."""
+    name = kind(node)
+    try:
+        if name in ("Softmax", "SafeSoftmax", "LogSoftmax"):
+            at = node._saved_dim - 2**64 if node._saved_dim >= 2**63 else node._saved_dim
+            return (0,) if node._saved_result.dim() and node._saved_result.shape[at] == 1 else ()
+        if name.startswith("ScaledDotProduct"):
+            return (0, 1) if node._saved_key.shape[-2] == 1 else ()
+    except (AttributeError, RuntimeError):  # another version keeps other things, or what it kept is gone
+        return ()
+    return ()
+
+
 def activation(node: Any) -> str | None:
     """Return the name of the activation that a node computes, None for other nodes."""
     name = ACTIVATIONS.get(kind(node))
@@ -119,6 +155,48 @@ def slopes(node: Any) -> Tensor | None:
     if not isinstance(made, Tensor):
         return None
     return made if kind(node) in _RISING else made.abs_()
+
+
+_RESULTS: dict[str, Callable[[Tensor], Tensor]] = {  # |φ′| in terms of φ, of nodes that keep their result
+    "Relu": lambda h: (h > 0).to(h),
+    "Tanh": lambda h: 1 - h * h,
+    "Sigmoid": lambda h: h * (1 - h),
+}
+_SAME = (  # what is the same function of every number, whatever its place
+    "Gelu",
+    "Silu",
+    "Elu",
+    "Celu",
+    "LeakyRelu",
+    "Softplus",
+    "Mish",
+    "Hardtanh",
+    "Hardswish",
+    "Hardsigmoid",
+    "Erf",
+    "LogSigmoid",
+)
+
+
+def saved(node: Any) -> Tensor | None:
+    """Return the numbers from parts of which `slopes_at` can tell |φ′|; None if it cannot."""
+    try:
+        if kind(node) in _RESULTS:
+            return node._saved_result.detach()
+        known = kind(node) in _SAME and hasattr(node, "_saved_self")  # what works in place keeps its result
+        return node._saved_self.detach() if known else None
+    except RuntimeError:  # what it saved was overwritten or freed
+        return None
+
+
+def slopes_at(node: Any, part: Tensor) -> Tensor:
+    """Return |φ′| at a part of what `saved` returns, of any shape."""
+    if kind(node) in _RESULTS:
+        return _RESULTS[kind(node)](part)
+    with torch.enable_grad():
+        x = part.detach().clone().requires_grad_()
+        (made,) = torch.autograd.grad(_VALUES[kind(node)](node, x).sum(), x)
+    return made.abs()
 
 
 def values(node: Any) -> Tensor | None:

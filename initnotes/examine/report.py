@@ -5,45 +5,21 @@ What lives here prints, draws and exports; what is found is for ``findings``.
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import re
 import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .chapters import HARMLESS, TOLD, Told, address
 from .statistics import Record
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Report"]
 
 SEVERITIES = ("error", "warning", "info")
-_TOLD = {  # of each kind: what it means for one who knows no theory, and the chapter that explains it
-    "not finite": ("Some numbers are NaN or infinite, and everything after them is too.", 4),
-    "unscaled inputs": ("The first layer gets numbers much larger or smaller than its weights are made for.", 5),
-    "zero weights": ("Some weights are 0 in a way that training cannot leave.", 2),
-    "no gradient": ("Training cannot change these layers: nothing comes back to them.", 2),
-    "symmetric units": ("Some units do the same as others, so the layer has fewer than it seems.", 1),
-    "extreme factor": ("One parameter multiplies everything by a number far from 1.", 4),
-    "dead units": ("Some units answer 0 to every input, and so they do not learn.", 6),
-    "saturated units": ("Some units are at the flat ends of their activation, where little gradient passes.", 4),
-    "weight scale": ("These weights are much larger or smaller than what fits the layer.", 5),
-    "vanishing signal": ("The signal gets smaller on its way: the last layers hardly see the input.", 3),
-    "exploding signal": ("The signal grows on its way, until the outputs are far too large.", 4),
-    "vanishing gradient": ("The gradient gets smaller on its way back: the first layers hardly learn.", 4),
-    "exploding gradient": ("The gradient grows on its way back: no learning rate fits all layers.", 4),
-    "output activation": ("The loss takes raw outputs, and the model has bent them already.", 8),
-    "initial loss": ("The network is sure of itself before it has learned anything.", 8),
-    "normalization": ("A normalization sets the size of the signal anew.", 10),
-    "skip connections": ("Some layers have a way around them.", 10),
-    "not examined": ("One check could not be made.", 11),
-}
-KINDS = tuple(_TOLD)
-_HARMLESS = {  # what an info of these kinds means
-    "zero weights": "Some weights are 0 on purpose: training moves them.",
-    "no gradient": "No gradient comes back to these layers at first; training changes that by itself.",
-    "unscaled inputs": "The inputs have an unusual size, and a normalization mends that.",
-    "exploding gradient": "The gradient grows on its way back, as normalized layers make it do.",
-    "vanishing gradient": "The gradient gets smaller on its way back, through normalized layers.",
-}
+KINDS = tuple(TOLD)
 _INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  "}
 
 
@@ -81,17 +57,36 @@ class Finding:
     @property
     def plain(self) -> str:
         """What it means, for one who knows no theory."""
-        return (_HARMLESS.get(self.kind) if self.severity == "info" else None) or _TOLD[self.kind][0]
+        return self._told().plain
 
     @property
     def chapter(self) -> int:
         """The number of the chapter that explains it."""
-        return _TOLD[self.kind][1]
+        return self._told().chapter
+
+    @property
+    def section(self) -> str:
+        """The title of the section that explains it."""
+        return self._told().section
+
+    @property
+    def page(self) -> str:
+        """The section's place on the book's site, such as ``book/06_he.html#he-dead``."""
+        return self._told().place
+
+    @property
+    def link(self) -> str | None:
+        """The section's address; None as long as the site has none."""
+        return f"{address()}/{self.page}" if address() else None
+
+    def _told(self) -> Told:
+        return (HARMLESS.get(self.kind) if self.severity == "info" else None) or TOLD[self.kind]
 
     def __str__(self) -> str:
         more = f" and {len(self.layers) - 1} more" if len(self.layers) > 1 else ""
         lines = [f"{self.severity}: {self.kind} at {self.layer}{more}"]
-        lines += textwrap.wrap(f"{self.plain} (Chapter {self.chapter})", 88, **_INDENT)
+        lines += textwrap.wrap(f"{self.plain} (Chapter {self.chapter}, {self.section})", 88, **_INDENT)
+        lines += [f"  {self.link}"] if self.link else []
         lines += textwrap.wrap(self.evidence, 88, **_INDENT)
         lines += [f"  | {line}" for line in self.fix.splitlines()]
         return "\n".join([*lines, *textwrap.wrap(self.tried, 88, **_INDENT)])
@@ -135,7 +130,7 @@ class Report:
         """Return the report as plain lists, dicts, strings and numbers; what is not finite as None."""
         found: dict[str, Any] = _plain(asdict(self))
         for plain, finding in zip(found["findings"], self.findings, strict=True):
-            plain |= {"plain": finding.plain, "chapter": finding.chapter}
+            plain |= {name: getattr(finding, name) for name in ("plain", "chapter", "section", "page", "link")}
         return found | {"healthy": self.healthy}
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -161,6 +156,15 @@ class Report:
         return "\n".join([head, *map(str, self.findings), *rest])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str | None:
+        """Return the text with its addresses as links; None, so that the text is shown, where there are none."""
+        if not address():
+            return None
+        text = html.escape(str(self))
+        for link in {html.escape(finding.link or "") for finding in self.findings}:
+            text = re.sub(rf"^  {re.escape(link)}$", f'  <a href="{link}">{link}</a>', text, flags=re.MULTILINE)
+        return f"<pre>{text}</pre>"
 
 
 def _plain(value: Any) -> Any:

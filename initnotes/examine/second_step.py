@@ -6,7 +6,7 @@ on all parameters, which are put back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -21,14 +21,20 @@ MOST = 8  # steps: of zeros in a row, each step frees one more
 
 
 class Moves(NamedTuple):
-    """Names of the parameters that get a gradient, of those whose units have equal ones, and of those in no graph."""
+    """Names of what gets a gradient, of zero weights whose units get equal ones then, and of what is in no graph."""
 
     free: frozenset[str]
     equal: frozenset[str]
     unused: frozenset[str]
 
 
-def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
+def moves(
+    module: nn.Module,
+    value: Callable[[], Tensor],
+    *,
+    first: Mapping[int, Tensor | None] | None = None,
+    asked: Collection[str] | None = None,
+) -> Moves:
     """Return which parameters move: with the first step, or with a later one that the step before has freed.
 
     Parameters
@@ -37,6 +43,11 @@ def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
         All of its parameters require a gradient.
     value : callable
         Runs the model, and returns the loss, or a projection of the outputs.
+    first : mapping of int to Tensor or None, optional
+        The first gradient, where a pass has it already, by the parameters' ids.
+    asked : collection of str, optional
+        Names of the parameters that somebody asks about: when all of these have moved, no further step is made, and of
+        others nothing is said.
 
     Notes
     -----
@@ -46,29 +57,36 @@ def moves(module: nn.Module, value: Callable[[], Tensor]) -> Moves:
     named = {name: own for name, own in module.named_parameters() if own.is_floating_point()}
     kept = [own.detach().clone() for own in named.values()]
     owners = {id(weight): part for part in module.modules() if (weight := anatomy.weight(part)) is not None}
+    zeros = {name for name, own in named.items() if id(own) in owners and not bool(own.detach().any())}
     last: dict[str, Tensor] = {}
-    unused = set(named)
+    unused, asked = set(named), set(named if asked is None else asked)
     try:
-        for _ in range(MOST):
-            found = _gradients(named, value)
+        for at in range(MOST):
+            known = {name: first.get(id(own)) for name, own in named.items()} if first and not at else None
+            found = _gradients(named, value, known)
             unused -= found.keys()
             gradients = {name: own for name, own in found.items() if bool(own.any())}
             if gradients.keys() <= last.keys():
                 break
             last |= gradients
+            if asked - unused <= last.keys():
+                break
             _step(named, gradients)
     finally:
         with torch.no_grad():
             for own, before in zip(named.values(), kept, strict=True):
                 own.copy_(before)
-    weights = {name: owners[id(named[name])] for name in last if id(named[name]) in owners}
-    equal = {name for name, owner in weights.items() if anatomy.stay_equal(owner, last[name])}
+    equal = {name for name in zeros & last.keys() if anatomy.stay_equal(owners[id(named[name])], last[name])}
     return Moves(frozenset(last), frozenset(equal), frozenset(unused))
 
 
-def _gradients(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> dict[str, Tensor]:
-    found = torch.autograd.grad(value(), list(named.values()), allow_unused=True)
-    return {name: own.to_dense().detach() for name, own in zip(named, found, strict=True) if own is not None}
+def _gradients(
+    named: Mapping[str, Tensor], value: Callable[[], Tensor], known: Mapping[str, Tensor | None] | None
+) -> dict[str, Tensor]:
+    if known is None:
+        found = torch.autograd.grad(value(), list(named.values()), allow_unused=True)
+        known = dict(zip(named, found, strict=True))
+    return {name: own.to_dense().detach() for name, own in known.items() if own is not None}
 
 
 def _step(named: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:

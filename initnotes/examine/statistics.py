@@ -88,6 +88,8 @@ class Record:
         Whether the layer is the model itself.
     trunk : bool
         Whether all that the first layer makes passes it.
+    scaled, shut : bool
+        Whether its inputs are something times a number; whether all it is for is attention to one place.
     """
 
     name: str
@@ -113,6 +115,8 @@ class Record:
     drawn_by: str = "scheme"
     whole: bool = False
     trunk: bool = True
+    scaled: bool = False
+    shut: bool = False
 
     @property
     def place(self) -> str:
@@ -122,34 +126,25 @@ class Record:
 
 def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module, failed: dict[str, str]) -> tuple[Record, ...]:
     """Return the facts of each call; of one whose facts cannot be told, its name, and why in `failed`."""
-    lacking = torch.full((1, 4), math.nan, dtype=torch.float64)
-    found = joined([_known(own, lacking) for call in calls for own in (call.z, call.gradient)])
-    sizes = np.median(np.sqrt(moments(found)[2][:, ::2]), axis=0)
-    gradients = np.median(found[:, 2, 1::2], axis=0)
-    return tuple(
-        _record_or_name(call, graph, model, float(size), float(gradient), failed)
-        for call, size, gradient in zip(calls, sizes, gradients, strict=True)
-    )
+    return tuple(_record_or_name(call, graph, model, failed) for call in calls)
 
 
-def _record_or_name(
-    call: Call, graph: Graph, model: nn.Module, size: float, gradient: float, failed: dict[str, str]
-) -> Record:
+def _record_or_name(call: Call, graph: Graph, model: nn.Module, failed: dict[str, str]) -> Record:
     try:
-        return _record(call, graph, model, size, gradient)
+        return _record(call, graph, model)
     except Exception as error:
         failed.setdefault(call.name, f"{type(error).__name__}: {error}")
-        return Record(call.name, type(call.module).__name__, size=size, gradient=gradient)
+        return Record(call.name, type(call.module).__name__, size=call.size, gradient=call.gradient_norm)
 
 
 def _known(found: Found | None, lacking: Tensor) -> Found:
     return lacking if found is None else found
 
 
-def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: float) -> Record:
+def _record(call: Call, graph: Graph, model: nn.Module) -> Record:
     module = call.module
     activation, normalized, last = graph.follows(call.node)
-    distinct, units = anatomy.count_distinct(module, call.distinct)
+    distinct, units = call.units
     return Record(
         name=call.name,
         kind=type(module).__name__,
@@ -159,9 +154,9 @@ def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: f
         last=last,
         width=call.width,
         sigma_w=call.weights * math.sqrt(anatomy.fan_in(module)),
-        size=size,
+        size=call.size,
         signal=call.signal,
-        gradient=gradient,
+        gradient=call.gradient_norm,
         inputs=call.inputs,
         weights=call.weights,
         weight_gradient=call.weight_norm,
@@ -169,18 +164,24 @@ def _record(call: Call, graph: Graph, model: nn.Module, size: float, gradient: f
         distinct=distinct,
         units=units,
         stays_equal=call.stays_equal,
-        gates=anatomy.saturated_gates(module, call.inputs, size),
+        gates=anatomy.saturated_gates(module, call.inputs, call.size),
         applied=tuple(map(_units, call.applied)),
         drawn_by=anatomy.drawn_by(module),
         whole=module is model,
         trunk=graph.on_trunk(call.node),
+        scaled=call.scaled,
+        shut=call.shut,
     )
 
 
 def _units(applied: Applied) -> Units:
     if applied.slopes is None:
         return Units(applied.name, math.nan, math.nan, 0, 0)
-    saturated, _, off = joined([applied.slopes])[..., 0].mean(axis=0).tolist()
+    saturated, _, off = (
+        (applied.slopes if isinstance(applied.slopes, Tensor) else applied.slopes[0](applied.slopes[1]))
+        .mean(0)
+        .tolist()
+    )
     return Units(applied.name, saturated, off, *applied.shape)
 
 
@@ -196,7 +197,8 @@ _OF_SUMS = {
 def arrays_of(calls: Sequence[Call], replicas: int) -> dict[str, Any]:
     """Return the fields of a `Probe`, but for what theory starts from; what a layer lacks is NaN."""
     first = [call.applied[0] if call.applied else Applied("") for call in calls]
-    device = (calls[0].z if isinstance(calls[0].z, Tensor) else calls[0].z[1]).device
+    known = next(call.z for call in calls if call.z is not None)
+    device = (known if isinstance(known, Tensor) else known[1]).device
     lacking = torch.full((replicas, 4), math.nan, dtype=torch.float64, device=device)
     slopes = joined([_known(applied.slopes, lacking[:, :3]) for applied in first])
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import importlib
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,7 +26,12 @@ __all__ = ["tried"]
 RATES, STEPS = (1e-3, 1e-2, 1e-1), 10  # of Adam, whose steps do not depend on the size of a gradient
 _SLOW = ("weight scale", "vanishing signal", "exploding signal", "vanishing gradient", "exploding gradient")
 _HIDING = ("not finite", "zero weights")  # with these, nothing else of the layers is judged
+BUDGET = 60.0  # seconds that all trials of one audit may take
 WORSE = 0.02  # of the loss at the start: what is higher by so much, at each side's own best rate, is worse
+
+
+class _SlowError(Exception):
+    """A trial that the time left does not allow."""
 
 
 class _Losses(NamedTuple):
@@ -48,6 +54,7 @@ class _Trial(NamedTuple):
     left: Mapping[str, _Left] = {}
     loss: _Losses | None = None
     failed: str = ""
+    slow: str = ""
 
 
 def tried(
@@ -66,7 +73,7 @@ def tried(
         Audits a model on a batch and a loss, without trials.
     """
     by_code: dict[str, _Trial] = {}
-    before, plain = _left(report), None
+    before, plain, until = _left(report), None, time.monotonic() + BUDGET
     found: list[Finding] = []
     for finding in report.findings:
         if finding.severity == "info" or not finding.fix or _is_by_hand(finding.fix):
@@ -74,9 +81,12 @@ def tried(
             continue
         if finding.fix not in by_code:
             try:
+                _check_time(until)
                 if loss is not None and plain is None:
-                    plain = _trained(model, batch, loss)
-                by_code[finding.fix] = _try(finding.fix, model, batch, loss, again)
+                    plain = _trained(model, batch, loss, until)
+                by_code[finding.fix] = _try(finding.fix, model, batch, loss, again, until)
+            except _SlowError as error:
+                by_code[finding.fix] = _Trial(slow=str(error))
             except Exception as error:  # of a copy, the code, or a loss that can be asked once only
                 by_code[finding.fix] = _Trial(failed=f"{type(error).__name__}: {error}")
         found.append(_judged(finding, by_code[finding.fix], before, plain))
@@ -95,6 +105,8 @@ def _left(report: Report) -> dict[str, _Left]:
 
 def _judged(finding: Finding, trial: _Trial, before: Mapping[str, _Left], plain: _Losses | None) -> Finding:
     """Return a finding with what its repair did; one that does not help is withheld."""
+    if trial.slow:
+        return replace(finding, fix="", tried=f"no repair is shown: {trial.slow}")
     if trial.failed:
         return replace(finding, tried=f"not tried on a copy: {trial.failed}")
     new = sorted(trial.left.keys() - before.keys())
@@ -129,7 +141,15 @@ def _said(loss: float) -> str:
     return f"{loss:.2g}" if math.isfinite(loss) else "not finite"
 
 
-def _try(fix: str, model: nn.Module, batch: Any, loss: Any, again: Callable[..., Report]) -> _Trial:
+def _check_time(until: float, step: float = 0.0) -> None:
+    """Raise where the time is up, or will be before ten steps at three rates are done."""
+    if time.monotonic() + step > until:
+        took = f", and the steps of one take {step:.0f} more" if step else ""
+        said = f"too slow to try: trials may take {BUDGET:g} s in all{took}"
+        raise _SlowError(f"{said}; ini.audit(..., try_fixes=False) shows it untried")
+
+
+def _try(fix: str, model: nn.Module, batch: Any, loss: Any, again: Callable[..., Report], until: float) -> _Trial:
     known = {
         "model": copy.deepcopy(model),
         "batch": copy.deepcopy(batch),
@@ -141,22 +161,25 @@ def _try(fix: str, model: nn.Module, batch: Any, loss: Any, again: Callable[...,
     torch.manual_seed(0)
     exec(fix, known)
     report = again(known["model"], known["batch"], loss)
-    return _Trial(_left(report), None if loss is None else _trained(known["model"], known["batch"], loss))
+    return _Trial(_left(report), None if loss is None else _trained(known["model"], known["batch"], loss, until))
 
 
-def _trained(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor]) -> _Losses:
+def _trained(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], until: float) -> _Losses:
     """Return the loss on the batch before and after a few steps of Adam on it, at the best of three rates."""
-    runs = [_after(copy.deepcopy(model), batch, loss, rate) for rate in RATES]
+    runs = [_after(copy.deepcopy(model), batch, loss, rate, until) for rate in RATES]
     return _Losses(runs[0].start, min(run.end for run in runs))
 
 
-def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: float) -> _Losses:
+def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: float, until: float) -> _Losses:
     parts, named = batches.arguments(batches.copied(batch, next(model.parameters()), [], follow=False))
     trained = [own for own in model.train().parameters() if own.requires_grad]
     optimizer, seen = torch.optim.Adam(trained, lr=rate), []
     torch.manual_seed(0)
     with torch.enable_grad():
-        for _ in range(STEPS + 1):
+        started = time.monotonic()
+        for at in range(STEPS + 1):
+            left = (STEPS + 1 - at) * (time.monotonic() - started) / max(1, at)
+            _check_time(until, left)
             now = loss(model(*parts, **named))
             seen.append(float(now.detach()))
             if not math.isfinite(seen[-1]):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -43,14 +43,13 @@ def checked_parameters(model: nn.Module) -> list[nn.Parameter]:
 def untouched(model: nn.Module, parameters: list[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
     """Put back whatever a pass changes, random states too; yield the parameters meanwhile, which all have gradients."""
     owned = [(module, dict(module._parameters), dict(module._buffers), module.training) for module in model.modules()]
-    saved = [(p, p.detach(), p.detach().clone(), p.grad, p.requires_grad) for p in parameters]
+    data = [p.detach() for p in parameters]
+    saved = [(p, own, own.clone(), p.grad, p.requires_grad) for p, own in zip(parameters, data, strict=True)]
     with ExitStack() as back:  # runs all of it, the parameters first, even if one step fails
         back.enter_context(random_states_kept(parameters))
         back.enter_context(_fast_path_off())
-        for of_module in owned:
-            back.callback(_put_back, *of_module)
-        for of_parameter in saved:
-            back.callback(_restore, *of_parameter)
+        back.callback(_each, _put_back, owned)
+        back.callback(_each, _restore, saved)
         _stand_in([module for module, *_ in owned])
         parameters = list(model.parameters())
         for parameter in parameters:
@@ -88,6 +87,18 @@ def _fast_path_off() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+def _each(step: Callable[..., None], of: Sequence[tuple[Any, ...]]) -> None:
+    """Take a step with each of these, the rest even where one fails."""
+    errors = []
+    for own in reversed(of):
+        try:
+            step(*own)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
 def _put_back(module: nn.Module, parameters: dict[str, Any], buffers: dict[str, Any], training: bool) -> None:
     _refill(module._parameters, parameters)
     _refill(module._buffers, buffers)
@@ -108,7 +119,7 @@ def _stand_in(modules: Sequence[nn.Module]) -> None:
 
 
 def _refill(store: dict[str, Any], before: dict[str, Any]) -> None:
-    if list(store) != list(before) or any(store[name] is not before[name] for name in before):
+    if (store or before) and (list(store) != list(before) or any(store[name] is not before[name] for name in before)):
         store.clear()
         store.update(before)
 
