@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from . import assignment as assignments
-from . import questions, sandbox, values, walls
+from . import hints, questions, sandbox, values, walls
 from .assignment import Assignment, Variant
 from .sandbox import Limits, Outcome
 from .submission import Malformed, handed_in, linked, read
@@ -170,7 +170,7 @@ def _mark(
     if not outcome.started:
         return {**about, "message": outcome.reason}
     try:
-        return {**about, **questions.marks(outcome, asked, variant)}
+        return {**about, **questions.marks(outcome, asked, variant, hints.teacher(checks, variant))}
     except questions.JudgeFailed as error:
         return {
             **about,

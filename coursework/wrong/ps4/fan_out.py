@@ -3,6 +3,12 @@
 import numpy as np
 
 LOSES = {"forward_factors", "backward_factors"}
+HINTS = {
+    "forward_factors": "Your weights have the variance σ_w²/fan_out. The assignment divides by fan_in.",
+    "backward_factors": (
+        "Your weights have the variance σ_w²/fan_out. The assignment divides by fan_in, on the way down as well."
+    ),
+}
 
 
 def passed(x, widths, sigma_w, replicas, rng):

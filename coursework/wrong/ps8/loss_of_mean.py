@@ -3,6 +3,12 @@
 import math
 
 LOSES = {"initial_loss", "first_phase"}
+HINTS = {
+    "initial_loss": (
+        "That is the loss of the mean logit. The mean of the losses is asked for, and it is larger: the loss is convex."
+    ),
+    "first_phase": "You move the bias only. What do the output weights add to the logit in a step?",
+}
 
 
 def initial_loss(frequency, bias, spread):
