@@ -253,7 +253,7 @@ def uncorrelated(values: Any, shape: Sequence[int], *, what: str, alpha: float =
     """
     x = as_array(values, shape, what=what)
     if not np.any(x):
-        return invalid(f"{what} is zero throughout.")
+        return invalid(f"{what}: zero throughout.")
     p = float(rows_p(x))
     if p >= alpha:
         return Verdict(1.0, f"{what}: its rows differ as independent draws do.", p)
