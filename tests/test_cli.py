@@ -2,7 +2,6 @@
 
 import errno
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 import initgrade
-from initgrade import books, cli, handing_out
+from initgrade import books, cli
 from initgrade.course import Course, CourseError
 from tests.tiny_course import hand_in, make, result, store
 
@@ -246,42 +245,6 @@ def test_what_the_system_refuses_is_said_in_a_line(
     assert said.count("\n") == 1
     assert "run the same command again" in said
     assert (error.filename or "tcp://host:8786") in said
-
-
-def test_a_full_disk_leaves_no_half_a_file(course: Course, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A limit on the size of a file stands in for the disk: the system refuses at the same place."""
-    handing_out.release(course, "tiny")
-    path = hand_in(course, "student-a", {"explain": "Because."})
-    assert path.is_file()
-    store(course, result("student-a"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    (tmp_path / "marks.csv").write_text("before")
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-        statuses = [
-            call(course, *words) for words in (["export", "--csv", str(tmp_path / "marks.csv")], ["merge", "tiny"])
-        ]
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    said = capsys.readouterr().err
-    assert statuses == [2, 2], said
-    assert "Free some space" in said
-    assert "gradebook.db cannot be read or written" in said
-    assert (tmp_path / "marks.csv").read_text() == "before"
-    assert not list(tmp_path.glob(".marks*"))
-
-
-def test_export_for_a_platform_names_who_is_left_out(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
-    handing_out.release(course, "tiny")
-    hand_in(course, "student-a", {"explain": "Because."})
-    store(course, result("student-a"))
-    assert call(course, "merge", "tiny") == 0
-    capsys.readouterr()
-    assert call(course, "export", "tiny", "--format", "canvas") == 1
-    told = capsys.readouterr()
-    assert told.out.startswith("Student,ID,SIS User ID,SIS Login ID,Section,")
-    assert "Left out: student-a: tiny: to be marked by hand" in told.err
-    assert "has none of canvas_id, sis_user_id, sis_login_id for: student-b, student-c" in told.err
 
 
 def test_regrade_follows_no_link_to_another_students_folder(course: Course) -> None:

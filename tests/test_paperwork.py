@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import stat
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from initgrade import books, doctor, handing_out, lateness, paperwork, records, tables
+from initgrade import books, cli, doctor, handing_out, lateness, paperwork, records, tables
 from initgrade import course as courses
 from initgrade.course import Course, CourseError, Late, Student
 from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, source, store
@@ -496,6 +497,43 @@ def test_a_notebook_under_another_name_is_named_on_the_page(course: Course) -> N
     text = course.feedback("tiny", "student-a").read_text(encoding="utf-8")
     assert "In its place there is: tiny (1).ipynb." in text
     assert "Nobody read it: your notebook could not be opened." in text
+
+
+# ---- what the system refuses, and whom a table leaves out
+
+
+def test_a_full_disk_leaves_no_half_a_file(course: Course, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for the disk: the system refuses at the same place."""
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "marks.csv").write_text("before")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        statuses = [
+            cli.main(["--course", str(course.root), *words])
+            for words in (["export", "--csv", str(tmp_path / "marks.csv")], ["merge", "tiny"])
+        ]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert statuses == [2, 2], said
+    assert "Free some space" in said
+    assert "gradebook.db cannot be read or written" in said
+    assert (tmp_path / "marks.csv").read_text() == "before"
+    assert not list(tmp_path.glob(".marks*"))
+
+
+def test_export_for_a_platform_names_who_is_left_out(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    assert cli.main(["--course", str(course.root), "merge", "tiny"]) == 0
+    capsys.readouterr()
+    assert cli.main(["--course", str(course.root), "export", "tiny", "--format", "canvas"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("Student,ID,SIS User ID,SIS Login ID,Section,")
+    assert "Left out: student-a: tiny: to be marked by hand" in told.err
+    assert "has none of canvas_id, sis_user_id, sis_login_id for: student-b, student-c" in told.err
 
 
 # ---- late
