@@ -64,6 +64,7 @@ def packed(asked: Sequence[Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
             blobs += arrays
         request = each.request
         about = {"target": request.target, "call": request.call, "seconds": request.seconds}
+        about["literal"] = request.literal
         requests.append({**about, "arguments": trees})
     return requests, blobs
 
@@ -123,7 +124,7 @@ def judged(asked: Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
         return {**base, "status": answer.status, "message": answer.message}
     if any(value is None for value in answer.found):
         return {**base, "status": "failed", "message": _NOTHING_RETURNED.format(target=request.target)}
-    several = request.repeats > 1 and request.call
+    several = request.several
     value, arguments = (list(answer.found), asked.arguments) if several else (answer.found[0], asked.arguments[0])
     try:
         with np.errstate(all="ignore"):
