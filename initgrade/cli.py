@@ -112,7 +112,17 @@ def _run(options: argparse.Namespace) -> int:
         print("Not marked, because the marker failed. Repair that and run the same command:")
     for student, why in failed.items():
         print(f"  {student}: {why}")
+    _alike(course, options.assignment)
     return FAILED if failed else DONE
+
+
+def _alike(course: Course, assignment: str) -> None:
+    """Print which submissions are equal, or nearly."""
+    from . import likeness, marking
+
+    handed_in = marking.submissions(course.root / "submitted", assignment)
+    for line in likeness.report(handed_in, course.source(assignment)):
+        print(line)
 
 
 def _one(options: argparse.Namespace) -> int:
@@ -148,6 +158,7 @@ def _merge(options: argparse.Namespace) -> int:
             print(f"{what}: {', '.join(students)}")
     for student, why in done.unmarked.items():
         print(f"No marks for {student}: {why}. Run: initgrade run {options.assignment}")
+    _alike(course, options.assignment)
     return FAILED if done.unmarked else DONE
 
 

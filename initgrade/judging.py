@@ -253,6 +253,26 @@ def fraction(marks: Mapping[str, bool], *, what: str, guess: float = 0.0) -> Ver
     return Verdict(share, f"{what}: {len(right)} of {len(marks)} right.{again}")
 
 
+@judge
+def own_numbers(value: Any, wanted: Mapping[str, Any], *, rtol: float = 1e-3) -> Verdict:
+    """Give the share of a student's own numbers that are right; one that is missing or strange is wrong.
+
+    Parameters
+    ----------
+    value : object
+        A dictionary with the keys of `wanted`.
+    wanted : mapping
+        Numbers, compared up to `rtol`, and lists, compared as `equal` does.
+    rtol : float
+    """
+    marks = {}
+    for name, right in wanted.items():
+        found = entry(value, name, what="OWN")
+        compared = equal(found, right, name) if isinstance(right, list) else close(found, right, rtol=rtol, what=name)
+        marks[name] = compared.share == 1
+    return fraction(marks, what="the numbers that belong to your VARIANT")
+
+
 def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *, what: str) -> Verdict:
     """Judge answers to several cases of one question: right ones share half of the points; the rest is for all right.
 

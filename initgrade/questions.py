@@ -66,6 +66,7 @@ def packed(asked: Sequence[Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
             blobs += arrays
         request = each.request
         about = {"target": request.target, "call": request.call, "seconds": request.seconds}
+        about["literal"] = request.literal
         requests.append({**about, "arguments": trees})
     return requests, blobs
 
@@ -126,7 +127,7 @@ def judged(asked: Asked, answer: Answer, variant: Variant, teach: Teach | None =
         return {**base, "status": answer.status, "message": answer.message, **_printable(said)}
     if any(value is None for value in answer.found):
         return {**base, "status": "failed", "message": _NOTHING_RETURNED.format(target=request.target)}
-    several = request.repeats > 1 and request.call
+    several = request.several
     value, arguments = (list(answer.found), asked.arguments) if several else (answer.found[0], asked.arguments[0])
     try:
         with np.errstate(all="ignore"):

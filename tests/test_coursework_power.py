@@ -163,7 +163,7 @@ def failing(x: np.ndarray, u: np.ndarray, law: str, each: float) -> np.ndarray:
     distribution, kurtosis, _ = LAWS[law]
     flat = x.reshape(*x.shape[:-2], -1)
     apart, _ = sampling.distance(np.sort(u.reshape(flat.shape)))
-    by_law = apart > special.smirnovi(flat.shape[-1], each / 2)
+    by_law = apart > sampling.critical_distance(flat.shape[-1], each)
     by_spread = sampling.spread_p(flat, distribution.std(), kurtosis=kurtosis) < each
     return by_law | by_spread | (sampling.rows_p(x) < each)
 
@@ -266,7 +266,7 @@ def passing(wrong: Any, right: Any, rng: np.random.Generator) -> int:
     t = np.linspace(-6, 6, 24_001)
     at = t[np.argmax(np.abs(wrong.cdf(t) - right.cdf(t)))]
     apart = np.abs(rng.binomial(SIZE, wrong.cdf(at), RUNS) / SIZE - right.cdf(at))
-    return int(np.count_nonzero(apart <= special.smirnovi(SIZE, EACH / 2)))
+    return int(np.count_nonzero(apart <= sampling.critical_distance(SIZE, EACH)))
 
 
 def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:

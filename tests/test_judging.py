@@ -47,7 +47,7 @@ def test_law_fails_draws_of_that_law_as_often_as_it_says() -> None:
     assert np.isclose(apart[0], expected.statistic)
     assert x[0, place[0]] == expected.statistic_location
     assert np.isclose(sampling.distance_p(apart, 80)[0], expected.pvalue)
-    critical = special.smirnovi(80, ALPHA / 2)
+    critical = sampling.critical_distance(80, ALPHA)
     assert np.isclose(sampling.distance_p(critical, 80), ALPHA)
     assert LOW <= np.count_nonzero(apart > critical) <= HIGH
     assert np.mean(sampling.distance(x**1.5)[0] > critical) > 0.5
@@ -64,7 +64,7 @@ def test_through_relu_fails_factors_of_the_exact_law_as_often_as_it_says() -> No
     found = np.sort(sampling.exact_null(widths, np.random.default_rng(2), DRAWS * count).reshape(DRAWS, count))
     null = sampling._sorted_null(widths, 2.0, draws)
     apart, _ = sampling.distance(np.searchsorted(null, found, side="right") / draws)
-    critical = special.smirnovi(round(count * draws / (count + draws)), ALPHA / 2)
+    critical = sampling.critical_distance(round(count * draws / (count + draws)), ALPHA)
     assert LOW / 4 <= np.count_nonzero(apart > critical) <= HIGH
 
 
@@ -211,7 +211,7 @@ def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
             apart = np.abs(np.searchsorted(np.sort(wrong), right) - np.arange(many))
             share, place = np.searchsorted(np.sort(wrong), right[apart.argmax()]) / many, apart.argmax() / many
             found = np.abs(rng.binomial(R, share, DRAWS) / R - place)  # at one place: the judge looks at all
-            critical = special.smirnovi(round(R * draws / (R + draws)), sampling.ALPHA / 2)
+            critical = sampling.critical_distance(round(R * draws / (R + draws)), sampling.ALPHA)
             assert np.count_nonzero(found <= critical) <= DRAWS * 5e-4, name
             assert stats.ks_2samp(wrong, right, method="asymp").statistic > needed + 2 * MASSART / np.sqrt(many), name
 

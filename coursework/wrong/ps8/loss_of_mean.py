@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 LOSES = {"initial_loss", "first_phase"}
 HINTS = {
     "initial_loss": (
@@ -12,7 +14,7 @@ HINTS = {
 
 
 def initial_loss(frequency, bias, spread):
-    return frequency * math.log1p(math.exp(-bias)) + (1 - frequency) * math.log1p(math.exp(bias))
+    return float(frequency * np.logaddexp(0, -bias) + (1 - frequency) * np.logaddexp(0, bias))
 
 
 def first_phase(frequency, bias, square, rate, steps):

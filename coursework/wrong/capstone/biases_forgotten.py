@@ -1,0 +1,18 @@
+"""Forgets the biases on the way up, so that dead layers look alive, and draws every start from one seed."""
+
+import numpy as np
+
+LOSES = {"forward", "backward", "diagnose", "repair"}
+RIGHT = forward, backward, initialize  # noqa: F821
+
+
+def forward(weights, biases, activation, inputs):
+    return RIGHT[0](weights, 0 * biases, activation, inputs)
+
+
+def backward(weights, biases, activation, inputs, output_gradient):
+    return RIGHT[1](weights, 0 * biases, activation, inputs, output_gradient)
+
+
+def initialize(widths, activation, rng):
+    return RIGHT[2](widths, activation, np.random.default_rng(0))

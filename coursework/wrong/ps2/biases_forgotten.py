@@ -1,0 +1,16 @@
+"""Forgets the biases in the forward pass, and that an empty class adds nothing."""
+
+import numpy as np
+
+LOSES = {"gradients", "stuck_loss"}
+RIGHT = gradients  # noqa: F821
+
+
+def gradients(x, labels, weights, biases, activation):
+    return RIGHT(x, labels, weights, [0 * bias for bias in biases], activation)
+
+
+def stuck_loss(counts):
+    p = counts / counts.sum()
+    with np.errstate(all="ignore"):
+        return float(-(p * np.log(p)).sum())

@@ -1,0 +1,14 @@
+"""Takes the logarithm of the mean for the mean of the logarithm, σ_w for σ_w², and iterates χ once."""
+
+import numpy as np
+
+LOSES = {"log_factor", "chi"}
+
+
+def log_factor(widths, sigma_w):
+    return (len(widths) - 1) * np.log(sigma_w**2 / 2), float(np.sqrt(np.sum(5 / np.array(widths[1:]))))
+
+
+def chi(sigma_w):
+    q = sigma_w**2
+    return float(sigma_w**2 * mean_over_xi(lambda xi: np.cosh(np.sqrt(q) * xi) ** -4.0))  # noqa: F821

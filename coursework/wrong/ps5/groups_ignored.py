@@ -1,0 +1,9 @@
+"""Knows that transposed weights are stored the other way round, and forgets the groups; one axis of a kernel is enough."""
+
+LOSES = {"fans"}
+
+
+def fans(kind, shape, groups):
+    first, second, *kernel = shape
+    field = kernel[0] if kernel else 1
+    return (first * field, second * field) if kind == "transposed" else (second * field, first * field)
