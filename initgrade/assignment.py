@@ -131,6 +131,9 @@ class Assignment:
         with ``_`` (`shown`).
     needs : tuple of str
         Modules that are worth importing once, before submissions run.
+    offers : tuple of str
+        Public names that the package initnotes has while submissions run, such as ``"data"``. It has no others, and
+        the students' version of the notebook says so.
     """
 
     name: str
@@ -138,6 +141,7 @@ class Assignment:
     requests: tuple[Request, ...]
     make_variant: Callable[[np.random.Generator], dict[str, Any]]
     needs: tuple[str, ...] = ("numpy",)
+    offers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [request.name for request in self.requests]

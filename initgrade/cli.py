@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import course as courses
 from . import doctor
 from .course import Course, CourseError
+from .submission import Malformed
 
 if TYPE_CHECKING:
     from .sandbox import Limits
@@ -77,7 +78,9 @@ def _release(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     findings = doctor.doctor(options.submission)
-    print(doctor.report(options.submission, findings))
+    tried = options.run and not any(finding.serious for finding in findings)
+    findings += doctor.tried(options.submission) if tried else []
+    print(doctor.report(options.submission, findings, tried=tried))
     return FAILED if any(finding.serious for finding in findings) else DONE
 
 
@@ -239,6 +242,12 @@ def _erase(options: argparse.Namespace) -> int:
         print("Nothing was deleted.")
         return FAILED
     books.erase(course, options.student)
+    if left := books.mentions(course, options.student):
+        print(
+            "\n".join(
+                ["These files name the student too, among others; see to them yourself:", *(f"  {x}" for x in left)]
+            )
+        )
     print(f"Deleted. Not known here: backups, exported tables, nbgrader's exchange, the history of git. {_GIT}")
     return DONE
 
@@ -262,6 +271,9 @@ def parser() -> argparse.ArgumentParser:
     _assignment(verb("release", _release, "make the students' version, and each student's copy", _MORE["release"]))
     read = verb("doctor", _doctor, "say what is wrong with a notebook before it is handed in", _MORE["doctor"])
     read.add_argument("submission", type=Path, help="the notebook")
+    read.add_argument(
+        "--run", action="store_true", help="run the visible checks too, in the sandbox (needs bubblewrap)"
+    )
     run = verb("run", _run, "mark all submissions of an assignment", f"{_MORE['run']} {_defaults()}")
     _assignment(run)
     run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
@@ -295,7 +307,7 @@ def parser() -> argparse.ArgumentParser:
 _TRUST = "there is no bubblewrap, and nothing in this container or beyond its walls is worth protecting"
 _MORE = {
     "release": "nbgrader strips the solutions; the copies in handout/STUDENT hold each student's own VARIANT.",
-    "doctor": "It runs nothing, changes nothing, and needs no course's folder.",
+    "doctor": "It changes nothing, needs no course's folder, and runs nothing unless you say --run.",
     "run": "What is marked already stays marked, so an interrupted run goes on where it stopped. Needs bubblewrap.",
     "one": "This is the unit of work of every run. It exits with 0 unless the marker itself failed.",
     "merge": "Twice is the same as once; marks given by hand stay. A failure of the marker never becomes a mark.",
@@ -354,7 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.do(options))
-    except (CourseError, doctor.UnreadableError) as error:
+    except (CourseError, Malformed) as error:
         print(f"initgrade: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         print(f"initgrade: {error}. Marking needs more: pip install -e '.[grading]'", file=sys.stderr)

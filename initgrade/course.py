@@ -304,15 +304,17 @@ def _student(row: Mapping[str, str | None], own: Mapping[str, str], where: str) 
 
 
 def key(course: Course) -> bytes:
-    """Return the course's secret key, from which each student's parameters follow; make it if there is none.
+    """Return the course's secret key, from which each student's parameters follow; make it for a course that begins.
 
     Raises
     ------
     CourseError
-        If others than the owner can read it, or it is not a key.
+        If it is lost, others than the owner can read it, or it is not a key.
     """
     path = course.root / "course.key"
     if not os.path.lexists(path):
+        if begun := [name for name in ("handout", "results") if any(course.root.glob(f"{name}/*"))]:
+            raise CourseError(_LOST.format(path=path, folders=" and ".join(f"{name}/" for name in begun)))
         _make_key(path)
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
@@ -323,6 +325,12 @@ def key(course: Course) -> bytes:
     if len(found) != KEY_BYTES:
         raise CourseError(f"{path} holds {len(found)} bytes, not {KEY_BYTES}; restore it, or every variant changes")
     return found
+
+
+_LOST = """\
+{path} is lost, and with it the parameters in {folders}: a new key would give everybody others.
+Restore it from your backup, with mode 0600. It is 32 bytes; the other files cannot give it back.
+If there is no copy: move {folders} away, and release again. A new key is made then, and all answers are due anew."""
 
 
 def _make_key(path: Path) -> None:

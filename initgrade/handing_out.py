@@ -16,6 +16,7 @@ from . import doctor
 from .assignment import Assignment, load, shown, variant
 from .books import gradebook
 from .course import Course, CourseError, key, roster
+from .offering import modules, sentence
 from .records import write
 from .to_mark import dumps
 
@@ -62,6 +63,7 @@ def release(course: Course, assignment: str) -> list[Path]:
         if not path.is_file():
             raise CourseError(f"{path} is missing; an assignment needs its notebook and its checks")
     checks, students, secret = load(course.checks(assignment)), roster(course), key(course)
+    modules(checks.offers)  # raises where they are not to be had, or more would come along
     if checks.name != assignment:
         raise CourseError(
             f"{course.checks(assignment)} is about {checks.name!r}; its ASSIGNMENT is to be {assignment!r}"
@@ -157,9 +159,24 @@ def _finished(notebook: Any, checks: Assignment) -> Any:
         if doctor.mark(cell).get("grade_id") == "variant":
             _filled(cell, {})
     names = list(dict.fromkeys(request.target for request in checks.requests))
-    cells = [mark["grade_id"] for mark in marks]
-    notebook["metadata"]["initgrade"] = {"assignment": checks.name, "cells": cells, "names": names}
+    about = {"assignment": checks.name, "names": names, "checks": list(asked), "offers": list(checks.offers)}
+    by_hand = [mark["grade_id"] for mark in marks if mark["grade"] and mark["solution"]]
+    about |= {"cells": [mark["grade_id"] for mark in marks], "by_hand": by_hand}
+    notebook["metadata"]["initgrade"] = about
+    _say_what_is_offered(notebook, checks)
     return notebook
+
+
+def _say_what_is_offered(notebook: Any, checks: Assignment) -> None:
+    """Let the first text of a notebook end with the sentence on initnotes."""
+    said = sentence(checks.offers)
+    texts = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown" and not doctor.mark(cell)]
+    if not texts:
+        raise CourseError(
+            f"{checks.name}.ipynb has no text outside questions; the first one says what initnotes offers"
+        )
+    if said not in texts[0]["source"]:
+        texts[0]["source"] = f"{texts[0]['source'].rstrip()}\n\n{said}"
 
 
 def _hand_out(course: Course, notebook: dict[str, Any], checks: Assignment, secret: bytes, student: str) -> Path:

@@ -4,6 +4,7 @@ What lives here runs one submission or all; it knows of no gradebook, where `pap
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -26,7 +27,7 @@ from typing import Any
 from tqdm import tqdm
 
 from . import assignment as assignments
-from . import hints, questions, sandbox, values, walls
+from . import courtroom, processes, questions, sandbox, values, walls
 from .assignment import Assignment, Variant
 from .sandbox import Limits, Outcome
 from .submission import Malformed, handed_in, linked, read
@@ -154,12 +155,13 @@ def _mark(
 ) -> dict[str, Any]:
     """Return what marking adds to an empty result."""
     _refuse_exposed([path.parent, checks], trust_container)
-    submission = read(path, limits=limits)
+    submission = read(path, largest=limits.notebook)
     variant = assignments.variant(assignment, key, result["student"])
     seed = secrets.randbits(128) if seed is None else seed
     asked = questions.draw(assignment, variant, seed)
     requests, blobs = questions.packed(asked)
     settings: dict[str, Any] = {"variant": assignments.shown(variant), "needs": assignment.needs, "limits": limits}
+    settings["offers"] = assignment.offers
     execute = partial(sandbox.execute, questions.cells(submission, assignment), requests, blobs, **settings)
     outcome, attempts = _started(partial(execute, trust_container=trust_container))
     about: dict[str, Any] = {
@@ -170,13 +172,10 @@ def _mark(
     if not outcome.started:
         return {**about, "message": outcome.reason}
     try:
-        return {**about, **questions.marks(outcome, asked, variant, hints.teacher(checks, variant))}
+        case = courtroom.Case(checks.resolve(), result["hashes"]["checks"], variant, seed, outcome, {})
+        return {**about, **courtroom.decide(case, limits)}
     except questions.JudgeFailed as error:
-        return {
-            **about,
-            "message": values.printable(str(error), questions.MESSAGE),
-            "traceback": traceback.format_exc(),
-        }
+        return {**about, "message": error.args[0], "traceback": error.args[1]}
 
 
 def _started(execute: Callable[[], Outcome]) -> tuple[Outcome, int]:
@@ -244,9 +243,8 @@ def rehearse(checks: Path, *, limits: Limits | None = None, trust_container: boo
         raise NoSandbox(f"{why}. Nothing was marked")
     cell = {"id": "needs", "source": "\n".join(f"import {name}" for name in assignment.needs)}
     limits = limits or Limits()
-    tried = sandbox.execute(
-        [cell], [], variant={}, needs=assignment.needs, limits=limits, trust_container=trust_container
-    )
+    settings: dict[str, Any] = {"needs": assignment.needs, "offers": assignment.offers, "limits": limits}
+    tried = sandbox.execute([cell], [], variant={}, **settings, trust_container=trust_container)
     problems = [header.get("message") for header, _ in tried.messages if header.get("kind") == "cell"]
     if not tried.started or tried.ended != "finished" or problems:
         why = "; ".join(map(str, problems)) or tried.reason
@@ -309,6 +307,36 @@ def run(
     """
     limits = limits or Limits()
     assignment = _loaded(checks.resolve(), sha256(checks))
+    with turn(checks):
+        return _run(assignment, submitted, checks, results, key, jobs, limits, dask, trust_container)
+
+
+@contextlib.contextmanager
+def turn(checks: Path) -> Iterator[None]:
+    """Wait until nobody else marks by a file of checks; whoever comes then finds what was marked meanwhile.
+
+    The kernel ends a turn with its process, so what was killed blocks nobody.
+    """
+    with open(checks, "r+b" if os.access(checks, os.W_OK) else "rb") as file:  # network file systems lock the former
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another command marks by {checks}; this one waits until it is done.", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(
+    assignment: Assignment,
+    submitted: Path,
+    checks: Path,
+    results: Path,
+    key: bytes,
+    jobs: int,
+    limits: Limits,
+    dask: str | None,
+    trust_container: bool,
+) -> list[dict[str, Any]]:
     found = submissions(submitted, assignment.name)
     places = {student: results / assignment.name / f"{student}.json" for student in found}
     todo = {
@@ -405,7 +433,8 @@ def _pool(jobs: int, dask: str | None) -> Iterator[tuple[Callable[..., Any], Cal
         with distributed.Client(dask) as client:
             yield partial(client.submit, pure=False), distributed.wait, sys.maxsize
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    spawn, ends = get_context("spawn"), processes.end_with  # a run that is killed leaves no process
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=ends, initargs=(os.getpid(),)) as pool:
         try:
             yield pool.submit, wait, jobs + 1  # all that is lost when a process ends
         except BaseException:

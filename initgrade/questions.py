@@ -13,10 +13,9 @@ import numpy as np
 from . import values
 from .assignment import Assignment, Request, Variant, Verdict
 from .sandbox import Outcome
-from .submission import Submission
+from .submission import Submission, that_run
 
 MESSAGE = 1000  # characters of any message
-_VARIANT_CELL = "variant"
 _ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
 Teach = Callable[[Request, Sequence[dict[str, Any]], Sequence[Any]], Mapping[str, str]]
 _CALLED = ("crashed", "timed_out", "out_of_memory", "malformed")  # so its arguments say something
@@ -73,13 +72,8 @@ def packed(asked: Sequence[Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
 
 def cells(submission: Submission, assignment: Assignment) -> list[dict[str, str]]:
     """Return the cells that run: not the visible checks, which decide nothing, and not the example's parameters."""
-    checks = {request.name for request in assignment.requests}
-    left_out = checks | {_VARIANT_CELL}
-    return [
-        {"id": cell.id, "source": cell.source}
-        for cell in submission.cells
-        if _VARIANT_CELL not in cell.tags and (cell.solution or cell.grade_id not in left_out)
-    ]
+    found = that_run(submission.cells, [request.name for request in assignment.requests])
+    return [{"id": cell.id, "source": cell.source} for cell in found]
 
 
 def answers(outcome: Outcome, asked: Sequence[Asked]) -> list[Answer]:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import processes, values, walls
+from . import offering, processes, values, walls
+from .submission import MOST_BYTES
 from .walls import NoSandbox
 
 INSTALL = "Linux only. Debian: apt-get install bubblewrap. In a container: allow user namespaces, or run it as root"
@@ -27,7 +28,8 @@ _POLL = 0.05  # seconds between looks at the processes
 _START_SECONDS = 300.0  # for Python's start: not the submission's time, and long on a machine that does much else
 _OTHER_PROCESSES = 100  # that a user may start meanwhile, where the submission is not a user of its own
 _START = "import sys; sys.path.insert(0, sys.argv[4]); from initgrade import worker; del sys.path[0]; "
-_START += "worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == 'locked')"
+_START += "worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == 'locked', int(sys.argv[5]))"
+_DONE = values.frame({"kind": "done"})
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Limits:
         Bytes in ``/tmp``; files that one process has open; number of files in ``/tmp``.
     output, result : int
         Bytes of printed text that are kept, and of values that come back.
+    judging_seconds, judging_memory : float, int
+        Processor time in which one request's values are judged, and bytes for reading and judging.
     notebook : int
         Bytes of the notebook's file.
     """
@@ -62,7 +66,9 @@ class Limits:
     entries: int = 10_000
     output: int = 20_000
     result: int = 64 << 20
-    notebook: int = 10 << 20
+    judging_seconds: float = 60.0
+    judging_memory: int = 2 << 30
+    notebook: int = MOST_BYTES
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,8 @@ class Outcome:
         ``finished``, ``died``, ``timed_out``, ``out_of_memory`` or ``stopped`` (by any other limit).
     reason : str
         In words, where it is not ``finished``.
-    messages : list of tuple
-        What the worker sent, as `values.frames` reads it. After the first, the submission may have written any.
+    sent : bytes
+        What the worker sent after its first message. The submission may have written any of it.
     output : str
         What was printed, cut, with control characters written out.
     seconds : float
@@ -88,9 +94,14 @@ class Outcome:
     started: bool
     ended: str
     reason: str
-    messages: list[tuple[dict[str, Any], list[bytes]]]
+    sent: bytes
     output: str
     seconds: float
+
+    @functools.cached_property
+    def messages(self) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """Return what was sent, as `values.frames` reads it: that may take time and memory."""
+        return values.frames(self.sent)
 
 
 def exceeded(found: Sequence[processes.Process], limits: Limits, locked: bool) -> tuple[str, str] | None:
@@ -100,6 +111,7 @@ def exceeded(found: Sequence[processes.Process], limits: Limits, locked: bool) -
     if sum(look.threads for look in found) > limits.processes + 2 * locked:
         return "stopped", f"it started more than {limits.processes} processes"
     used, entries = processes.in_temporary(found[-1].pid) if found and locked else (0, 0)
+    used += sum(processes.page_tables(look.pid) for look in found)
     if entries > limits.entries:
         return "stopped", f"it wrote more than {limits.entries} files"
     if used + sum(look.resident for look in found) > limits.memory:
@@ -244,6 +256,7 @@ def execute(
     *,
     variant: Mapping[str, Any],
     needs: Sequence[str] = (),
+    offers: Sequence[str] | None = (),
     limits: Limits,
     trust_container: bool = False,
 ) -> Outcome:
@@ -261,6 +274,8 @@ def execute(
         What the name ``VARIANT`` stands for.
     needs : sequence of str
         Modules that must be there; the sandbox counts as not started without them.
+    offers : sequence of str, optional
+        Names that initnotes has, as `offering` shows it; None for all of it.
     limits : Limits
         Of all processes together.
     trust_container : bool
@@ -276,25 +291,34 @@ def execute(
         "needs": needs,
         "limits": _rlimits(limits, uid > 0),
     }
-    job["path"] = walls.search_path() if locked else _outside_path()
     try:
-        with _job_file(job, blobs) as reader:
-            return _run(reader, limits, locked, uid)
+        with _initnotes(offers) as notes:
+            job["path"] = walls.search_path() if locked else [str(notes.parent)] if notes else []
+            with _job_file(job, blobs) as reader:
+                return _run(reader, limits, locked, uid, notes)
     except (OSError, NoSandbox) as error:
-        return Outcome(False, "died", str(error), [], "", 0.0)
+        return Outcome(False, "died", str(error), b"", "", 0.0)
 
 
-def _outside_path() -> list[str]:
-    notes = walls.initnotes_folder()
-    return [str(notes.parent)] if notes else []
+@contextlib.contextmanager
+def _initnotes(offers: Sequence[str] | None) -> Iterator[Path | None]:
+    """Give the folder that stands for initnotes: the real one if `offers` is None and there is one."""
+    if offers is None:
+        yield walls.initnotes_folder()
+        return
+    with tempfile.TemporaryDirectory(prefix="initnotes-") as made:
+        os.chmod(made, 0o755)  # the submission is another user
+        offering.write(Path(made), offers)
+        yield Path(made) / "initnotes"
 
 
-def _run(job: int, limits: Limits, locked: bool, uid: int) -> Outcome:
+def _run(job: int, limits: Limits, locked: bool, uid: int, notes: Path | None) -> Outcome:
     (receive, send), (info, tell) = os.pipe(), os.pipe()
     passed = [send, tell, *([_filter()] if locked else [])]
     root = walls.COURSE if locked else str(Path(__file__).parent.parent)
-    python = [sys.executable, "-I", "-B", "-c", _START, str(uid), str(send), "locked" if locked else "open", root]
-    line = [*(walls.command(limits.files, passed[2], tell) if locked else []), *python]
+    how = [str(uid), str(send), "locked" if locked else "open", root, str(os.getpid())]
+    python = [sys.executable, "-I", "-B", "-c", _START, *how]
+    line = [*(walls.command(limits.files, passed[2], tell, notes) if locked else []), *python]
     with os.fdopen(receive, "rb"), os.fdopen(info, "rb"), _started(line, job, passed, locked) as process:
         watch = _Watch(process, receive, info, limits, locked, uid)
         ended, reason = watch.run()
@@ -314,16 +338,18 @@ def _started(line: Sequence[str], job: int, passed: Sequence[int], locked: bool)
 
 
 def _outcome(watch: _Watch, ended: str, reason: str) -> Outcome:
-    messages = values.frames(bytes(watch.streams[watch.sent]))
+    sent = bytes(watch.streams[watch.sent])
+    bodies = values.cut(sent)
+    start = next(bodies, b"")  # before the submission could write anything
+    ((first, _),) = values.frames(values.framed(start)) or [({}, [])]
     output = values.printable(watch.streams[watch.printed].decode("utf-8", "replace"), watch.limits.output)
-    first = messages[0][0] if messages else {}
     problem = first.get("problem") if first.get("kind") == "started" else f"the sandbox did not start: {output}"
     seconds = time.monotonic() - watch.start
     if problem:
-        return Outcome(False, "died", f"{problem} {reason}".strip(), [], output, seconds)
-    if ended == "finished" and not any(header.get("kind") == "done" for header, _ in messages):
+        return Outcome(False, "died", f"{problem} {reason}".strip(), b"", output, seconds)
+    if ended == "finished" and not any(values.framed(body) == _DONE for body in bodies):
         ended, reason = "died", "its process ended before all was asked"
-    return Outcome(True, ended, reason, messages[1:], output, seconds)
+    return Outcome(True, ended, reason, sent[len(values.framed(start)) :], output, seconds)
 
 
 @functools.cache

@@ -7,17 +7,18 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sandbox import Limits
-
+MOST_BYTES = 10 << 20  # of a notebook's file, where a course does not say otherwise
+VARIANT = "variant"  # the name, and the tag, of the cell with a student's parameters
 MAX_CELLS = 2000
 MAX_CODE = 1 << 20  # characters
 _MOST = 1 << 30  # bytes; a file that is larger is told by its beginning
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_GUARDS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")  # of which a student's system has some
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in _GUARDS)
 _SAVE = "open it in JupyterLab, save it again, and hand that in"
 
 
@@ -129,45 +130,74 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _cell(position: int, cell: Mapping[str, Any]) -> Cell:
-    source, about = cell.get("source"), _mapping(cell.get("metadata"))
+def _normal(position: int, cell: Mapping[str, Any]) -> dict[str, Any]:
+    source = cell.get("source")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if not isinstance(source, str):
-        raise Malformed(f"cell {position} has no source; {_SAVE}")
-    grading, tags = _mapping(about.get("nbgrader")), about.get("tags")
-    grade_id = grading.get("grade_id")
-    return Cell(
-        grade_id[:100] if isinstance(grade_id, str) else None,
-        position,
-        source,
-        grading.get("solution") is True,
-        tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-    )
+        if cell.get("cell_type") == "code":
+            raise Malformed(f"cell {position} has no source; {_SAVE}")
+        source = ""
+    about = dict(_mapping(cell.get("metadata")))
+    return {**cell, "cell_type": str(cell.get("cell_type")), "metadata": about, "source": source}
 
 
-def read(path: Path, *, limits: Limits) -> Submission:
-    """Return the code cells of a notebook.
+def notebook(path: Path, *, largest: int = MOST_BYTES) -> dict[str, Any]:
+    """Return a notebook in a form to rely on: this is the one reading of it, for the marker and for all others.
+
+    Every cell has ``cell_type`` and ``source`` as text and ``metadata`` as a dictionary; so has the notebook.
 
     Parameters
     ----------
     path : Path
         Of a file that nobody has looked at.
-    limits : Limits
-        Of which `notebook` is the most bytes.
+    largest : int
+        Bytes.
 
     Raises
     ------
     Malformed
         If it cannot be marked, with what to do.
     """
-    data = contents(path, limits.notebook)
-    notebook = _notebook(data)
-    _check_kernel(notebook)
-    cells = notebook["cells"]
+    return _read(contents(path, largest))
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    found = _notebook(data)
+    _check_kernel(found)
+    cells = found["cells"]
     if len(cells) > MAX_CELLS or not all(isinstance(cell, dict) for cell in cells):
         raise Malformed(f"the notebook has more than {MAX_CELLS} cells, or broken ones; {_SAVE}")
-    code = [_cell(position, cell) for position, cell in enumerate(cells, 1) if cell.get("cell_type") == "code"]
-    if sum(len(cell.source) for cell in code) > MAX_CODE:
+    cells = [_normal(position, cell) for position, cell in enumerate(cells, 1)]
+    if sum(len(cell["source"]) for cell in cells if cell["cell_type"] == "code") > MAX_CODE:
         raise Malformed(f"the notebook has more than {MAX_CODE} characters of code; take out what was pasted in")
-    return Submission(tuple(code), hashlib.sha256(data).hexdigest())
+    return {**found, "metadata": dict(_mapping(found.get("metadata"))), "cells": cells}
+
+
+def code(notebook: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """Return the code cells of what `notebook` returns."""
+    return tuple(_cell(number, cell) for number, cell in enumerate(notebook["cells"], 1) if cell["cell_type"] == "code")
+
+
+def _cell(position: int, cell: Mapping[str, Any]) -> Cell:
+    grading, tags = _mapping(cell["metadata"].get("nbgrader")), cell["metadata"].get("tags")
+    grade_id = grading.get("grade_id")
+    return Cell(
+        grade_id[:100] if isinstance(grade_id, str) else None,
+        position,
+        cell["source"],
+        grading.get("solution") is True,
+        tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+    )
+
+
+def that_run(cells: Iterable[Cell], checks: Iterable[str]) -> list[Cell]:
+    """Return the cells that the marker runs: not the visible checks, and not the example's parameters."""
+    left_out = {*checks, VARIANT}
+    return [cell for cell in cells if VARIANT not in cell.tags and (cell.solution or cell.grade_id not in left_out)]
+
+
+def read(path: Path, *, largest: int = MOST_BYTES) -> Submission:
+    """Return the code cells of a notebook, read as `notebook` reads it."""
+    data = contents(path, largest)
+    return Submission(code(_read(data)), hashlib.sha256(data).hexdigest())

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import doctor
 from .course import Course
+from .submission import Malformed
 
 _OURS = "initgrade"
 _RUBRIC = re.compile(r"^.*BEGIN MARK SCHEME.*\n((?:.*\n)*?).*END MARK SCHEME", re.MULTILINE)
@@ -46,7 +47,7 @@ def copy(
     before = _answers(doctor.read(path)) if path.is_file() else {}
     given: dict[str, Any] = {"cells": []}
     if readable:  # what the marker refused may be a link to another student's folder
-        with contextlib.suppress(doctor.UnreadableError):
+        with contextlib.suppress(Malformed):
             given = doctor.read(course.submitted(assignment, student))
     answered = _merged(released, given)
     rubrics = _rubrics(course, assignment)

@@ -9,17 +9,19 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 DTYPES = ("|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)), "<f2", "<f4", "<f8")
 COMPLEX = ("<c8", "<c16")
 MAX_DEPTH = 20
 MAX_ITEMS = 100_000
-MAX_BITS = 1024  # of an integer
+MAX_BITS = 1023  # of an integer: a float holds it
 MAX_DIMENSIONS = 32
 MAX_TEXT = 1 << 20  # characters of all strings together
 MAX_LINE = 1 << 23  # bytes of a message's JSON
+MAX_MESSAGES = 10_000  # that are read of one submission
+MAX_EMPTY = 1 << 26  # numbers that an array without any would have, if the axes of length 0 were not there
 _ALLOWED = "return numbers, strings, lists, tuples, dicts, or numeric NumPy arrays"
 _CALCULATED = "what is calculated; write the numbers themselves, as your functions print them"
 _LENGTH = 8  # bytes in front of a frame
@@ -136,6 +138,8 @@ def unpack(tree: Any, blobs: Sequence[bytes], depth: int = 0) -> Any:
     """
     if depth > MAX_DEPTH + 1:
         raise Refused(f"a value of more than {MAX_DEPTH} levels; return a flat list or an array")
+    if isinstance(tree, int) and int.bit_length(tree) > MAX_BITS:
+        raise Refused(f"an integer of more than {MAX_BITS} bits; return a smaller one")
     if tree is None or isinstance(tree, bool | int | float):
         return tree
     if isinstance(tree, str):
@@ -153,6 +157,8 @@ def unpack(tree: Any, blobs: Sequence[bytes], depth: int = 0) -> Any:
 
 
 def _key(key: Any) -> Any:
+    if isinstance(key, int) and int.bit_length(key) > MAX_BITS:
+        raise Refused(f"an integer of more than {MAX_BITS} bits; return a smaller one")
     if key is None or isinstance(key, bool | int | float | str):
         return key
     raise Refused("a dict with a key that is neither a string nor a number")
@@ -165,6 +171,8 @@ def _array(tree: Mapping[str, Any], blobs: Sequence[bytes]) -> Any:
     match tree:
         case {"array": int(index), "dtype": str(dtype), "shape": list(shape)} if 0 <= index < len(blobs):
             sizes = len(shape) <= MAX_DIMENSIONS and all(type(size) is int and size >= 0 for size in shape)
+            # NumPy refuses shapes that are too large to count, even of arrays without a number in them.
+            sizes = sizes and math.prod(size or 1 for size in shape) <= max(MAX_EMPTY, len(blobs[index]))
             if sizes and dtype in DTYPES + COMPLEX and len(blobs[index]) == math.prod(shape) * int(dtype[2:]):
                 return numpy.frombuffer(blobs[index], dtype).reshape(shape).copy()
     raise Refused("an array whose shape and type do not fit its bytes")
@@ -208,21 +216,28 @@ def frame(header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> bytes:
     if len(line) > MAX_LINE:
         raise Refused(f"values of more than {MAX_LINE} characters; return arrays, or less")
     body = line + b"\n" + b"".join(blobs)
+    return framed(body)
+
+
+def framed(body: bytes) -> bytes:
+    """Return a message's body with its length in front."""
     return len(body).to_bytes(_LENGTH, "big") + body
+
+
+def cut(data: bytes | bytearray) -> Iterator[bytes]:
+    """Return the bodies of messages, unread, up to the first that is cut off; of very many, the first ones."""
+    start = 0
+    for _ in range(MAX_MESSAGES):
+        end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH], "big")
+        if start + _LENGTH > len(data) or end > len(data):
+            break
+        yield bytes(data[start + _LENGTH : end])
+        start = end
 
 
 def frames(data: bytes | bytearray) -> list[tuple[dict[str, Any], list[bytes]]]:
     """Return the messages in a stream, up to the first that is cut off or broken."""
-    found: list[tuple[dict[str, Any], list[bytes]]] = []
-    start = 0
-    while start + _LENGTH <= len(data):
-        end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH], "big")
-        message = _message(bytes(data[start + _LENGTH : end])) if end <= len(data) else None
-        if message is None:
-            break
-        found.append(message)
-        start = end
-    return found
+    return list(itertools.takewhile(bool, map(_message, cut(data))))  # type: ignore[arg-type]
 
 
 def _message(body: bytes) -> tuple[dict[str, Any], list[bytes]] | None:

@@ -1,7 +1,7 @@
 """The walls: what bubblewrap shows to a submission, what the kernel refuses it, and whose user it is.
 
-What lives here starts nothing and watches nothing. What cannot be seen inside: everything but Python, its packages and
-initnotes.
+What lives here starts nothing and watches nothing. What cannot be seen inside: everything but Python and its packages.
+Of initnotes there is what the assignment offers, and wherever else Python's folders hold a copy of it, nothing.
 """
 
 import functools
@@ -67,7 +67,7 @@ def initnotes_folder() -> Path | None:
 
 @functools.cache
 def visible() -> tuple[Path, ...]:
-    """Return the folders of this machine that a submission can read, besides initnotes."""
+    """Return the folders of this machine that a submission can read, but for what is `hidden`."""
     wanted = [Path("/usr"), Path(sys.base_prefix), Path(sys.prefix), Path(sys.base_exec_prefix)]
     if site.ENABLE_USER_SITE:
         wanted.append(Path(site.getusersitepackages()))
@@ -77,13 +77,28 @@ def visible() -> tuple[Path, ...]:
 def exposed(path: Path) -> Path | None:
     """Return the folder through which a submission could read `path`, if there is one."""
     full = path.resolve()
-    own = initnotes_folder()
-    folders = (*visible(), own.resolve()) if own else visible()
-    return next((folder for folder in folders if full.is_relative_to(folder)), None)
+    return next((folder for folder in visible() if full.is_relative_to(folder)), None)
+
+
+@functools.cache
+def hidden() -> tuple[Path, ...]:
+    """Return the folders that are empty inside, although they lie in folders that a submission can read.
+
+    Those are the copies of this project's packages: installed ones, and whole source trees, which hold solutions too.
+    """
+    installed = ("lib*/python3*", "local/lib/python3*", "lib/python3")
+    found = [folder for prefix in visible() for pattern in installed for folder in prefix.glob(pattern)]
+    found += [Path(site.getusersitepackages()).parent] if site.ENABLE_USER_SITE else []
+    names = [f"{kind}/{name}" for kind in ("site-packages", "dist-packages") for name in ("initnotes", "initgrade")]
+    copies = [copy for folder in found for name in names if (copy := folder / name).is_dir()]
+    for package in filter(None, (initnotes_folder(), Path(__file__).parent)):
+        copies.append(package.parent if (package.parent / "coursework").is_dir() else package)
+    real = sorted({copy.resolve() for copy in copies})
+    return tuple(copy for copy in real if any(copy.is_relative_to(folder) for folder in visible()))
 
 
 def search_path() -> list[str]:
-    """Return what Python adds to its path inside."""
+    """Return what Python adds to its path inside; the first comes before all others."""
     return [COURSE, *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
 
 
@@ -109,12 +124,9 @@ def _mounts() -> list[tuple[str, str, str]]:
 
 
 def _own_files() -> list[tuple[str, str, str]]:
-    """Return how initnotes and the worker are shown. /dev has no zero: it maps memory that nobody counts."""
-    here, notes = Path(__file__).parent, initnotes_folder()
-    names = ("__init__.py", "values.py", "worker.py")
+    """Return how the worker is shown. /dev has no zero: it maps memory that nobody counts."""
+    here, names = Path(__file__).parent, ("__init__.py", "cells.py", "values.py", "worker.py")
     mounts = [("--ro-bind", str(here / name), f"{COURSE}/initgrade/{name}") for name in names]
-    if notes and not any(notes.resolve().is_relative_to(folder) for folder in visible()):
-        mounts.append(("--ro-bind", str(notes), f"{COURSE}/initnotes"))
     mounts += [("--dev-bind", f"/dev/{name}", f"/dev/{name}") for name in ("null", "full", "random", "urandom")]
     return [*mounts, ("--symlink", "/tmp", "/dev/shm")]
 
@@ -130,14 +142,28 @@ def _layout() -> tuple[str, ...]:
                 arguments += ["--perms", "0755", "--dir", str(folder)]
                 made.add(folder)
         arguments += [option, source, target]
-    return (*arguments, "--proc", "/proc")
+    return (*arguments, *_masks(), "--proc", "/proc")
 
 
-def command(files: int, filter_fd: int, info_fd: int) -> list[str]:
+def _masks() -> list[str]:
+    """Return the arguments that empty what is hidden, and show again what Python needs of it, outer folders first."""
+    arguments: list[str] = []
+    for folder in sorted({*hidden(), *visible()}):
+        above = [other for other in hidden() if folder.is_relative_to(other) and folder != other]
+        if folder in hidden():
+            arguments += ["--tmpfs", str(folder)]
+        elif above:
+            inner = [parent for parent in reversed(folder.parents) if parent.is_relative_to(above[-1])]
+            arguments += [part for parent in inner for part in ("--perms", "0755", "--dir", str(parent))]
+            arguments += ["--ro-bind", str(folder), str(folder)]
+    return arguments + [part for folder in hidden() for part in ("--remount-ro", str(folder))]
+
+
+def command(files: int, filter_fd: int, info_fd: int, notes: Path | None = None) -> list[str]:
     """Return the start of the command line that runs a program in the sandbox.
 
     Its ``/tmp`` holds `files` bytes. On `info_fd` bubblewrap says which process is the sandbox's first, with which all
-    others end.
+    others end. `notes` is the folder that stands for initnotes; without one there is none.
     """
     namespaces = ["--unshare-all"]
     if os.geteuid() == 0:  # a real, unprivileged user: limits on processes do not hold for root
@@ -149,7 +175,8 @@ def command(files: int, filter_fd: int, info_fd: int) -> list[str]:
     bwrap = shutil.which("bwrap") or "bwrap"
     guards = ["--die-with-parent", "--new-session", "--seccomp", str(filter_fd), "--info-fd", str(info_fd)]
     guards += ["--hostname", "sandbox", "--clearenv"]
-    return [bwrap, *namespaces, *guards, *settings, *roots, *_layout(), "--remount-ro", "/"]
+    shown = ["--ro-bind", str(notes), f"{COURSE}/initnotes"] if notes else []
+    return [bwrap, *namespaces, *guards, *settings, *roots, *_layout(), *shown, "--remount-ro", "/"]
 
 
 def own_uid(locked: bool = True) -> int:

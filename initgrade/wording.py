@@ -77,10 +77,11 @@ _WHY_NOT_RUN = {
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a page says of a request whatever came: how its points are given, and where to read."""
+    """What a page says of a request whatever came: how its points are given, where to read, a hint if no other fits."""
 
     rule: str = _ALL_OR_NOTHING
     read: str = ""
+    hint: str = ""
 
 
 def lessons(root: Path, assignment: str) -> dict[str, Lesson]:
@@ -101,7 +102,7 @@ def lessons(root: Path, assignment: str) -> dict[str, Lesson]:
             str(name): Lesson(**{str(key): str(text) for key, text in parts.items()}) for name, parts in own.items()
         }
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise CourseError(f"{path} cannot be read: {error}; each request has `rule:` and `read:`") from None
+        raise CourseError(f"{path} cannot be read: {error}; a request has `rule:`, `read:` and `hint:`") from None
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def request(row: Mapping[str, Any], result: Result, lesson: Lesson) -> Said:
     off = row.get("off") or ""
     judged, lost = status in ("partly", "failed"), status != "passed"
     if judged:
-        hint = row.get("hint") or (_BY_HAND if row.get("asked") else "")
+        hint = row.get("hint") or lesson.hint or (_BY_HAND if row.get("asked") else "")
     return Said(
         clean(row["name"]), kind, what, row["points"], row["max_points"],
         asked=clean(row.get("asked") or "") if lost and not _unanswered(row) else "",

@@ -1,8 +1,8 @@
 """Runs inside the sandbox: executes a submission's cells, then answers each request in a process of its own.
 
-What lives here holds no checks and decides nothing. Of initgrade it imports only `values`, and of other packages none
-before the submission does, so that starting is cheap. What is marked "no cover" runs in the sandbox only, where tests
-reach it and coverage does not.
+What lives here holds no checks and decides nothing. Of initgrade it imports only `cells` and `values`, and of other
+packages none before the submission does, so that starting is cheap. What is marked "no cover" runs in the sandbox only,
+where tests reach it and coverage does not.
 """
 
 import contextlib
@@ -21,11 +21,10 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import values
+from . import cells, values
 
 _TEXT = 500  # characters of an error message
-_LINE_MAGIC = ("%", "!", "?")
-_TRANSPARENT = ("time", "timeit", "capture", "prun")  # magics whose Python runs all the same
+_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the import of inspect
 _LIMITS = {
     "memory": resource.RLIMIT_DATA,
     "files": resource.RLIMIT_FSIZE,
@@ -70,34 +69,14 @@ def confine(limits: Mapping[str, int]) -> None:  # pragma: no cover
             resource.setrlimit(kind, (value, value))
 
 
-def plain_python(source: str) -> str:
-    """Return a cell's source without IPython's magics, which only a notebook knows."""
-    lines = source.split("\n")
-    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    if lines[first].startswith("%%"):
-        if lines[first][2:].split(" ")[0].strip() not in _TRANSPARENT:
-            return ""
-        lines[first] = ""
-    return "\n".join(_without_magic(line) for line in lines)
+def execute(source: str, name: str, space: dict[str, Any]) -> None:
+    """Execute a cell; one that awaits something outside of functions gets an event loop."""
+    code = cells.compiled(cells.readable(source), name)
+    waiting = eval(code, space)
+    if code.co_flags & _COROUTINE:
+        import asyncio
 
-
-def _without_magic(line: str) -> str:
-    body = line.lstrip()
-    indent = line[: len(line) - len(body)]
-    if body.startswith(("%time ", "%timeit ")):
-        return indent + body.split(" ", 1)[1]
-    return f"{indent}pass" if body.startswith(_LINE_MAGIC) or body.rstrip().endswith("?") else line
-
-
-def compiled(source: str, name: str) -> types.CodeType:
-    """Compile a cell, with magics taken out if there are any."""
-    try:
-        return compile(source, name, "exec", dont_inherit=True)
-    except SyntaxError:
-        plain = plain_python(source)
-        if plain == source:
-            raise
-        return compile(plain, name, "exec", dont_inherit=True)
+        asyncio.run(waiting)
 
 
 def told(error: BaseException, name: str = "") -> str:
@@ -139,7 +118,7 @@ def run_cell(cell: Mapping[str, str], space: dict[str, Any], seconds: float) -> 
     name = f"<cell {cell['id']}>"
     try:
         with _alarm(seconds), _same_process():
-            exec(compiled(cell["source"], name), space)
+            execute(cell["source"], name, space)
     except CellTimeout as error:
         return {"cell": cell["id"], "problem": "timed_out", "message": str(error)}
     except MemoryError:
@@ -333,7 +312,7 @@ def lacking(needs: list[str]) -> str:
     return f"{', '.join(missing)} cannot be imported in the sandbox" if missing else ""
 
 
-def main(uid: int, out: int, locked: bool) -> None:  # pragma: no cover
+def main(uid: int, out: int, locked: bool, parent: int) -> None:  # pragma: no cover
     """Give up all privileges, read the job, run it.
 
     Parameters
@@ -344,15 +323,21 @@ def main(uid: int, out: int, locked: bool) -> None:  # pragma: no cover
         File descriptor of the pipe on which messages leave.
     locked : bool
         Whether there is a sandbox, whose lock is then tested.
+    parent : int
+        The process that watches. Where there is no sandbox, this one ends with it.
     """
     if uid:
         become(uid)
+    if not locked:
+        from . import processes
+
+        processes.end_with(parent)
     (job, blobs), *_ = values.frames(sys.stdin.buffer.read())
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     sys.stdin = io.TextIOWrapper(io.BytesIO())
     confine(job["limits"])
-    sys.path.extend(job["path"])
+    sys.path[:0], sys.path[len(sys.path) :] = job["path"][:1], job["path"][1:]
     problem = (unlocked() if locked else "") or lacking(job["needs"])
     session = Session(job, blobs, out)
     session.send(values.frame({"kind": "started", "problem": problem}))

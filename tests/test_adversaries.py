@@ -52,6 +52,22 @@ FAKE = "{'status': 'graded', 'score': 5, 'max_score': 5}"
 FDS = "import os\nPIPES = [fd for fd in range(3, 999) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
 
 
+# A value that comes back for the second request, whatever the worker makes of it.
+FORGES = """
+import json, os
+shape = {shape}
+tree = {{"array": 0, "dtype": "<f8", "shape": shape}} if shape else TREE
+for body, blobs in (dict(kind="asked", request=1), []), (
+    dict(kind="answer", status="returned", message="", values=[tree]), [0]
+):
+    line = json.dumps({{**body, "blobs": blobs}}).encode() + b"\\n"
+    for fd in PIPES:
+        try: os.write(fd, len(line).to_bytes(8, "big") + line)
+        except OSError: pass
+os._exit(0)
+"""
+
+
 def returns(value: str) -> str:
     return f"{IMPORT}def draw(rng):\n    return {value}\n"
 
@@ -186,6 +202,22 @@ KINDS: dict[str, tuple[list[str], str, float, tuple[str, str]]] = {
     "a list in itself": (["x = []\nx.append(x)\ndef draw(rng): return x"], "graded", 2, ("passed", "malformed")),
     "a value that no judge expects": (["def plus(x): return {'a': [1]}", DRAW], "graded", 3, ("failed", "passed")),
     "deep recursion": (["def draw(rng):\n    return draw(rng)"], "graded", 2, ("passed", "crashed")),
+    "the reference, by name": (
+        ["import initnotes as ini\ndef draw(rng):\n    return ini.he_normal((400, 25), rng=rng)"],
+        "graded", 2, ("passed", "crashed"),
+    ),
+    "an empty array with long axes": (
+        [FDS + FORGES.format(shape=[0, 10**18, 10**18])], "crashed", 0, ("not_run", "malformed"),
+    ),
+    "an axis of 31 digits": ([FDS + FORGES.format(shape=[10**30, 0])], "crashed", 0, ("not_run", "malformed")),
+    "an integer of 4,000 digits": (
+        [FDS + FORGES.format(shape=[]).replace("TREE", "10**4000")], "crashed", 0, ("not_run", "malformed"),
+    ),
+    "many messages": (
+        [FDS + "body = b'{\"blobs\": []}\\n'\nfor fd in PIPES:\n    for _ in range(20_000):\n"
+         "        try: os.write(fd, len(body).to_bytes(8, 'big') + body)\n        except OSError: break\n"],
+        "crashed", 0, ("not_run", "not_run"),
+    ),
     "segmentation fault": (
         ["def draw(rng):\n    import ctypes\n    return ctypes.string_at(0)"], "graded", 2, ("passed", "crashed"),
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from initgrade import doctor
+from initgrade import doctor, submission
 from tests.tiny_course import cell, source
 
 Notebook = dict[str, Any]
@@ -17,10 +17,16 @@ def sound() -> Notebook:
     """Return an answered notebook, as released and filled in."""
     notebook = source()
     notebook["cells"] = [doctor.sealed(cell) if doctor.mark(cell) else cell for cell in notebook["cells"]]
-    for number, text in ((2, "def times(x):\n    return x"), (4, "answer = 1"), (6, "Because.")):
+    for number, text in (
+        (2, "def times(x):\n    return VARIANT['n'] * x"),
+        (4, "answer = VARIANT['n']"),
+        (6, "Because."),
+    ):
         notebook["cells"][number]["source"] = text
     names = [doctor.mark(cell)["grade_id"] for cell in notebook["cells"] if doctor.mark(cell)]
-    notebook["metadata"]["initgrade"] = {"assignment": "tiny", "cells": names, "names": ["times", "answer"]}
+    about = {"assignment": "tiny", "cells": names, "by_hand": ["explain"], "offers": ["data"]}
+    checks = ["times_check", "answer_check"]
+    notebook["metadata"]["initgrade"] = {**about, "checks": checks, "names": ["times", "answer"]}
     return notebook
 
 
@@ -32,7 +38,8 @@ def findings(folder: Path, notebook: Any, name: str = "tiny.ipynb") -> list[doct
 
 def test_a_sound_notebook_is_ready(tmp_path: Path) -> None:
     assert findings(tmp_path, sound()) == []
-    assert "ready" in doctor.report(Path("tiny.ipynb"), [])
+    assert "can be handed in. Nothing was run" in doctor.report(Path("tiny.ipynb"), [])
+    assert "is ready to be handed in: every visible check" in doctor.report(Path("tiny.ipynb"), [], tried=True)
 
 
 def _cells(notebook: Notebook) -> list[dict[str, Any]]:
@@ -53,16 +60,17 @@ def _set(number: int, text: str) -> Callable[[Notebook], None]:
 
 
 def _unanswered(notebook: Notebook) -> None:
-    _cells(notebook)[2] = doctor.sealed(_cells(notebook)[2])
+    text = "def times(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
+    _cells(notebook)[2] = doctor.sealed({**_cells(notebook)[2], "source": text})
 
 
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        (lambda notebook: _cells(notebook).pop(3), "'times_check' is missing"),
-        (_copy, "2 cells have the name 'times'"),
+        (lambda notebook: _cells(notebook).pop(6), "'explain' is missing"),
+        (lambda notebook: _cells(notebook).append(_cells(notebook)[6]), "2 cells have the name 'explain'"),
         (_strip, "'explain' is missing"),
-        (_unanswered, "'times' has no answer"),
+        (_unanswered, "'times' in cell 3 is still to come"),
         (_set(6, "Why?\n\nYOUR ANSWER HERE"), "'explain' has no answer"),
         (_set(2, "def times(x):\n    return x +"), "cannot read cell 3, line 2"),
         (_set(2, "def Times(x):\n    return x"), "defines 'times'"),
@@ -83,6 +91,8 @@ def test_a_fault_that_costs_points_is_found(tmp_path: Path, plant: Callable[[Not
     ("plant", "said"),
     [
         (_set(3, "assert True"), "'times_check' was changed"),
+        (lambda notebook: _cells(notebook).pop(3), "'times_check' is missing"),
+        (_copy, "2 cells have the name 'times'"),
         (lambda notebook: _cells(notebook).append(cell("code", "%matplotlib inline\n!ls\nx = 1")), "for Jupyter only"),
         (lambda notebook: _cells(notebook).append(cell("markdown", "a" * 1_100_000)), "bytes"),
     ],
@@ -93,7 +103,7 @@ def test_what_costs_nothing_is_a_note(tmp_path: Path, plant: Callable[[Notebook]
     (finding,) = findings(tmp_path, notebook)
     assert said in finding.what
     assert not finding.serious
-    assert "can be handed in as it is" in doctor.report(tmp_path / "tiny.ipynb", [finding])
+    assert "can be handed in" in doctor.report(tmp_path / "tiny.ipynb", [finding])
 
 
 @pytest.mark.parametrize("name", ["tiny-Copy1.ipynb", "tiny (1).ipynb", "Tiny.ipynb"])
@@ -105,14 +115,13 @@ def test_another_name_is_found(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
-        ("\x00\xff", "not valid JSON"),
-        ("[]", "format 4"),
-        ('{"nbformat": 3, "metadata": {}, "cells": []}', "format 4"),
-        ('{"nbformat": 4, "metadata": {}, "cells": [1]}', "a cell that is not"),
-        ('{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "code", "metadata": {}}]}', "a cell that is not"),
-        ('{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "x", "metadata": {}, "source": ""}]}', "a cell"),
+        ("", "not a notebook"),
+        ("[" * 100_000, "not a notebook"),
+        ("\x00\xff", "not a notebook"),
+        ("[]", "no cells"),
+        ('{"nbformat": 3, "metadata": {}, "cells": []}', "another format than 4"),
+        ('{"nbformat": 4, "metadata": {}, "cells": [1]}', "broken ones"),
+        ('{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "code", "metadata": {}}]}', "has no source"),
     ],
 )
 def test_what_is_no_notebook_is_found(tmp_path: Path, text: str, said: str) -> None:
@@ -123,11 +132,11 @@ def test_what_is_no_notebook_is_found(tmp_path: Path, text: str, said: str) -> N
 def test_links_folders_and_huge_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "real.ipynb").write_text(json.dumps(sound()), encoding="utf-8")
     (tmp_path / "tiny.ipynb").symlink_to(tmp_path / "real.ipynb")
-    assert "not a file" in doctor.doctor(tmp_path / "tiny.ipynb")[0].what
+    assert "is a link" in doctor.doctor(tmp_path / "tiny.ipynb")[0].what
     assert "not a file" in doctor.doctor(tmp_path)[0].what
     with (tmp_path / "huge.ipynb").open("wb") as file:
-        file.truncate(doctor.MOST_BYTES + 1)
-    assert "at most" in doctor.doctor(tmp_path / "huge.ipynb")[0].what
+        file.truncate(submission.MOST_BYTES + 1)
+    assert "more than 10 MiB" in doctor.doctor(tmp_path / "huge.ipynb")[0].what
 
 
 @pytest.mark.parametrize(

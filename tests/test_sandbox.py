@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from initgrade import processes, values, walls, worker
+from initgrade import offering, processes, values, walls, worker
 from initgrade import sandbox as ours
 from initgrade.sandbox import Limits, Outcome
 from tools import system_parts
@@ -41,6 +41,86 @@ def answered(outcome: Outcome) -> Any:
     header, blobs = next((header, blobs) for header, blobs in outcome.messages if header["kind"] == "answer")
     assert header["status"] == "returned", header
     return values.unpack(header["values"][0], blobs)
+
+
+SEEN = """
+import os
+def f():
+    return [[place, *folders, *names] for place, folders, names in os.walk("/") if NAMES & {*place.split("/")}]
+"""
+
+
+def seen(*names: str, **options: Any) -> dict[str, list[str]]:
+    """Return what a submission sees in folders of these names, wherever they are."""
+    limits = replace(LIMITS, **PATIENT, memory=1 << 30)
+    outcome = execute(f"NAMES = {set(names)!r}{SEEN}", ask="f", limits=limits, **options)
+    return {place: sorted(inside) for place, *inside in answered(outcome)}
+
+
+def test_of_initnotes_there_is_what_is_offered_and_no_other_copy(sandbox: list[str]) -> None:
+    found = seen("initnotes", "initgrade", "coursework")
+    masked = {str(folder) for folder in walls.hidden()}
+    own = {"/course/initgrade": ["__init__.py", "cells.py", "values.py", "worker.py"]}
+    empty = {place: names for place, names in found.items() if place in masked}
+    assert empty == dict.fromkeys(masked, [])
+    assert {place: names for place, names in found.items() if place not in masked} == {
+        **own, "/course/initnotes": ["__init__.py"],
+    }  # fmt: skip
+    found = seen("initnotes", offers=["data"])
+    assert found["/course/initnotes"] == ["__init__.py", "_checks.py", "book"]
+    assert found["/course/initnotes/book"] == ["__init__.py", "data.py"]
+
+
+def test_a_copy_that_is_installed_is_hidden_and_python_in_a_source_tree_is_not(
+    sandbox: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the whole clone lies below /usr, with its environment in it."""
+    tree, real = tmp_path / "clone", walls.visible()
+    inner = tree / "env" / "lib" / "python3.99" / "site-packages" / "initnotes"
+    for place in (tree / "coursework" / "source", tree / "initnotes", inner):
+        place.mkdir(parents=True)
+        (place / "theory.py").write_text("reference = 1")
+    (tree / "env" / "kept.py").write_text("")
+    (tree / "initnotes" / "__init__.py").write_text("")
+    monkeypatch.setattr(walls, "initnotes_folder", lambda: tree / "initnotes")
+    for cached in (walls.hidden, walls._layout):
+        cached.cache_clear()
+    monkeypatch.setattr(walls, "visible", lambda: (*real, tree, tree / "env"))
+    code = f"""import os
+def f():
+    return sorted(place for place, _, names in os.walk({str(tree)!r}) for name in names)"""
+    try:
+        assert set(walls.hidden()) >= {tree, inner}
+        assert answered(execute(code, ask="f", limits=replace(LIMITS, **PATIENT))) == [str(tree / "env")]
+    finally:
+        for cached in (walls.hidden, walls._layout):
+            cached.cache_clear()
+
+
+def test_initnotes_says_what_it_offers(sandbox: list[str]) -> None:
+    code = "import initnotes as ini\ndef f(): return float(ini.theory.gain('relu') ** 2)"
+    imports = ["import initnotes.schemes", "from initnotes import Scheme", "import initnotes as ini\nini.scheme"]
+    outcome = execute(code, *imports, "import initnotes as ini\nassert dir(ini)", ask="f",
+                      limits=replace(LIMITS, **PATIENT, memory=1 << 30), offers=["activations", "theory"])  # fmt: skip
+    assert answered(outcome) == pytest.approx(2.0)
+    said = problems(outcome)
+    assert "No module named 'initnotes.schemes'" in said[0]
+    assert "cannot import name 'Scheme'" in said[1]
+    assert "initnotes offers ini.activations and ini.theory only while this assignment is marked" in said[2]
+    assert len(said) == 3
+    assert "so there is no ini.theory" in problems(execute("import initnotes as ini\nini.theory"))[0]
+
+
+def test_what_comes_along_must_be_offered_too() -> None:
+    assert offering.modules([]) == []
+    with pytest.raises(walls.NoSandbox, match="offers theory, which need activations"):
+        offering.modules(["theory"])
+    with pytest.raises(walls.NoSandbox, match="offers he_normal, which need schemes"):
+        offering.modules(["he_normal"])
+    with pytest.raises(walls.NoSandbox, match="offers 'gain', which initnotes does not have"):
+        offering.modules(["gain"])
+    outcome = execute("x = 1", offers=["theory"])
+    assert (outcome.started, "activations" in outcome.reason) == (False, True)
 
 
 def test_available_where_it_must_be(sandbox: list[str]) -> None:
@@ -120,6 +200,15 @@ LIMITED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"files": 100 << 20, "memory": 80 << 20, **PATIENT},
         "out_of_memory",
     ),
+    "page tables": (
+        "import ctypes, mmap, time\nfrom ctypes import c_int, c_long, c_void_p\n"
+        "call = ctypes.CDLL(None).mmap\n"
+        "call.restype, call.argtypes = c_void_p, [c_void_p, c_long, c_int, c_int, c_int, c_long]\n"
+        "place = call(None, 1 << 40, mmap.PROT_READ, 0x4022, -1, 0)  # private, of nobody, without a reserve\n"
+        "for offset in range(0, 1 << 40, 1 << 21): ctypes.c_char.from_address(place + offset).value\ntime.sleep(60)",
+        {"memory": 80 << 20, **PATIENT},
+        "out_of_memory",
+    ),
     "number of files": (
         "import time\nfor k in range(999): open(f'/tmp/{k}', 'w')\ntime.sleep(60)",
         PATIENT,
@@ -133,6 +222,7 @@ LIMITED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_limit(sandbox: list[str], name: str) -> None:
+    """A limit on memory holds for what no process owns: files in /tmp, and the tables of pages that are not there."""
     source, limits, ended = LIMITED[name]
     find = "import os, stat\nOUT = next(fd for fd in range(3, 999) if os.path.exists(f'/proc/self/fd/{fd}')"
     find += " and os.readlink(f'/proc/self/fd/{fd}').startswith('pipe'))\n"
@@ -372,9 +462,14 @@ def test_depth_is_limited() -> None:
         {"array": 0, "dtype": "<f8", "shape": [10**12]},
         {"array": 0, "dtype": "|O", "shape": [1]},
         {"array": 0, "dtype": "<f8", "shape": [-1, -1]},
-        {"array": 1, "dtype": "<f8", "shape": [1]},
+        {"array": 2, "dtype": "<f8", "shape": [1]},
         {"array": -1, "dtype": "<f8", "shape": [1]},
         {"array": 0, "dtype": "<f8", "shape": [True]},
+        {"array": 1, "dtype": "<f8", "shape": [0, 10**18, 10**18]},
+        {"array": 1, "dtype": "<f8", "shape": [10**30, 0]},
+        {"array": 1, "dtype": "<f8", "shape": [0, 1 << 27]},
+        {"list": [10**400]},
+        {"dict": [[10**400, 1]]},
         {"pickle": "gASVAAAA"},
         {"dict": [[[1], 2]]},
         {"dict": [[1]]},
@@ -383,7 +478,7 @@ def test_depth_is_limited() -> None:
 )
 def test_forged_trees_are_refused(tree: Any) -> None:
     with pytest.raises(values.Refused):
-        values.unpack(tree, [bytes(8)])
+        values.unpack(tree, [bytes(8), b""])
 
 
 def test_broken_streams_end_where_they_break() -> None:

@@ -261,6 +261,7 @@ def judge_own(value: Any, arguments: dict[str, Any], variant: Variant) -> Verdic
 ASSIGNMENT = Assignment(
     name="capstone",
     title="Six networks with something wrong",
+    offers=("activations", "data", "theory"),
     requests=(
         Request("forward", "forward", 2.0, judge_forward, series=_small_networks),
         Request("backward", "backward", 2.0, judge_backward, series=_with_gradients),

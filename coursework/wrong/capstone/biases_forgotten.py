@@ -3,6 +3,12 @@
 import numpy as np
 
 LOSES = {"forward", "backward", "diagnose", "repair"}
+HINTS = {
+    "forward": "You left the biases out: z = W h + b.",
+    "backward": "Your slopes are those of a network without biases: z = W h + b.",
+    "diagnose": "A layer with large negative biases is dead, and yours counts as alive: z = W h + b.",
+    "repair": "Your draw does not hang on the generator that you get. Every number comes from rng.",
+}
 RIGHT = forward, backward, initialize  # noqa: F821
 
 

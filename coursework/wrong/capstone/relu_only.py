@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"forward", "backward", "diagnose"}
+HINTS = {
+    "forward": "You take every network for a ReLU network. `activation` says which it is.",
+    "backward": "You take every slope for that of a ReLU. `activation` says which it is.",
+    "diagnose": "You give one name to all networks.",
+}
 RIGHT = forward, backward  # noqa: F821
 
 

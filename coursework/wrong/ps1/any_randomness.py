@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"distinct_after", "almost_equal", "steps_to_separate"}
+HINTS = {
+    "distinct_after": (
+        "You let one random tensor free every layer. Which layers does its randomness reach, unit by unit?"
+    ),
+    "almost_equal": "Your noise is uniform. Standard normal numbers are asked for.",
+    "steps_to_separate": "A smaller epsilon needs more steps. Yours needs fewer: look at the sign of B.",
+}
 
 
 def distinct_after(widths, random):

@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"gradients", "groups", "distinct_after"}
+HINTS = {
+    "gradients": "You left the biases out of the forward pass.",
+    "groups": "You compare weights only. A unit has a bias, too.",
+    "distinct_after": "Your count looks at weights only. Can a random bias make units differ?",
+}
 
 
 def gradients(x, y, W, b, V, c):

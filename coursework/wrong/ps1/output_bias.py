@@ -1,6 +1,12 @@
 """Believes that random biases of a layer free the layer below, as outgoing weights do."""
 
 LOSES = {"distinct_after"}
+HINTS = {
+    "distinct_after": (
+        "You let the biases of a layer free the layer below. A weight is a factor in the gradient that goes down. "
+        "Is a bias?"
+    ),
+}
 
 
 def distinct_after(widths, random):

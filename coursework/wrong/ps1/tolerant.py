@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"gradients", "groups", "steps_to_separate"}
+HINTS = {
+    "gradients": "Yours are the gradients of the mean over the batch. The loss is the sum.",
+    "groups": "You compare with a tolerance. Units that differ in the last digit differ.",
+    "steps_to_separate": "You round T to a whole number. It need not be one.",
+}
 RIGHT = gradients, steps_to_separate  # noqa: F821
 
 

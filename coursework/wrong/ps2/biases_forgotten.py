@@ -3,6 +3,10 @@
 import numpy as np
 
 LOSES = {"gradients", "stuck_loss"}
+HINTS = {
+    "gradients": "You left the biases out of the forward pass.",
+    "stuck_loss": "A class without examples makes your sum not a number. What does p ln p tend to as p goes to 0?",
+}
 RIGHT = gradients  # noqa: F821
 
 

@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"gradients", "first_moves", "safe_zeros"}
+HINTS = {
+    "gradients": "You take the slope at h. It belongs at z, in front of the activation.",
+    "first_moves": (
+        "You let all matrices move at step 1. A gradient goes down through the matrices above, which are zero at first."
+    ),
+    "safe_zeros": "You have it the wrong way round: which of the two cases loses a signal for good?",
+}
 
 
 def gradients(x, labels, weights, biases, activation):

@@ -3,6 +3,12 @@
 import numpy as np
 
 LOSES = {"draw_layer", "slope", "last_q", "choose_sigma"}
+HINTS = {
+    "draw_layer": "Your weights are uniform. Normal ones are asked for.",
+    "slope": "Your sign is turned: a slope is negative if the signal shrinks.",
+    "last_q": "You send the input through an activation. Layer 1 sees the input itself.",
+    "choose_sigma": "Your σ comes from a map in which the input passes an activation. Repair part 4 first.",
+}
 RIGHT = slope  # noqa: F821
 
 

@@ -1,6 +1,11 @@
 """Takes every activation for a linear one, and every input for one of rms 1."""
 
 LOSES = {"predicted_rms", "last_q", "choose_sigma"}
+HINTS = {
+    "predicted_rms": "You take every input for one of rms 1.",
+    "last_q": "Your q is that of linear layers and an input of rms 1.",
+    "choose_sigma": "Your σ is that of linear layers. Repair part 4 first.",
+}
 RIGHT = predicted_rms  # noqa: F821
 
 

@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"log_factor", "chi"}
+HINTS = {
+    "log_factor": (
+        "Your mean is the logarithm of the mean, and beside it stands a standard deviation. The mean of a "
+        "logarithm is lower."
+    ),
+    "chi": "You have iterated the map once. It is to be iterated until q settles.",
+}
 
 
 def log_factor(widths, sigma_w):

@@ -1,6 +1,9 @@
 """Knows that transposed weights are stored the other way round, and forgets the groups; one axis of a kernel is enough."""
 
 LOSES = {"fans"}
+HINTS = {
+    "fans": "You left the groups out, and count one axis of the kernel only.",
+}
 
 
 def fans(kind, shape, groups):

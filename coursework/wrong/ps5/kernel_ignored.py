@@ -1,6 +1,10 @@
 """Forgets that a kernel multiplies both fans, and takes the preference for that of the signal."""
 
 LOSES = {"fans", "compromise"}
+HINTS = {
+    "fans": "You left the kernel out: each of its places is one more input, and one more output.",
+    "compromise": "Your weight stands for the signal. gradient_weight is that of the gradient.",
+}
 
 
 def fans(kind, shape, groups):

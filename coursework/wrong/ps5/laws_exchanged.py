@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"glorot_normal", "glorot_uniform"}
+HINTS = {
+    "glorot_normal": "The spread is right, and the law is the uniform one.",
+    "glorot_uniform": "The spread is right, and the law is the normal one.",
+}
 
 
 def glorot_normal(shape, fan_in, fan_out, rng):

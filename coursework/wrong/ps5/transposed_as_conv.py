@@ -5,6 +5,10 @@ import math
 import numpy as np
 
 LOSES = {"fans", "network_factors"}
+HINTS = {
+    "fans": "You read a transposed convolution's weight as that of a convolution. Which axis does it store first?",
+    "network_factors": "Your fan_avg is a geometric mean. The mean of both fans is meant.",
+}
 
 
 def fans(kind, shape, groups):

@@ -3,6 +3,11 @@
 import math
 
 LOSES = {"he_leaky", "gain", "signal"}
+HINTS = {
+    "he_leaky": "You divide by the fan that the gradient sums over. The signal is to be kept.",
+    "gain": "That is 1/gain: what the activation does, and not what undoes it.",
+    "signal": "Your signal starts at 1. It starts at q.",
+}
 RIGHT = gain, signal  # noqa: F821
 
 

@@ -3,6 +3,13 @@
 import math
 
 LOSES = {"he_leaky", "signal"}
+HINTS = {
+    "he_leaky": "You count channels. A unit of a convolution adds up over the kernel as well.",
+    "signal": (
+        "Yours are the second moments behind the activation. Those in front of it are asked for: which factor is "
+        "missing?"
+    ),
+}
 RIGHT = signal  # noqa: F821
 
 

@@ -5,6 +5,12 @@ import math
 import numpy as np
 
 LOSES = {"he_leaky", "gain", "stability", "signal"}
+HINTS = {
+    "he_leaky": "Your variance is that of a ReLU. What does the slope a add?",
+    "gain": "Your rule has no node at the kink, and misses it. Cut the integral there.",
+    "stability": "You multiply by σ_w² twice.",
+    "signal": "Your rule has no node at the kink, and misses it. In ξ the kink lies at d/√q.",
+}
 RIGHT = stability  # noqa: F821
 
 

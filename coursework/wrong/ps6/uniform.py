@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"he_leaky", "stability"}
+HINTS = {
+    "he_leaky": "The spread is right, and the law is the uniform one.",
+    "stability": "You give the roots. Both numbers are factors of mean squares.",
+}
 RIGHT = stability  # noqa: F821
 
 

@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"stability", "settled_rms"}
+HINTS = {
+    "stability": "Your slope of the map is χ. They are different means: differentiate E φ(√q ξ)² with respect to q.",
+    "settled_rms": "You stop after a few layers. Go on until it settles.",
+}
 RIGHT = stability  # noqa: F821
 
 

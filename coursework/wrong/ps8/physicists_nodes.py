@@ -5,6 +5,11 @@ import math
 import numpy as np
 
 LOSES = {"initial_loss", "first_phase", "critical_line"}
+HINTS = {
+    "initial_loss": "Your mean uses the nodes of the weight exp(−x²). A standard normal has exp(−x²/2).",
+    "first_phase": "`square` is the squared norm already.",
+    "critical_line": "You average the slope. χ averages its square.",
+}
 
 
 def initial_loss(frequency, bias, spread):
