@@ -70,8 +70,6 @@ def wrong_namespaces(path: Path) -> list[dict[str, Any]]:
 
 
 import time
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_wrong(path: Path) -> None:
@@ -83,9 +81,7 @@ def test_wrong(path: Path) -> None:
             continue
         b = time.process_time()
         found = shares(name, request, spaces, COSTLY.get(request, MARKINGS))
-        print(
-            f"TIME {path.parent.name}/{path.stem} {request} {time.process_time() - b:.2f}  max share {max(found):.2f} kept {sum(f == 1 for f in found)}"
-        )
+        print(f"TIME {path.parent.name}/{path.stem} {request} {time.process_time()-b:.2f}  max share {max(found):.2f} kept {sum(f==1 for f in found)}")
         if max(found) == 1:
             bad[request] = sum(f == 1 for f in found)
     assert not bad
@@ -99,5 +95,5 @@ def test_right(name: str) -> None:
             continue
         b = time.process_time()
         found = shares(name, request.name, spaces, 50 if request.name in DRAWN else COSTLY.get(request.name, MARKINGS))
-        print(f"TIME {name} {request.name} {time.process_time() - b:.2f} min {min(found)}")
+        print(f"TIME {name} {request.name} {time.process_time()-b:.2f} min {min(found)}")
         assert min(found) == 1

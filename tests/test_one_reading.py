@@ -14,9 +14,7 @@ from tests.test_doctor import sound
 from tests.tiny_course import cell
 
 Notebook = dict[str, Any]
-CHECKS = tiny_course.CHECKS.replace('arguments["x"]', 'arguments.get("x", 1)').replace(
-    '"flag": None},\n', '"flag": None},\n    offers=("data",),\n'
-)
+CHECKS = tiny_course.CHECKS.replace('arguments["x"]', 'arguments.get("x", 1)').replace('"flag": None},\n', '"flag": None},\n    offers=("data",),\n')
 TIMES = "def times(x):\n    return VARIANT['n'] * x"
 STUB = "def times(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
 R = {"name": "R"}
