@@ -111,9 +111,8 @@ def _same(found: Any, wrong: Any, right: Any) -> tuple[int, int]:
         shows = ~(gap <= _DIGITS * np.maximum(np.abs(wrong), np.abs(right)).max()) | ~np.isfinite(wrong)
         if not isinstance(found, np.ndarray) or found.shape != wrong.shape:
             return int(shows.sum()), 0
-        near = np.where(
-            np.isfinite(wrong), np.abs(found - wrong) <= NEAR * gap, (found == wrong) | np.isnan(found - wrong)
-        )
+        same = (found == wrong) | (np.isnan(found) & np.isnan(wrong))
+        near = np.where(np.isfinite(wrong), np.abs(found - wrong) <= NEAR * gap, same)
         return int(shows.sum()), int((shows & near).sum())
 
 
@@ -146,18 +145,16 @@ def _law(array: np.ndarray) -> _Law:
     kurtosis = float(np.mean(centered**4)) / square**2 if square > 0 else 1.0
     unique = np.unique(values).size / values.size
     tail = float(np.quantile(np.abs(centered), 0.999)) / (square**0.5 or 1.0)
-    return _Law(
-        array.shape, float(values.mean()), square**0.5, unique, together > _ALIKE, size, kurtosis, tail, values
-    )
+    return _Law(array.shape, float(values.mean()), square**0.5, unique, together > _ALIKE, size, kurtosis, tail, values)
 
 
 def _alike(one: _Law, other: _Law) -> bool:
     if one.shape != other.shape or one.rows != other.rows or abs(one.unique - other.unique) > _UNIQUE:
         return False
-    if one.unique < 0.05 and one.values.size > 20:  # one number for all: it says nothing of the law
-        return True
+    if one.values[0] == one.values[-1] and other.values[0] == other.values[-1]:
+        return bool(one.values.size > 1 or one.mean == other.mean)  # one number for all: it says nothing of the law
     if one.rms == 0 or other.rms == 0:
-        return bool(one.rms == other.rms and one.mean == other.mean)
+        return False
     size = min(one.size, other.size)
     error = _ERRORS * np.sqrt((max(one.kurtosis, other.kurtosis) - 1) / (2 * size))
     if abs(np.log(one.rms / other.rms)) > error:
@@ -194,7 +191,7 @@ def _same_law(found: Any, wrong: Any, right: Any) -> tuple[int, int]:
 def _repeats(values: Sequence[Any]) -> tuple[bool, ...]:
     """Return which pairs of calls gave the same draw."""
     parts = [dict(leaves(value)) for value in values]
-    return tuple(_equal(one, other) for number, one in enumerate(parts) for other in parts[:number])
+    return tuple(_equal(call, before) for number, call in enumerate(parts) for before in parts[:number])
 
 
 def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

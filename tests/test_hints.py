@@ -2,15 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from initgrade import evidence, hints, questions
+from initgrade import courtroom, evidence, hints, questions
+from initgrade import values as packed
 from initgrade.assignment import Request, Variant
+from initgrade.sandbox import Outcome
 from tests.test_coursework import NAMES, ROOT, WRONG, answer, checks, cross, own, run, source
+from tests.tiny_course import make
 
 STUDENT = "student-a"
 
@@ -156,12 +160,12 @@ def test_draws_that_are_alike_are_found_so_from_any_stream_and_draws_apart_are_n
     normal, other, larger = (rng.standard_normal((100, 100, 120)) for _ in range(3))
     uniform = rng.uniform(-math.sqrt(3), math.sqrt(3), (100, 100, 120))
     zero = np.zeros((100, 120))
-    fits = [evidence.fit([one], [two], [zero], drawn=True) for one, two in zip(normal, other, strict=True)]
+    fits = [evidence.fit([mine], [theirs], [zero], drawn=True) for mine, theirs in zip(normal, other, strict=True)]
     assert sum(map(bool, fits)) >= 99
-    assert not any(
-        evidence.fit([1.08 * one], [two], [zero], drawn=True) for one, two in zip(larger, other, strict=True)
-    )
-    assert not any(evidence.fit([one], [two], [zero], drawn=True) for one, two in zip(uniform, other, strict=True))
+    for apart in (1.08 * larger, uniform):
+        assert not any(
+            evidence.fit([mine], [theirs], [zero], drawn=True) for mine, theirs in zip(apart, other, strict=True)
+        )
 
 
 # ---- What was asked, what came, how far off it is
@@ -214,3 +218,23 @@ def test_a_course_without_a_reference_or_with_a_broken_mistake_says_what_was_ask
     given: Variant = {}
     teach = hints.teacher(tmp_path / "checks/tiny.py", given)
     assert teach(request, [{"x": 2}], [3.0]) == {"asked": "f(x=2)", "came": "3", "off": "", "hint": ""}
+
+
+def test_a_hint_that_takes_too_long_costs_no_points_and_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The courtroom announces a hint by itself, so that what is given up is the hint."""
+    checks_file, told = make(tmp_path).checks("tiny"), []
+    monkeypatch.setattr(hints, "teacher", lambda *_: lambda *_: {"hint": "think"})
+    tree, blobs = packed.pack(0)
+    sent = b""
+    for number in range(2):
+        sent += packed.frame({"kind": "asked", "request": number})
+        sent += packed.frame({"kind": "answer", "status": "returned", "message": "", "values": [tree]}, blobs)
+    outcome = Outcome(True, "finished", "", sent, "", 0.0)
+    case = courtroom.Case(checks_file, "", {"n": 7}, 5, outcome, {})
+    assert courtroom.hear(case, "", told.append)["requests"][0]["hint"] == "think"
+    assert told[:3] == ["", "times_check", "times_check, the hint"]
+    late = replace(case, given_up={"times_check, the hint": "too long"})
+    row = courtroom.hear(late, "", told.append)["requests"][0]
+    assert (row["status"], row["message"], row.get("hint")) == ("failed", "compare with n times x", None)

@@ -732,6 +732,33 @@ def test_the_guide_has_the_objectives_of_every_chapter() -> None:
         assert re.sub(r"\s+", " ", listed.split("\n\n")[0]) in guide, f"{path.name} has other objectives than the guide"
 
 
+def test_every_command_of_the_guide_is_one() -> None:
+    guide = (Path(courses.__file__).resolve().parent.parent / "coursework/README.md").read_text(encoding="utf-8")
+    lines = [line.partition("#")[0] for line in guide.splitlines() if line.startswith("initgrade ")]
+    assert len(lines) >= 10
+    for line in lines:
+        cli.parser().parse_args(line.split()[1:])
+    assert {line.split()[1] for line in lines} >= {"release", "run", "merge", "feedback", "export", "regrade", "one"}
+
+
+def test_the_picture_of_the_folder_fits_a_phone_and_names_what_is_there() -> None:
+    """390 pixels hold 42 characters of a listing, by a measurement in a browser."""
+    guide = (Path(courses.__file__).resolve().parent.parent / "coursework/README.md").read_text(encoding="utf-8")
+    picture = guide.partition("```text\n")[2].partition("```")[0]
+    assert max(map(len, picture.splitlines())) <= 42
+    course = Course(Path("~"), "c", {})
+    places = [course.release("x"), course.handout("x", "s"), course.submitted("x", "s"), course.results("x")]
+    places += [
+        course.to_mark("x", "s"),
+        course.feedback("x", "s"),
+        course.gradebook,
+        course.source("x"),
+        course.checks("x"),
+    ]
+    for place in places:
+        assert place.parts[1] in picture
+
+
 def test_the_settings_in_the_repository_are_sound() -> None:
     course = courses.load(Path(courses.__file__).resolve().parent.parent / "coursework")
     assert list(course.entries) == [*(f"ps{number}" for number in range(1, 9)), "capstone"]

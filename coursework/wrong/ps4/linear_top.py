@@ -5,7 +5,10 @@ import numpy as np
 LOSES = {"forward_factors", "backward_factors", "log_factor"}
 HINTS = {
     "forward_factors": "Your last layer has no ReLU. Every layer is followed by one.",
-    "backward_factors": "You add up where a mean is asked for: the factor n_1/n_L is left over.",
+    "backward_factors": (
+        "Yours are n_1/n_L times what they should be: your weights divide by fan_out, or you add up where a mean is "
+        "asked for. The values are the same."
+    ),
     "log_factor": "You count the inputs as a layer. Which widths does a sum over n_1 ... n_L have?",
 }
 RIGHT = backward_factors, log_factor  # noqa: F821
