@@ -42,7 +42,9 @@ Answers = dict[str, str]
 
 def folder(root: Path) -> None:
     """Make a course of one assignment."""
-    shutil.copytree(HERE / "source" / NAME, root / "source" / NAME)
+    for place in ("source", "wrong"):
+        shutil.copytree(HERE / place / NAME, root / place / NAME)
+    shutil.copy(HERE / "feedback.yml", root)
     (root / "checks").mkdir()
     shutil.copy(HERE / "checks" / f"{NAME}.py", root / "checks")
     (root / "course.yml").write_text(SETTINGS, encoding="utf-8")
