@@ -226,7 +226,7 @@ def farthest(found: Any, right: Any) -> Off:
 
 def _off(place: str, came: Any, due: Any) -> Off:
     if not isinstance(due, np.ndarray):
-        return Off(0.0) if type(came) is type(due) and came == due else Off(1.0, f"{place} {came!r}".strip())
+        return Off(0.0) if type(came) is type(due) and came == due else Off(1.0, _at(repr(came), place))
     if not isinstance(came, np.ndarray) or came.shape != due.shape:
         return Off(np.inf)
     with np.errstate(all="ignore"):
@@ -237,7 +237,11 @@ def _off(place: str, came: Any, due: Any) -> Off:
     if apart[at] == 0:
         return Off(0.0)
     where = place + (f"[{', '.join(map(str, at))}]" if at else "")
-    return Off(float(apart[at] / (size or 1.0)), f"{where} {came[at]:.4g}".strip(), direction(came[at], due[at]))
+    return Off(float(apart[at] / (size or 1.0)), _at(f"{came[at]:.4g}", where), direction(came[at], due[at]))
+
+
+def _at(value: str, place: str) -> str:
+    return f"{value} at {place}" if place else value
 
 
 def direction(came: float, due: float) -> str:
