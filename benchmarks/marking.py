@@ -29,7 +29,8 @@ IMPORTS = {
 FUNCTION = {
     "numpy": "def he_{k}(rows, columns, rng):\n    return rng.normal(0.0, np.sqrt(2 / columns), size=(rows, columns))",
     "torch": "def he_{k}(rows, columns, rng):\n    layer = torch.nn.Linear(columns, rows).double()\n"
-    "    return ini.initialize_(layer, ini.he_normal, rng=rng).weight",
+    "    drawn = rng.normal(0.0, np.sqrt(2 / columns), size=(rows, columns))\n"
+    "    layer.weight.data.copy_(torch.from_numpy(drawn))\n    return layer.weight",
 }
 CHECK = """w = he_{k}({rows}, {columns}, np.random.default_rng(1))
 assert tuple(w.shape) == ({rows}, {columns})

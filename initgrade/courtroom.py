@@ -123,7 +123,7 @@ class _Court:
         self.process = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **threads}
         )
-        self.give((os.getpid(), limits.judging_memory, _more(f"{limits.judging_memory >> 20} MiB of memory")))
+        self.give((os.getpid(), limits.judging_memory, _more(limits)))
 
     def give(self, what: Any) -> None:
         """Hand something in; where the process has ended, its silence says so."""
@@ -162,8 +162,9 @@ class _Court:
                 stream.close()  # type: ignore[union-attr]
 
 
-def _more(what: str) -> str:
-    return f"What came back takes more than {what} to judge; return what is asked, and nothing larger."
+def _more(limits: Limits) -> str:
+    most = f"{limits.judging_seconds:g} s or {limits.judging_memory >> 20} MiB"
+    return f"What came back takes more than {most} to judge; return what is asked, and nothing larger."
 
 
 _own = threading.local()  # the kernel ends a process with the thread that started it
@@ -199,7 +200,7 @@ def decide(case: Case, limits: Limits) -> dict[str, Any]:
     questions.JudgeFailed
         If a judge raises; the traceback is its second argument.
     """
-    words = _more(f"{limits.judging_seconds:g} s")
+    words = _more(limits)
     while True:
         court, at, done = _court(limits), None, None
         court.give(case)

@@ -194,8 +194,7 @@ def own_uid(locked: bool = True) -> int:
 @functools.cache
 def readable_by_others() -> bool:
     """Return whether another user can run this Python and its packages; the sandbox shows them, a container may not."""
-    notes = initnotes_folder()
-    files = [Path(sys.executable), Path(os.__file__), Path(__file__), *([notes / "__init__.py"] if notes else [])]
+    files = [Path(sys.executable), Path(os.__file__), Path(__file__)]
     files += [Path(spec.origin) for name in ("numpy",) if (spec := importlib.util.find_spec(name)) and spec.origin]
     ways = {way for path in files for real in (path, path.resolve()) for way in (real, *real.parents)}
     return all(way.stat().st_mode & (0o001 if way.is_dir() else 0o004) for way in ways)

@@ -13,6 +13,7 @@ import pytest
 
 import initgrade
 from initgrade import books, cli
+from initgrade import course as courses
 from initgrade.course import Course, CourseError
 from tests.tiny_course import hand_in, make, result, store
 
@@ -30,6 +31,7 @@ def course(tmp_path: Path) -> Course:
     path = made.submitted("tiny", "student-a")
     path.parent.mkdir(parents=True)
     path.write_text("{}")
+    courses.key(made)
     return made
 
 

@@ -38,6 +38,16 @@ def test_reference_solutions_get_full_marks_in_the_sandbox(name: str, sandbox: l
     assert result["score"] == result["max_score"] > 0
 
 
+def test_the_reference_is_out_of_reach(sandbox: list[str], tmp_path: Path) -> None:
+    """A gain that asks initnotes passes the visible check, which may use it, and earns nothing."""
+    theirs = "def gain(*mix, **named):\n    return ini.theory.gain(lambda z: phi(z, *mix, **named))\n"
+    (tmp_path / "theirs.py").write_text(f"import initnotes as ini\n{theirs}")
+    result = marked(tmp_path, "ps6", "student-f", tmp_path / "theirs.py")
+    assert result["status"] == "graded"
+    assert list(lost(result)) == ["gain"]
+    assert "initnotes offers nothing while this assignment is marked" in lost(result)["gain"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_solutions_lose_their_requests_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
     path = min((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all

@@ -1,6 +1,5 @@
 """Formgrader's button "Autograde" is pressed, in a real server, in a course with the settings as they come."""
 
-import asyncio
 import json
 import shutil
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from initgrade import books, handing_out
+from initgrade import handing_out
 from initgrade.course import Course
 from tests.tiny_course import hand_in, make
 

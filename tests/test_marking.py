@@ -2,9 +2,10 @@
 
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from initgrade import marking, questions, submission, walls
+from initgrade import marking, processes, questions, submission, walls
 from initgrade import sandbox as ours
 from initgrade.assignment import Assignment, Request, Verdict
 from initgrade.sandbox import Limits, Outcome
@@ -159,14 +160,17 @@ def test_is_current_looks_at_all_that_decides(sandbox: list[str], tmp_path: Path
         assert not current({**result, "hashes": {**result["hashes"], name: "0" * 64}})
 
 
-def test_a_run_that_is_killed_goes_on(sandbox: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_run_that_is_killed_leaves_no_process_and_goes_on(sandbox: list[str], tmp_path: Path, trusted: bool) -> None:
+    """Only its first process is killed, as by the kernel for want of memory: nobody tells the others."""
     course = Course(tmp_path, a=GOOD, b=GOOD + "\nimport time\ntime.sleep(60)", c=GOOD)
     code = f"""
 from pathlib import Path
 from initgrade import marking, walls
 if __name__ == "__main__":
     folder = Path({str(tmp_path)!r})
-    marking.run(folder / "submitted", folder / "checks.py", folder / "results", key=b"key", jobs=1)
+    places = folder / "submitted", folder / "checks.py", folder / "results"
+    marking.run(*places, key=b"key", jobs=1, trust_container={trusted})
 """
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -175,12 +179,38 @@ if __name__ == "__main__":
     until = time.monotonic() + 30
     while not (course.results / "ps0" / "student-a.json").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    until = time.monotonic() + 30
+    everybody = processes.descendants(process.pid)
+    while not any("worker.main" in processes.command_line(each.pid) for each in everybody) and time.monotonic() < until:
+        time.sleep(0.05)
+        everybody = processes.descendants(process.pid)
+    assert len(everybody) >= 4  # the run, its worker, the judges' process, the submission
+    process.kill()
     process.wait()
+    for each in everybody:
+        processes.wait_until_gone(each.pid)
+        assert processes.command_line(each.pid) == "", each
     written = (course.results / "ps0" / "student-a.json").stat().st_mtime_ns
     course.hand_in("b", GOOD)
-    assert {found["score"] for found in course.run().values()} == {5.0}
+    assert {found["score"] for found in course.run(trust_container=trusted).values()} == {5.0}
     assert (course.results / "ps0" / "student-a.json").stat().st_mtime_ns == written
+
+
+def test_two_runs_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one looks for what is to be marked only when the first one is done."""
+    course = Course(tmp_path)
+    shutil.rmtree(course.submitted)
+    done: list[Any] = []
+    second = threading.Thread(target=lambda: done.append(course.run()))
+    with marking.turn(course.checks):
+        second.start()
+        said, until = "", time.monotonic() + 30
+        while "this one waits" not in said and time.monotonic() < until:
+            said += capsys.readouterr().err
+        assert "Another command marks by" in said
+        assert done == []
+    second.join(30)
+    assert done == [{}]
 
 
 def test_links_to_folders_of_others_get_nothing(sandbox: list[str], tmp_path: Path) -> None:
@@ -250,7 +280,7 @@ def test_a_sandbox_that_does_not_start_is_started_once_more(
 
     def execute(*given: Any, **options: Any) -> Outcome:
         calls[0] += 1
-        return real(*given, **options) if calls[0] > 1 else Outcome(False, "died", "no memory", [], "", 0.0)
+        return real(*given, **options) if calls[0] > 1 else Outcome(False, "died", "no memory", b"", "", 0.0)
 
     monkeypatch.setattr(ours, "execute", execute)
     result = course.one()
@@ -263,7 +293,7 @@ def test_no_sandbox_no_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(NoSandbox, match="apt-get install bubblewrap"):
         course.run()
     assert not course.results.exists()
-    monkeypatch.setattr(ours, "execute", lambda *_, **__: Outcome(False, "died", "it did not start", [], "", 0.0))
+    monkeypatch.setattr(ours, "execute", lambda *_, **__: Outcome(False, "died", "it did not start", b"", "", 0.0))
     result = course.one()
     assert (result["status"], result["score"], result["message"]) == ("infrastructure_error", 0.0, "it did not start")
     assert result["attempts"] == 2

@@ -14,14 +14,16 @@ from tests.test_doctor import sound
 from tests.tiny_course import cell
 
 Notebook = dict[str, Any]
-CHECKS = tiny_course.CHECKS.replace('arguments["x"]', 'arguments.get("x", 1)').replace('"flag": None},\n', '"flag": None},\n    offers=("data",),\n')
+CHECKS = tiny_course.CHECKS.replace('arguments["x"]', 'arguments.get("x", 1)').replace(
+    '"flag": None},\n', '"flag": None},\n    offers=("data",),\n'
+)
 TIMES = "def times(x):\n    return VARIANT['n'] * x"
 STUB = "def times(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
 R = {"name": "R"}
 
 
-def answer(text: str) -> Callable[[Notebook], None]:
-    return lambda notebook: notebook["cells"][2].update(source=text)
+def answer(text: str, number: int = 2) -> Callable[[Notebook], None]:
+    return lambda notebook: notebook["cells"][number].update(source=text)
 
 
 def more(text: str, kind: str = "code", times: int = 1) -> Callable[[Notebook], None]:
@@ -32,12 +34,12 @@ def first(text: str) -> Callable[[Notebook], None]:
     return lambda notebook: notebook["cells"].insert(0, cell("code", text))
 
 
-def at(number: int, text: str, left: str = "") -> Callable[[Notebook], None]:
-    """Type an answer into another cell, and leave something else in its own."""
+def at(number: int, text: str) -> Callable[[Notebook], None]:
+    """Type an answer into another cell than its own."""
 
     def change(notebook: Notebook) -> None:
         notebook["cells"][number]["source"] += f"\n{text}"
-        notebook["cells"][4 if "answer" in text else 2]["source"] = left
+        notebook["cells"][4 if "answer" in text else 2]["source"] = ""
 
     return change
 
@@ -75,7 +77,7 @@ NOTEBOOKS: dict[str, tuple[Callable[[Notebook], Any], bool]] = {
     "an answer in a cell for bash": (answer(f"%%bash\n{TIMES}"), True),
     "an answer and a question mark": (answer(f"{TIMES}\ntimes?"), False),
     "await": (more("import asyncio\nawait asyncio.sleep(0)"), False),
-    "an awaited answer": (at(4, "async def f(): return VARIANT['n']\nanswer = await f()", "0"), False),
+    "an awaited answer": (answer("async def f(): return VARIANT['n']\nanswer = await f()", 4), False),
     "await in a plain function": (answer(f"{TIMES}\ndef g():\n    await f()"), True),
     "get_ipython": (first("get_ipython().run_line_magic('matplotlib', 'inline')"), False),
     "get_ipython before the answer": (answer(f"get_ipython()\n{TIMES}"), True),
@@ -105,12 +107,12 @@ NOTEBOOKS: dict[str, tuple[Callable[[Notebook], Any], bool]] = {
     "metadata that are none": (lambda notebook: notebook["cells"][0].update(metadata=None), False),
     "no Python": (answer("def times(x:\n    return 1"), True),
     "no Python elsewhere": (more("def oops(x:\n    return 1"), False),
-    "half a letter": (more("x = '\ud800'"), False),
+    "half a letter": (both(more("x = 1"), lambda n: n["cells"][-1].update(source="x = '\ud800'")), False),
     "a zero byte in the answer": (answer(f"{TIMES}\n\x00"), True),
     "another name": (answer(TIMES.replace("times", "Times")), True),
     "inside of a function": (answer("def outer():\n    def times(x):\n        return VARIANT['n'] * x"), True),
     "under a condition": (answer("if VARIANT:\n    times = lambda x: VARIANT['n'] * x"), False),
-    "a loop's variable": (at(4, "for answer in [VARIANT['n']]: pass", "0"), False),
+    "a loop's variable": (answer("for answer in [VARIANT['n']]: pass", 4), False),
     "no answer": (sealed(STUB), True),
     "no answer, but below": (both(sealed(STUB), more(TIMES)), False),
     "a copy without an answer at the end": (sealed(STUB, 99), True),
@@ -199,6 +201,6 @@ def test_without_a_sandbox_nothing_is_said_to_pass(tmp_path: Path, monkeypatch: 
     path = tmp_path / "tiny.ipynb"
     path.write_text(json.dumps(sound()))
     monkeypatch.setattr(ours, "execute", lambda *_, **__: ours.Outcome(False, "died", "no bwrap", b"", "", 0.0))
-    with pytest.raises(NoSandbox, match="no bwrap.*Restart"):
+    with pytest.raises(NoSandbox, match=r"no bwrap.*Restart"):
         doctor.tried(path)
     assert cli.main(["doctor", "--run", str(path)]) == 2

@@ -62,7 +62,7 @@ def test_of_initnotes_there_is_what_is_offered_and_no_other_copy(sandbox: list[s
     masked = {str(folder) for folder in walls.hidden()}
     own = {"/course/initgrade": ["__init__.py", "cells.py", "values.py", "worker.py"]}
     empty = {place: names for place, names in found.items() if place in masked}
-    assert empty == dict.fromkeys(masked, [])
+    assert empty == {place: [] for place in masked}
     assert {place: names for place, names in found.items() if place not in masked} == {
         **own, "/course/initnotes": ["__init__.py"],
     }  # fmt: skip
