@@ -1,7 +1,7 @@
 """Which submissions are equal, or nearly: something to look at, and never a mark.
 
-What lives here compares the code of answer cells as text; it runs nothing and writes nothing. Names, comments, spaces and
-the numbers that belong to a student's own parameters do not count. Short correct answers to one question are alike by
+What lives here compares the code of answer cells as text; it runs nothing and writes nothing. Names, comments, spaces
+and the numbers that belong to a student's own parameters do not count. Short correct answers to one question are alike by
 nature, so a report says where to look, and proves nothing.
 """
 
@@ -87,8 +87,8 @@ def alike(submissions: Mapping[str, Submission], published: Submission | None = 
     same = [group for group in _groups(kept) if not any(set(group) <= set(others) for others in files)]
     first = {parts: student for student, parts in reversed(kept.items())}
     nearly = [
-        Alike((one, other), share)
-        for (parts, one), (others, other) in itertools.combinations(first.items(), 2)
+        Alike((student, another), share)
+        for (parts, student), (others, another) in itertools.combinations(first.items(), 2)
         if (share := len(parts & others) / len(parts | others)) >= NEARLY
     ]
     equal = [Alike(group, 1.0, file=True) for group in files] + [Alike(group, 1.0) for group in same]
@@ -116,11 +116,11 @@ def report(paths: Mapping[str, Path], published: Path) -> Iterator[str]:
     found: dict[str, Submission] = {}
     for student, path in paths.items():
         try:
-            found[student] = read(path, limits=limits)
+            found[student] = read(path, largest=limits.notebook)
         except (Malformed, OSError):
             continue
     try:
-        own = read(published, limits=limits)
+        own = read(published, largest=limits.notebook)
     except (Malformed, OSError):
         own = None
     groups = alike(found, own)
