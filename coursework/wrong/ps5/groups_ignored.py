@@ -1,4 +1,4 @@
-"""Knows that transposed weights are stored the other way round, and forgets the groups; one axis of a kernel is enough."""
+"""Knows that transposed weights are stored the other way round, and forgets the groups and a kernel's second axis."""
 
 LOSES = {"fans"}
 
