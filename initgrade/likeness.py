@@ -1,8 +1,8 @@
 """Which submissions are equal, or nearly: something to look at, and never a mark.
 
-What lives here compares the code of answer cells as text; it runs nothing and writes nothing. Names, comments, spaces
-and the numbers that belong to a student's own parameters do not count. Short correct answers to one question are alike by
-nature, so a report says where to look, and proves nothing.
+What lives here compares the code of answer cells as text; it runs nothing and writes nothing. Names, comments and spaces
+do not count, nor do the numbers that belong to a student's own parameters. Short right answers to one question are alike
+by nature, so a report says where to look, and proves nothing.
 """
 
 import itertools
@@ -85,10 +85,12 @@ def alike(submissions: Mapping[str, Submission], published: Submission | None = 
     kept = {student: parts for student, parts in found.items() if len(parts) >= FEWEST}
     files = _groups({student: submission.sha256 for student, submission in submissions.items()})
     same = [group for group in _groups(kept) if not any(set(group) <= set(others) for others in files)]
-    first = {parts: student for student, parts in reversed(kept.items())}
+    first: dict[frozenset[tuple[str, ...]], str] = {}
+    for student, parts in kept.items():
+        first.setdefault(parts, student)
     nearly = [
-        Alike((student, another), share)
-        for (parts, student), (others, another) in itertools.combinations(first.items(), 2)
+        Alike((student, other), share)
+        for (parts, student), (others, other) in itertools.combinations(first.items(), 2)
         if (share := len(parts & others) / len(parts | others)) >= NEARLY
     ]
     equal = [Alike(group, 1.0, file=True) for group in files] + [Alike(group, 1.0) for group in same]

@@ -22,7 +22,8 @@ from initgrade.assignment import Assignment, Request, Variant, Verdict, load, sh
 
 ROOT = Path(__file__).resolve().parent.parent / "coursework"
 NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir() if folder.is_dir())
-WRONG = sorted((ROOT / "wrong").glob("*/*.py"))
+# What asks the book's package is right outside the sandbox; tests/test_coursework_marked.py marks it inside.
+WRONG = sorted(path for path in (ROOT / "wrong").glob("*/*.py") if path.stem != "from_initnotes")
 STUDENTS = ("student-a", "student-b", "student-c")
 SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.M | re.S)
 LONGEST_CHECK = 15
@@ -194,6 +195,30 @@ def test_notebook_is_what_the_marker_and_nbgrader_expect(name: str) -> None:
     assert "=== BEGIN MARK SCHEME ===" in manual.source
     assert "=== END MARK SCHEME ===" in manual.source
     assert 15 <= len(notebook.cells) <= 30
+
+
+CHAPTERS = {f"ps{path.name[1]}": path for path in (ROOT.parent / "book").glob("0[1-8]_*.ipynb")}
+
+
+@pytest.mark.parametrize("name", sorted(CHAPTERS))
+def test_an_assignment_names_sections_of_main_lines(name: str) -> None:
+    """Those of its chapter, or of one that it names; what stands behind the divider is not needed."""
+    top = re.sub(r"\s+", " ", source(name).cells[0].source)
+    [needed] = re.findall(r"What you need stands in the main line.*?here\.", top)
+    known = main_line(CHAPTERS[name]).union(
+        *(main_line(CHAPTERS[f"ps{n}"]) for n in re.findall(r"of chapter (\d)", needed))
+    )
+    named = set(re.findall(r"\*([^*]+)\*", needed))
+    assert len(named) >= 2
+    assert named <= known, named - known
+
+
+def main_line(chapter: Path) -> set[str]:
+    """The headings in front of the divider."""
+    text = "\n".join(c.source for c in nbformat.read(chapter, as_version=4).cells if c.cell_type == "markdown")
+    main, divider, _ = text.partition("\n## Going further")
+    assert divider
+    return {heading.strip().replace("`", "") for heading in re.findall(r"^## (.*)$", main, re.M)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from initgrade.assignment import Assignment, Request, Variant, Verdict, a_seed, 
 
 REPLICAS = 1000
 FEW = 20  # networks with which the seeds are tried
-XI = np.linspace(-9, 9, 6001)
+XI = np.linspace(-9, 9, 1801)
 DENSITY = stats.norm.pdf(XI) / stats.norm.pdf(XI).sum()
 
 

@@ -1,9 +1,7 @@
-"""Knows that transposed weights are stored the other way round; forgets the groups, and a kernel's second axis."""
+"""Knows that transposed weights are stored the other way round, and forgets the groups and a kernel's second axis."""
 
 LOSES = {"fans"}
-HINTS = {
-    "fans": "You left the groups out, and count one axis of the kernel only.",
-}
+HINTS = {"fans": "You left the groups out, and count one axis of the kernel only."}
 
 
 def fans(kind, shape, groups):
