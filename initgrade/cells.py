@@ -3,9 +3,9 @@
 What lives here executes nothing. It needs the standard library only: the sandbox loads it too.
 """
 
-import ast
 import types
 
+_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, without the import of ast: each submission would wait for it
 _LINE_MAGIC = ("%", "!", "?")
 _TRANSPARENT = ("time", "timeit", "capture", "prun")  # magics whose Python runs all the same
 
@@ -50,4 +50,4 @@ def readable(source: str) -> str:
 
 def compiled(source: str, name: str) -> types.CodeType:
     """Compile a cell as Jupyter does: with ``await`` outside functions, and with no future of this file's own."""
-    return compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return compile(source, name, "exec", flags=_AWAIT, dont_inherit=True)

@@ -7,7 +7,7 @@ needs nothing but Python, so it works wherever the notebook does. It executes no
 import ast
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -293,7 +293,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # ---- the visible checks, on request
 
 
-def tried(path: Path, execute: Callable[..., Any] | None = None, **options: Any) -> list[Finding]:
+def tried(path: Path) -> list[Finding]:
     """Run a notebook's cells in the sandbox, as "Restart and run all" does, and return which visible checks fail.
 
     Raises
@@ -310,8 +310,7 @@ def tried(path: Path, execute: Callable[..., Any] | None = None, **options: Any)
     checks = _checks(notebook, _release(notebook))
     code = [cell for cell in submission.code(notebook) if cell.grade_id != submission.VARIANT]
     cells = [{"id": cell.id, "source": cell.source} for cell in code]
-    settings = {"variant": _variant(notebook), "offers": None, "limits": sandbox.Limits()}
-    outcome = (execute or sandbox.execute)(cells, [], **settings, **options)
+    outcome = sandbox.execute(cells, [], variant=_variant(notebook), offers=None, limits=sandbox.Limits())
     if not outcome.started:
         raise NoSandbox(f"{outcome.reason}. Run the checks in Jupyter: Restart the kernel and run all cells")
     problems = {str(found["cell"]): str(found["message"]) for found, _ in outcome.messages if found["kind"] == "cell"}

@@ -99,8 +99,13 @@ def modules(offers: Iterable[str]) -> list[str]:
         If a name is not public, or another public one comes along that is not allowed: whoever may read one file may
         call what is in it.
     """
-    if not (offers := tuple(offers)):
-        return []
+    return list(_modules(tuple(offers)))
+
+
+@cache
+def _modules(offers: tuple[str, ...]) -> tuple[str, ...]:
+    if not offers:
+        return ()
     public, folder = _public(), _folder()
     for name in offers:
         if name not in public:
@@ -118,7 +123,7 @@ def modules(offers: Iterable[str]) -> list[str]:
         raise NoSandbox(
             f"an assignment offers {', '.join(offers)}, which need {', '.join(more)}; offer those as well, or less"
         )
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def write(place: Path, offers: Iterable[str]) -> None:

@@ -1,5 +1,7 @@
 """The sandbox: what it shows, what it stops, and that it says so where it is none."""
 
+import ast
+import inspect
 import os
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from initgrade import offering, processes, values, walls, worker
+from initgrade import cells, offering, processes, values, walls, worker
 from initgrade import sandbox as ours
 from initgrade.sandbox import Limits, Outcome
 from tools import system_parts
@@ -490,6 +492,12 @@ def test_broken_streams_end_where_they_break() -> None:
 def test_text_is_printable() -> None:
     assert values.printable("a\x1b[2Jb\u202ec\n", 100) == "a\\x1b[2Jb\\u202ec\n"
     assert len(values.printable("x" * 999, 100)) < 200
+
+
+def test_a_flag_is_what_it_was() -> None:
+    """The sandbox's process knows the number only."""
+    assert ast.PyCF_ALLOW_TOP_LEVEL_AWAIT == cells._AWAIT
+    assert worker._COROUTINE == inspect.CO_COROUTINE
 
 
 MAGIC = {
