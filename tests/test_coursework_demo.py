@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from coursework import demo
-from initgrade import assignment
+from initgrade import assignment, doctor
 from initgrade import course as courses
-from initgrade import doctor
 
 
 def test_the_demonstration_ends_with_pages_and_marks(

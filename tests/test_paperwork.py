@@ -742,10 +742,10 @@ def test_every_command_of_the_guide_is_one() -> None:
 
 
 def test_the_picture_of_the_folder_fits_a_phone_and_names_what_is_there() -> None:
-    """390 pixels hold 42 characters of a listing, by a measurement in a browser."""
+    """A listing of the built guide holds 45 characters on a screen of 390 pixels, as measured in Chromium."""
     guide = (Path(courses.__file__).resolve().parent.parent / "coursework/README.md").read_text(encoding="utf-8")
     picture = guide.partition("```text\n")[2].partition("```")[0]
-    assert max(map(len, picture.splitlines())) <= 42
+    assert max(map(len, picture.splitlines())) <= 45
     course = Course(Path("~"), "c", {})
     places = [course.release("x"), course.handout("x", "s"), course.submitted("x", "s"), course.results("x")]
     places += [
