@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from initgrade import courtroom, evidence, hints, questions
+from initgrade import courtroom, evidence, hints, questions, wording
 from initgrade import values as packed
 from initgrade.assignment import Request, Variant
 from initgrade.sandbox import Outcome
@@ -88,6 +89,27 @@ def _times(value: Any, factor: float) -> Any:
     if isinstance(value, list):
         return [_times(part, factor) for part in value]
     return value if isinstance(value, str) else value * factor
+
+
+def unexplained(marking: Marking, lessons: Mapping[str, wording.Lesson]) -> set[str]:
+    """Return the requests of which a part can be right, by their judges, although their page says all or nothing."""
+    found = set()
+    for name, each in marking.asked.items():
+        right = marking.right(name)
+        firsts = [[_times(value[0], 1.37), *value[1:]] if isinstance(value, list) else value for value in right]
+        for values in ([*right[:-1], _times(right[-1], 1.37)], firsts):
+            row = questions.judged(each, questions.Answer("returned", "", values), marking.given)
+            if row["status"] == "partly" and lessons[name].rule == wording.Lesson.rule:
+                found.add(name)
+    return found
+
+
+def test_points_in_parts_have_a_rule_on_the_page(marking: Marking, monkeypatch: pytest.MonkeyPatch) -> None:
+    if marking.name == "capstone":  # its judge trains: two steps are enough
+        monkeypatch.setitem(checks("capstone").make_variant.__globals__, "STEPS", 2)
+    lessons = wording.lessons(ROOT, marking.name)
+    assert unexplained(marking, lessons) == set()
+    assert unexplained(marking, dict.fromkeys(lessons, wording.Lesson()))
 
 
 # ---- The same mistake, written by somebody else
