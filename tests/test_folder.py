@@ -1,5 +1,6 @@
 """The course's folder: a lost key stops everything, and `erase` finds every copy."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -51,6 +52,23 @@ def test_every_assignment_offers_what_it_can_and_has_a_text_that_says_so(path: P
     assert len(offering.modules(offers)) >= len(offers)
     cells = doctor.read(COURSEWORK / "source" / path.stem / f"{path.stem}.ipynb")["cells"]
     assert (cells[0]["cell_type"], doctor.mark(cells[0])) == ("markdown", {})
+
+
+@pytest.mark.parametrize("path", sorted(COURSEWORK.glob("checks/*.py")), ids=lambda path: path.stem)
+def test_the_doctor_finds_nothing_in_a_reference_solution(path: Path, tmp_path: Path) -> None:
+    """As released, but answered; the question for a person is not, and that it says."""
+    checks, name = load(path), f"{path.stem}.ipynb"
+    notebook = doctor.read(COURSEWORK / "source" / path.stem / name)
+    notebook["cells"] = [doctor.sealed(cell) if doctor.mark(cell) else cell for cell in notebook["cells"]]
+    marks = [doctor.mark(cell) for cell in notebook["cells"] if doctor.mark(cell)]
+    about = {"assignment": path.stem, "offers": list(checks.offers), "cells": [mark["grade_id"] for mark in marks]}
+    about["names"] = [request.target for request in checks.requests]
+    about["checks"] = [request.name for request in checks.requests]
+    about["by_hand"] = [mark["grade_id"] for mark in marks if mark["grade"] and mark["solution"]]
+    notebook["metadata"]["initgrade"] = about
+    (tmp_path / name).write_text(json.dumps(notebook))
+    found = [finding.what for finding in doctor.doctor(tmp_path / name)]
+    assert found == [f"The cell {cell!r} has no answer yet." for cell in about["by_hand"]]
 
 
 def test_a_release_that_offers_too_much_is_refused(course: Course) -> None:
