@@ -249,7 +249,7 @@ def direction(came: float, due: float) -> str:
 
     Examples
     --------
-    >>> direction(2.0, 1.0), direction(1.002, 1.0), direction(-1.0, 1.0), direction(0.5, 0.0)
+    >>> direction(3.0, 1.5), direction(1.503, 1.5), direction(-1.0, 1.5), direction(0.5, 0.0)
     ('2 times what it should be', 'too large by 0.2 %', 'of the wrong sign', 'too large')
     """
     side = "too large" if came > due else "too small"
