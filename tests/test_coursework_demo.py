@@ -32,7 +32,7 @@ def test_the_demonstration_ends_with_pages_and_marks(
     }  # fmt: skip
     scores = [float(rows[name]["score"]) for name in sorted(rows)]
     assert scores == sorted(scores, reverse=True)
-    assert scores[0] == 11.0
+    assert scores[0] == 17.0
     assert scores[2] == 0.0
 
 

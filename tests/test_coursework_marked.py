@@ -46,8 +46,8 @@ def test_reference_solutions_get_full_marks_in_the_sandbox(name: str, sandbox: l
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_solutions_lose_their_requests_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
-    path = min((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
-    assert path.stem != "from_initnotes"
+    known = sorted((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
+    path = next(path for path in known if path.stem != "from_initnotes")
     assert loses(path) == set(lost(marked(tmp_path, name, "student-e", path)))
 
 
