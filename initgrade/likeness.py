@@ -1,8 +1,8 @@
 """Which submissions are equal, or nearly: something to look at, and never a mark.
 
 What lives here compares the code of answer cells as text; it runs nothing and writes nothing. Names, comments and
-spaces do not count, nor do the numbers that belong to a student's own parameters. Short right answers to one
-question are alike by nature, so a report says where to look, and proves nothing.
+spaces do not count, nor do the numbers that belong to a student's own parameters. Short right answers to one question
+are alike by nature, so a report says where to look, and proves nothing.
 """
 
 import itertools
