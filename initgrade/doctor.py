@@ -109,8 +109,12 @@ def _file(path: Path, release: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(True, "The notebook does not say which assignment it is; another program dropped that.", advice)
     elif path.name != name:
         yield Finding(True, f"The file is called {path.name!r}.", f"Rename it to {name!r}.")
-    if path.stat().st_size > LARGE_BYTES:
-        what = f"The file has {path.stat().st_size:,} bytes."
+    size, most = path.stat().st_size, release.get("largest")
+    if type(most) is int and size > most:
+        what = f"The file has {size:,} bytes; the marker reads {most:,} at most."
+        yield Finding(True, what, "Clear the outputs, and save: nobody marks them.")
+    elif size > LARGE_BYTES:
+        what = f"The file has {size:,} bytes."
         yield Finding(False, what, "Clear the outputs if it cannot be uploaded; nobody marks them.")
 
 

@@ -18,6 +18,7 @@ from .books import gradebook
 from .course import Course, CourseError, key, roster
 from .offering import modules, sentence
 from .records import write
+from .submission import MOST_BYTES
 from .to_mark import dumps
 
 _LEFT_OVER = ("BEGIN SOLUTION", "END SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
@@ -72,6 +73,7 @@ def release(course: Course, assignment: str) -> list[Path]:
         _generate(course, checks, Path(draft).name)
         made = replace(course, root=Path(draft))  # all of it is made there, and put in place when nothing can fail
         notebook = _finished(doctor.read(made.release(assignment)), checks)
+        notebook["metadata"]["initgrade"]["largest"] = course.limits.get("notebook", MOST_BYTES)
         write(made.release(assignment), dumps(notebook))
         for student in students:
             _hand_out(made, notebook, checks, secret, student.name)

@@ -106,6 +106,14 @@ def test_what_costs_nothing_is_a_note(tmp_path: Path, plant: Callable[[Notebook]
     assert "can be handed in" in doctor.report(tmp_path / "tiny.ipynb", [finding])
 
 
+def test_a_course_may_read_less_than_others(tmp_path: Path) -> None:
+    notebook = sound()
+    size = len(json.dumps(notebook))
+    for largest, found in ((size + 100, False), (size - 100, True), ("many", False)):
+        notebook["metadata"]["initgrade"]["largest"] = largest
+        assert bool(findings(tmp_path, notebook)) == found
+
+
 @pytest.mark.parametrize("name", ["tiny-Copy1.ipynb", "tiny (1).ipynb", "Tiny.ipynb"])
 def test_another_name_is_found(tmp_path: Path, name: str) -> None:
     (finding,) = findings(tmp_path, sound(), name)

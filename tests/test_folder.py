@@ -12,6 +12,7 @@ from initgrade import books, cli, doctor, handing_out, offering, paperwork
 from initgrade import course as courses
 from initgrade.assignment import load
 from initgrade.course import Course, CourseError
+from initgrade.sandbox import Limits
 from initgrade.walls import NoSandbox
 from tests.tiny_course import hand_in, make, result, store
 
@@ -42,6 +43,7 @@ def test_the_release_says_what_initnotes_offers(course: Course) -> None:
     assert notebook["cells"][0]["source"] == f"# Tiny\n\n{said} your answers."
     assert doctor.read(course.handout("tiny", "student-a"))["cells"][0] == notebook["cells"][0]
     about = notebook["metadata"]["initgrade"]
+    assert about["largest"] == Limits.notebook
     assert (about["offers"], about["checks"], about["by_hand"]) == ([], ["times_check", "answer_check"], ["explain"])
     assert "offers `ini.data` and `ini.theory` only:" in offering.sentence(["data", "theory"])
 

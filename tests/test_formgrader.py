@@ -19,12 +19,13 @@ SETTINGS = Path(__file__).resolve().parent.parent / "coursework" / "nbgrader_con
 OPENS = "open({path!r}, 'w').write('a submission ran')\ndef times(x):\n    return x"
 
 
-@pytest.fixture
-def course(tmp_path: Path) -> Course:
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """Return a course in which a submission is handed in that would leave a file behind."""
-    made = make(tmp_path / "course")
+    folder = tmp_path_factory.mktemp("formgrader")
+    made = make(folder / "course")
     handing_out.release(made, "tiny")
-    hand_in(made, "student-a", {"times": OPENS.format(path=str(tmp_path / "ran"))})
+    hand_in(made, "student-a", {"times": OPENS.format(path=str(folder / "ran"))})
     return made
 
 
@@ -34,6 +35,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, course: Course, sett
     from jupyter_server.serverapp import ServerApp
     from nbgrader.server_extensions.formgrader import formgrader
 
+    (course.root / SETTINGS.name).unlink(missing_ok=True)
     if settings:
         shutil.copy(SETTINGS, course.root)
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
