@@ -5,6 +5,8 @@ copied to ``_build/coursework-demo``.
 """
 
 import ast
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from initgrade import cli, course, doctor
+from initgrade.assignment import Assignment, load, shown, variant
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "_build" / "coursework-demo"
@@ -39,7 +42,9 @@ Answers = dict[str, str]
 
 def folder(root: Path) -> None:
     """Make a course of one assignment."""
-    shutil.copytree(HERE / "source" / NAME, root / "source" / NAME)
+    for place in ("source", "wrong"):
+        shutil.copytree(HERE / place / NAME, root / place / NAME)
+    shutil.copy(HERE / "feedback.yml", root)
     (root / "checks").mkdir()
     shutil.copy(HERE / "checks" / f"{NAME}.py", root / "checks")
     (root / "course.yml").write_text(SETTINGS, encoding="utf-8")
@@ -54,6 +59,32 @@ def solved(cells: list[dict[str, Any]]) -> Answers:
             text = cell["source"] if cell["cell_type"] == "code" else "Because the gradients of both units are equal."
             answers[doctor.mark(cell)["grade_id"]] = text
     return answers
+
+
+def own_numbers(cells: list[dict[str, Any]], assignment: Assignment, variant: dict[str, Any]) -> dict[str, str]:
+    """Return the answers that a student writes out, by their cells: what the notebook's functions say for a variant."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    literal = {request.name: request.target for request in assignment.requests if request.literal}
+    answers, last = {}, ""
+    for cell in cells:
+        about = doctor.mark(cell)
+        name = about.get("grade_id", "")
+        if cell["cell_type"] != "code" or (about.get("grade") and name not in literal):
+            continue
+        with contextlib.suppress(AssertionError), contextlib.redirect_stdout(io.StringIO()):  # the example's numbers
+            exec(compile(cell["source"], name or "cell", "exec"), space)
+        if name == "variant":
+            space["VARIANT"] = json.loads(json.dumps(variant))
+        last = name if about.get("solution") else last
+        if name in literal:
+            written = {key: rounded(value) for key, value in space["numbers"].items()}
+            answers[last] = f"{literal[name]} = {written}"
+    return answers
+
+
+def rounded(value: Any) -> Any:
+    """Return a number to six digits, as a student copies it; whole numbers and lists as they are."""
+    return value if isinstance(value, int | list) else float(f"{value:.6g}")
 
 
 def defined(source: str) -> set[str]:
@@ -78,6 +109,9 @@ def hanging(answers: Answers, cells: list[dict[str, Any]]) -> Answers:
 def hand_in(place: course.Course, student: str, answers: Answers, when: datetime) -> None:
     """Fill a student's copy in, and put it where nbgrader collects it."""
     notebook = doctor.read(place.handout(NAME, student))
+    assignment = load(place.checks(NAME))
+    own = shown(variant(assignment, course.key(place), student))
+    answers = answers | own_numbers(doctor.read(place.source(NAME))["cells"], assignment, own)
     for cell in notebook["cells"]:
         cell["source"] = answers.get(doctor.mark(cell).get("grade_id", ""), cell["source"])
     path = place.submitted(NAME, student)

@@ -48,6 +48,17 @@ def no_arguments(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
     return {}
 
 
+def a_seed(rng: np.random.Generator) -> int:
+    """Return a seed for the generator that a student's function gets."""
+    return int(rng.integers(2**32))
+
+
+def thrice(question: Mapping[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask one question with a seed, with the same seed again, and with another one; see `sampling.seeded`."""
+    first, other = a_seed(rng), a_seed(rng)
+    return [{**question, "seed": seed} for seed in (first, first, other)]
+
+
 @dataclass(frozen=True)
 class Request:
     """One thing that is asked of a submission.
@@ -61,20 +72,23 @@ class Request:
     points : float
         What it is worth.
     judge : callable
-        ``(value, arguments, variant) -> Verdict``. Where `repeats` is more than 1, it gets a list of values and a list
+        ``(value, arguments, variant) -> Verdict``. Where there are several calls, it gets a list of values and a list
         of arguments.
     arguments : callable
         ``(variant, rng) -> dict`` of keyword arguments: JSON values and NumPy arrays. ``"seed"``, an integer, reaches
         the function as ``rng=numpy.random.default_rng(seed)``.
     call : bool
         Whether `target` is called, or read.
+    literal : bool
+        Whether a variable that is read must be written as numbers and texts in an answer cell. What is calculated does
+        not count, so that a copy of another student's cell has that student's numbers.
     repeats : int
         How often it is called, with fresh arguments each time.
     seconds : float
         Wall-clock time for all calls of this request.
     series : callable, optional
-        ``(variant, rng) -> list of dict``: the arguments of all `repeats` calls, where they depend on one another. In
-        place of `arguments`.
+        ``(variant, rng) -> list of dict``: the arguments of all calls, in place of `arguments` and `repeats`. It meets
+        every case that the notebook promises, whatever the generator: which marks are lost is no matter of chance.
     """
 
     name: str
@@ -83,9 +97,15 @@ class Request:
     judge: Callable[..., Verdict]
     arguments: Callable[[Variant, np.random.Generator], dict[str, Any]] = no_arguments
     call: bool = True
+    literal: bool = False
     repeats: int = 1
     seconds: float = 10.0
     series: Callable[[Variant, np.random.Generator], list[dict[str, Any]]] | None = None
+
+    @property
+    def several(self) -> bool:
+        """Return whether the judge gets lists, of values and of arguments."""
+        return self.call and (self.series is not None or self.repeats > 1)
 
     def calls(self, variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
         """Return the arguments of all calls; where a variable is read, there is one without any."""

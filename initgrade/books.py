@@ -15,13 +15,41 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .course import Course, roster
+from .course import Course, CourseError, roster
 from .records import write
 
 
 @contextmanager
 def gradebook(course: Course) -> Iterator[Any]:
-    """Open nbgrader's gradebook, and make it if there is none."""
+    """Open nbgrader's gradebook, and make it if there is none.
+
+    Raises
+    ------
+    CourseError
+        If the file cannot be read or written: the disk is full, another program holds it, or it is no gradebook.
+    """
+    try:
+        with _opened(course) as book:
+            yield book
+    except Exception as error:
+        if refused := _refused(error):
+            raise CourseError(
+                f"{course.gradebook} cannot be read or written: {refused}. Is the disk full, may this account write "
+                "there, does formgrader hold it? What was written before stays; then run the same command again"
+            ) from error
+        raise
+
+
+def _refused(error: BaseException | None) -> str:
+    """Return what the database refused, if that is behind an error; nbgrader raises errors of its own."""
+    from sqlalchemy.exc import DatabaseError, IntegrityError
+
+    while error is not None and not isinstance(error, DatabaseError):
+        error = error.__cause__ or error.__context__
+    return "" if error is None or isinstance(error, IntegrityError) else str(error.orig)
+
+
+def _opened(course: Course) -> Any:
     from nbgrader.api import Gradebook
 
     path = os.environ.get("PATH", "")
@@ -31,8 +59,7 @@ def gradebook(course: Course) -> Iterator[Any]:
         opened = Gradebook(f"sqlite:///{course.gradebook}", course.name)
     finally:
         os.environ["PATH"] = path
-    with opened as book:
-        yield book
+    return opened
 
 
 def _databases(course: Course) -> list[Path]:

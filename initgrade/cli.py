@@ -7,6 +7,9 @@ student who runs ``doctor`` has neither.
 import argparse
 import dataclasses
 import difflib
+import errno
+import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +97,7 @@ def _checks(course: Course, assignment: str) -> Path:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import marking
+    from . import marking, records
 
     course = _course(options)
     checks, results = _checks(course, options.assignment), course.root / "results"
@@ -104,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     if not found:
         print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
         return FAILED
-    print(f"{len(found) - len(failed)} of {len(found)} submissions are marked: {results / options.assignment}")
+    print(f"{len(found)} submissions: {records.counts(found)}. {results / options.assignment}")
     again = [result["student"] for result in found if result.get("attempts", 1) > 1 and result["student"] not in failed]
     if again:
         print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
@@ -112,11 +115,21 @@ def _run(options: argparse.Namespace) -> int:
         print("Not marked, because the marker failed. Repair that and run the same command:")
     for student, why in failed.items():
         print(f"  {student}: {why}")
+    _alike(course, options.assignment)
     return FAILED if failed else DONE
 
 
+def _alike(course: Course, assignment: str) -> None:
+    """Print which submissions are equal, or nearly."""
+    from . import likeness, marking
+
+    handed_in = marking.submissions(course.root / "submitted", assignment)
+    for line in likeness.report(handed_in, course.source(assignment)):
+        print(line)
+
+
 def _one(options: argparse.Namespace) -> int:
-    from . import marking
+    from . import marking, records, tables, wording
 
     course, path = _course(options), options.submission
     assignment = options.assignment or path.stem
@@ -127,6 +140,9 @@ def _one(options: argparse.Namespace) -> int:
     if result["status"] == "infrastructure_error":
         print(f"{student}, {assignment}: not marked, because the marker failed: {result['message']}: {options.out}")
         return FAILED
+    if options.gradescope:
+        told = tables.gradescope(result, wording.lessons(course.root, assignment))
+        records.write(options.gradescope, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     print(f"{student}, {assignment}: {result['status']}, {result['score']:g} of {result['max_score']:g}: {options.out}")
     return DONE
 
@@ -136,7 +152,7 @@ def _merge(options: argparse.Namespace) -> int:
 
     course = _course(options)
     done = paperwork.merge(course, options.assignment)
-    print(f"{len(done.written)} results are in {course.gradebook}")
+    print(f"{len(done.written)} results are in {course.gradebook}{f': {done.counts}' if done.counts else ''}")
     for what, students in (
         ("To be marked by hand in formgrader", done.to_mark_by_hand),
         ("Counted as on time, because no time stamp says otherwise", done.undated),
@@ -145,6 +161,7 @@ def _merge(options: argparse.Namespace) -> int:
             print(f"{what}: {', '.join(students)}")
     for student, why in done.unmarked.items():
         print(f"No marks for {student}: {why}. Run: initgrade run {options.assignment}")
+    _alike(course, options.assignment)
     return FAILED if done.unmarked else DONE
 
 
@@ -160,17 +177,27 @@ def _feedback(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from . import paperwork, records
+    from . import paperwork, records, tables
 
     course = _course(options)
     names = [options.assignment] if options.assignment else paperwork.released(course)
-    table = paperwork.export(course, names)
+    grades = tables.Grades("")
+    if options.format == "all":
+        table = paperwork.export(course, names)
+    else:
+        grades = tables.grades(course, names, options.format)
+        table = grades.text
     if options.csv == "-":
         print(table, end="")
     else:
         records.write(Path(options.csv), table)
         print(f"{table.count(chr(10)) - 1} lines: {options.csv}")
-    return DONE
+    for student, why in grades.left_out.items():
+        print(f"Left out: {student}: {why}", file=sys.stderr)
+    if grades.unknown:
+        known_by = ", ".join(tables.KNOWN_BY[options.format])
+        print(f"The roster has none of {known_by} for: {', '.join(grades.unknown)}", file=sys.stderr)
+    return FAILED if grades.left_out or grades.unknown else DONE
 
 
 def _regrade(options: argparse.Namespace) -> int:
@@ -179,6 +206,12 @@ def _regrade(options: argparse.Namespace) -> int:
     course = _course(options)
     checks = _checks(course, options.assignment)
     stored = records.results(course, options.assignment)
+    for student in options.student:
+        if student not in stored:
+            near = difflib.get_close_matches(student, stored, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise CourseError(f"{student!r} has no result in {course.results(options.assignment)}{hint}")
+    stored = {student: stored[student] for student in options.student or stored}
     settings = _marker(options, course)
     changed = 0
     for student, old in stored.items():
@@ -244,19 +277,24 @@ def parser() -> argparse.ArgumentParser:
     run = verb("run", _run, "mark all submissions of an assignment", f"{_MORE['run']} {_defaults()}")
     _assignment(run)
     run.add_argument("-j", "--jobs", type=_positive, default=2, metavar="N", help="submissions at a time (default: 2)")
-    run.add_argument("--dask", metavar="ADDRESS", help="send the same work to this Dask scheduler, tcp://host:8786")
+    run.add_argument(
+        "--dask", metavar="ADDRESS", type=_address, help="send the same work to this Dask scheduler, tcp://host:8786"
+    )
     single = verb("one", _one, "mark one submission and write its result", _MORE["one"])
     single.add_argument("submission", type=Path, help="the notebook")
     single.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the result goes, as JSON")
+    single.add_argument("--gradescope", type=Path, metavar="FILE", help="write Gradescope's results.json as well")
     single.add_argument("--student", help="whose it is (default: by its folder, STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb)")
     single.add_argument("--assignment", help="what it answers (default: by its file's name)")
     _assignment(verb("merge", _merge, "write the results into nbgrader's gradebook", _MORE["merge"]))
     _assignment(verb("feedback", _feedback, "write a page for each student", _MORE["feedback"]))
     export = verb("export", _export, "write the marks as a table", _MORE["export"])
     export.add_argument("assignment", nargs="?", help="such as ps3 (default: all that were released)")
+    export.add_argument("--format", choices=("all", "canvas", "moodle"), default="all", help=_MORE["format"])
     export.add_argument("--csv", nargs="?", const="-", default="-", metavar="FILE", help="where to (default: print it)")
     again = verb("regrade", _regrade, "mark again with the stored random numbers", _MORE["regrade"])
     _assignment(again)
+    again.add_argument("--student", action="append", default=[], help="only this one; may be given more than once")
     again.add_argument("--diff", action="store_true", help="only show what would change")
     erase = verb("erase", _erase, "delete all that is stored about a student", _MORE["erase"])
     erase.add_argument("student", help="the name in the roster")
@@ -275,6 +313,7 @@ _MORE = {
     "merge": "Twice is the same as once; marks given by hand stay. A failure of the marker never becomes a mark.",
     "feedback": "Only results that may become marks get a page. Merge first: comments and lateness come from there.",
     "export": "One line for each student and assignment; marks by hand and lateness are in it.",
+    "format": "all marks (default), or the course's points as Canvas or Moodle import them",
     "regrade": "Without --diff the new results are stored; merge them then.",
     "erase": "Asks for confirmation.",
 }
@@ -299,6 +338,29 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> str:
+    if not re.fullmatch(r"[a-z]+://\S+:\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no scheduler's address; it has the form tcp://host:8786")
+    return text
+
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EFBIG: "Free some space, or raise the limit on the size of a file",
+    errno.EROFS: "Use a folder that can be written",
+    errno.EACCES: "Give this account the right to it",
+    errno.EPERM: "Give this account the right to it",
+}
+
+
+def _trouble(error: OSError) -> str:
+    """Return in a line what the system refused, and what to do."""
+    advice = _ADVICE.get(error.errno or 0, "Repair that")
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}. {advice}, and run the same command again; what is done stays done"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     options = parser().parse_args(arguments)
@@ -308,6 +370,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"initgrade: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         print(f"initgrade: {error}. Marking needs more: pip install -e '.[grading]'", file=sys.stderr)
+    except OSError as error:
+        print(f"initgrade: {_trouble(error)}", file=sys.stderr)
     except (RuntimeError, ValueError) as error:
         if type(error).__name__ not in ("NoSandbox", "ChecksError"):
             raise

@@ -21,6 +21,7 @@ import yaml
 
 SETTINGS = "course.yml"
 KEY_BYTES = 32
+ABOUT = ("name", "email", "section", "canvas_id", "sis_user_id", "sis_login_id", "id_number", "username")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")  # becomes the name of a folder, and a cell of a table
 
 
@@ -59,21 +60,26 @@ class Late:
 
 @dataclass(frozen=True)
 class Entry:
-    """One assignment in the course's settings: its title, what it counts in the course, and when it is due."""
+    """One assignment in the course's settings: its title, what it counts, when it is due, its number in Canvas."""
 
     name: str
     title: str
     points: float = 10.0
     due: datetime | None = None
+    canvas_id: str = ""
 
 
 @dataclass(frozen=True)
 class Student:
-    """One line of the roster: extra days for all assignments, and for single ones."""
+    """One line of the roster: extra days for all assignments and for single ones, and what is known beside the id.
+
+    `name` is the id, which names folders; ``about["name"]`` is what the student is called.
+    """
 
     name: str
     extension_days: int = 0
     extensions: Mapping[str, int] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
 
     def extension(self, assignment: str) -> int:
         """Return the extra days for an assignment: the column of its own, or else the general one."""
@@ -227,11 +233,14 @@ def _mapping(given: Any, where: str, allowed: list[str] | None = None) -> dict[s
 
 
 def _entry(name: str, given: Any) -> Entry:
-    values = _mapping(given, name, ["title", "points", "due"])
+    values = _mapping(given, name, ["title", "points", "due", "canvas_id"])
     points = values.get("points", Entry.points)
     if isinstance(points, bool) or not isinstance(points, int | float) or points < 0:
         raise CourseError(f"{name}: points is {points!r}; give a number, 0 or more")
-    return Entry(name, str(values.get("title", name)), float(points), _due(name, values.get("due")))
+    title, canvas_id = (str(values.get(key, other)) for key, other in (("title", name), ("canvas_id", "")))
+    if not re.fullmatch(r"[0-9]*", canvas_id):
+        raise CourseError(f"{name}: canvas_id is {canvas_id!r}; give the number in the address of its page in Canvas")
+    return Entry(name, title, float(points), _due(name, values.get("due")), canvas_id)
 
 
 def _due(name: str, given: Any) -> datetime | None:
@@ -249,8 +258,9 @@ def _due(name: str, given: Any) -> datetime | None:
 def roster(course: Course) -> list[Student]:
     """Read the roster.
 
-    Its columns are ``student``, ``extension_days`` (for all assignments) and, where wanted, ``extension_days_ps3`` and
-    the like, which replace the general one where they are filled in.
+    Its columns are ``student``, the id, ``extension_days`` (for all assignments) and, where wanted,
+    ``extension_days_ps3`` and the like, which replace the general one where they are filled in, and those of `ABOUT`,
+    in which any text may stand.
 
     Raises
     ------
@@ -266,8 +276,8 @@ def roster(course: Course) -> list[Student]:
         raise CourseError(f"{path} cannot be read: {error}") from None
     own = {f"extension_days_{name}": name for name in course.entries}
     for column in columns:
-        if column not in ("student", "extension_days", *own):
-            raise CourseError(f"{path.name} has a column {_unknown(column, ['student', 'extension_days', *own])}")
+        if column not in (known := ["student", "extension_days", *own, *ABOUT]):
+            raise CourseError(f"{path.name} has a column {_unknown(column, known)}")
     if "student" not in columns:
         raise CourseError(f"{path.name} has no column 'student'; its first line is: student,extension_days")
     students = [_student(row, own, f"{path.name}, entry {number}") for number, row in enumerate(rows, start=1)]
@@ -284,9 +294,13 @@ def _student(row: Mapping[str, str | None], own: Mapping[str, str], where: str) 
             raise CourseError(f"{where}: {column} is {text!r}; give whole days, 0 to 999")
         return int(text)
 
-    name = check_name((row.get("student") or "").strip(), f"a student ({where})")
+    name = (row.get("student") or "").strip()
+    if not name.isascii():
+        raise CourseError(f"{where}: the id {name!r} has letters beyond ASCII; give an id without, and `name` as it is")
+    check_name(name, f"a student ({where})")
     single = {assignment: days(column) for column, assignment in own.items() if (row.get(column) or "").strip()}
-    return Student(name, days("extension_days"), single)
+    about = {column: " ".join((row.get(column) or "").split()) for column in ABOUT}
+    return Student(name, days("extension_days"), single, about)
 
 
 def key(course: Course) -> bytes:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from . import assignment as assignments
-from . import processes, questions, values, walls
-from .assignment import Assignment, Variant, Verdict
+from . import hints, processes, questions, values, walls
+from .assignment import Assignment, Request, Variant, Verdict
 from .sandbox import Limits, Outcome
 from .submission import Malformed
 
@@ -71,10 +71,19 @@ def hear(case: Case, memory: str, announce: Callable[[str], None]) -> dict[str, 
 
         return replace(asked, request=replace(request, judge=judge))
 
+    teacher = hints.teacher(case.checks, case.variant)
+
+    def taught(request: Request, *given: Any) -> Mapping[str, str]:
+        name = f"{request.name}, the hint"  # with a time of its own, which costs no points
+        if name in case.given_up:
+            return {}
+        announce(name)
+        return teacher(request, *given)
+
     asked = questions.draw(_loaded(case.checks, case.sha256), case.variant, case.seed)
     announce("")
     try:
-        return questions.marks(case.outcome, list(map(careful, asked)), case.variant)
+        return questions.marks(case.outcome, list(map(careful, asked)), case.variant, taught)
     except questions.JudgeFailed as error:
         return {"failed": values.printable(str(error), questions.MESSAGE), "traceback": traceback.format_exc()}
     except MemoryError:

@@ -1,7 +1,7 @@
 """The page that a student gets back: points, what was found, plots, what to do next.
 
-What lives here makes one HTML file that needs no other and runs no script. All that came from a submission is text in
-it. It is made from results, so no hidden check can be on it.
+What lives here makes one HTML file that needs no other and runs no script; `wording` has its sentences. All that came
+from a submission is text in it. It is made from results, so no hidden check can be on it.
 """
 
 import base64
@@ -13,8 +13,10 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from . import wording
 from .records import Result
 
 _FOLDER = Path(__file__).parent
@@ -27,78 +29,6 @@ _EXPECTED = ("theory", "wanted")
 _MOST_SERIES = 12
 _MOST_POINTS = 2000
 
-_OVERALL = {
-    "crashed": (
-        "Your notebook ended before anything could be asked of it.",
-        "Restart the kernel and run all cells. Do not call exit(), quit() or os._exit().",
-    ),
-    "timed_out": (
-        "Your notebook did not finish in time.",
-        "Look for a loop that never ends. Restart the kernel, run all cells, and see which one does not finish.",
-    ),
-    "out_of_memory": (
-        "Your notebook needed more memory than there is.",
-        "Look for an array that is larger than you meant, or for a list that keeps growing.",
-    ),
-    "malformed": (
-        "What you handed in is not a notebook that can be read.",
-        "Run `initgrade doctor` on the file: it says what is wrong with it. Then hand in again.",
-    ),
-}
-_STATES = {
-    "passed": ("passed", "Right.", ""),
-    "partly": ("partly", "Partly right.", ""),
-    "failed": ("failed", "Not right yet.", ""),
-    "crashed": (
-        "failed",
-        "It raised an error.",
-        "Call it yourself with other arguments than those of the visible check.",
-    ),
-    "timed_out": (
-        "failed",
-        "It took too long.",
-        "Look for a loop that never ends, or for one that an array would spare.",
-    ),
-    "out_of_memory": ("failed", "It needed too much memory.", "Look for an array that is larger than you meant."),
-    "missing": ("failed", "It is missing.", "Keep the names that the assignment gives; spelling and capitals count."),
-    "malformed": ("failed", "It did not return what was asked for.", "Compare type and shape with the docstring."),
-    "not_run": ("failed", "It was not asked for, because your notebook had ended.", ""),
-}
-
-
-def chance(p_value: float | None) -> str:
-    """Return in words what a p-value says; empty if there is none.
-
-    Parameters
-    ----------
-    p_value : float or None
-        Chance that a correct answer looks at least as wrong as this one.
-    """
-    if p_value is None or not 0.0 <= p_value <= 1.0:
-        return ""
-    if p_value < 1e-6:
-        how = "in fewer than 1 of a million tries"
-    elif p_value > 0.5:
-        how = "in most tries"
-    else:
-        tries = 1 / p_value
-        tries = round(tries, -math.floor(math.log10(tries)) + (1 if tries >= 100 else 0) if tries >= 10 else 0)
-        how = f"in about 1 of {tries:,.0f} tries"
-    return f"By chance alone, a correct answer looks as far off as yours {how}."
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{round(value, 2):g}"
-
-
-def _clean(text: Any) -> str:
-    """Return text without control characters and without those that turn the direction of what follows."""
-    shown = (
-        character if character in "\n\t" or character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in str(text)
-    )
-    return "".join(shown)
-
 
 def page(
     result: Result,
@@ -109,6 +39,9 @@ def page(
     lost: float = 0.0,
     totals: tuple[float, float] | None = None,
     waits: bool = False,
+    name: str = "",
+    lessons: Mapping[str, wording.Lesson] = MappingProxyType({}),
+    others: Sequence[str] = (),
 ) -> str:
     """Return a student's page.
 
@@ -119,7 +52,8 @@ def page(
     title : str
         Of the assignment.
     by_hand : sequence of dict
-        Name, points, max_points and comment of what a person marked; points is None where that is still to come.
+        Name, points, max_points and comment of what a person marked; points is None where that is still to come, and
+        ``read`` is false where there was nothing to read.
     late : str
         How late it was, in words; empty in time.
     lost : float
@@ -128,6 +62,12 @@ def page(
         What counts, and the most that can be had; without it, those of the result.
     waits : bool
         Whether a person still has to mark something.
+    name : str
+        The student's own name.
+    lessons : dict
+        By request: how points are given, and where to read.
+    others : sequence of str
+        Files that were handed in where the notebook was looked for.
 
     Returns
     -------
@@ -149,24 +89,24 @@ def page(
         (_FOLDER / "feedback.html").read_text(encoding="utf-8")
     )
     total, most = totals or (result["score"], result["max_score"])
-    requests = [_request(request, number) for number, request in enumerate(result["requests"])]
-    marks = [_by_hand(mark) for mark in by_hand if mark["points"] is not None or mark["comment"]]
+    said = [wording.request(row, result, lessons.get(row["name"], wording.Lesson())) for row in result["requests"]]
+    marks = [wording.by_hand(mark, result) for mark in by_hand if mark["points"] is not None or mark["comment"]]
     return template.render(
         title=title,
-        student=result["student"],
+        student=f"{wording.clean(name)} ({result['student']})" if name else result["student"],
         style=Markup(style),
         style_hash=_source_hash(style),
-        total=_number(total),
-        most=_number(most),
+        total=wording.number(total),
+        most=wording.number(most),
         waits=waits,
         late=late,
-        lost=f"-{_number(lost)}" if lost else "",
-        overall=_overall(result),
-        requests=requests,
-        cells=[_cell(cell) for cell in result.get("cells") or []],
+        lost=f"-{wording.number(lost)}" if lost else "",
+        overall=wording.overall(result, others),
+        requests=[_request(each, number) for number, each in enumerate(said)],
+        cells=[wording.cell(cell) for cell in result.get("cells") or []],
         by_hand=marks,
-        output=_clean(result.get("output") or ""),
-        receipt=_clean(result["hashes"]["submission"])[:16],
+        output=wording.clean(result.get("output") or ""),
+        receipt=wording.clean(result["hashes"]["submission"])[:16],
     )
 
 
@@ -174,44 +114,17 @@ def _source_hash(style: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
-def _overall(result: Result) -> dict[str, str] | None:
-    if result["status"] not in _OVERALL:
-        return None
-    what, hint = _OVERALL[result["status"]]
-    return {"what": what, "hint": hint, "message": _clean(result.get("message") or "")}
-
-
-def _request(request: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _request(said: wording.Said, number: int) -> dict[str, Any]:
     from markupsafe import Markup
 
-    kind, what, hint = _STATES[request["status"]]
-    plot = drawing(request["plot"], prefix=f"r{number}-") if request.get("plot") else ""
+    plot = drawing(said.plot, prefix=f"r{number}-") if said.plot else ""
     return {
-        "name": _clean(request["name"]),
-        "points": _number(request["points"]),
-        "most": _number(request["max_points"]),
-        "kind": kind,
-        "what": what,
-        "hint": hint,
-        "message": "" if request["status"] == "not_run" else _clean(request.get("message") or ""),
-        "chance": chance(request.get("p_value")),
+        "said": said,
+        "points": wording.number(said.points),
+        "most": wording.number(said.most),
         "plot": Markup(plot),
-        "caption": _clean(request["plot"]["title"]) if plot else "",
+        "caption": wording.clean(said.plot["title"]) if said.plot else "",
     }
-
-
-_PROBLEMS = {"raised": "raised an error", "timed_out": "took too long", "out_of_memory": "needed too much memory"}
-
-
-def _cell(cell: Mapping[str, Any]) -> str:
-    what = _PROBLEMS.get(cell["problem"], "did not run")
-    return _clean(f"Cell {cell['cell']} {what}: {cell['message']}")
-
-
-def _by_hand(mark: Mapping[str, Any]) -> dict[str, str]:
-    scored = mark["points"] is not None and mark["max_points"] is not None
-    score = f"{_number(mark['points'])} of {_number(mark['max_points'])}" if scored else ""
-    return {"name": _clean(mark["name"]), "score": score, "comment": _clean(mark["comment"] or "")}
 
 
 def drawing(plot: Mapping[str, Any], *, prefix: str) -> str:
@@ -260,7 +173,7 @@ def _finite(value: Any) -> float:
 
 
 def _plain(text: Any) -> str:
-    return _clean(text).replace("\n", " ")[:48]  # what is longer leaves no room for the plot
+    return wording.clean(text).replace("\n", " ")[:48]  # what is longer leaves no room for the plot
 
 
 def _describe(plot: Mapping[str, Any]) -> str:

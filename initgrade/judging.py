@@ -70,37 +70,37 @@ def as_array(
     """
     found = _numbers(value, what, kind)
     if not found.size:
-        raise UnusableError(f"{what} is empty, with the shape {found.shape}.")
+        raise UnusableError(f"{what}: empty, with the shape {found.shape}.")
     if shape is not None and not _fits(found.shape, shape):
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
-        raise UnusableError(f"{what} has the shape {found.shape}; it should be ({wanted}).")
+        raise UnusableError(f"{what}: the shape is {found.shape}; it should be ({wanted}).")
     if found.dtype.kind == "f":
         bad = int(np.count_nonzero(~np.isfinite(found)))
         if bad:
-            raise UnusableError(f"{what} holds {bad} of {found.size} numbers that are NaN or infinite; find the step.")
+            raise UnusableError(f"{what}: {bad} of {found.size} numbers are NaN or infinite; find the step.")
         if kind == "whole":
             if np.any(found != np.round(found)) or np.any(np.abs(found) > 2**53):
                 raise UnusableError(f"{what} should hold whole numbers.")
             found = found.astype(np.int64)
     if kind == "whole" and found.dtype.kind == "u" and np.any(found > np.iinfo(np.int64).max):
-        raise UnusableError(f"{what} holds whole numbers of more than 63 bits; find the step.")
+        raise UnusableError(f"{what}: whole numbers of more than 63 bits; find the step.")
     return found.astype({"real": np.float64, "whole": np.int64, "truth": np.bool_}[kind])
 
 
 def _numbers(value: Any, what: str, kind: str) -> np.ndarray:
     if value is None:
-        raise UnusableError(f"{what} is None: does your function end in a return?")
+        raise UnusableError(f"{what}: None came; does your function end in a return?")
     if not isinstance(value, np.ndarray | np.generic | int | float | list | tuple):
-        raise UnusableError(f"{what} is a {type(value).__name__}; return {NAMES[kind]}.")
+        raise UnusableError(f"{what}: a {type(value).__name__} came; return {NAMES[kind]}.")
     try:
         found = np.asarray(value)
     except (ValueError, OverflowError):
-        raise UnusableError(f"{what} is a list whose parts differ in length; return {NAMES[kind]}.") from None
+        raise UnusableError(f"{what}: the parts of the list differ in length; return {NAMES[kind]}.") from None
     if kind != "truth" and isinstance(value, list | tuple) and _mixed(value):
-        raise UnusableError(f"{what} has True or False among its numbers; return {NAMES[kind]}.")
+        raise UnusableError(f"{what}: True or False among its numbers; return {NAMES[kind]}.")
     allowed = KINDS[kind] + "f" if kind == "whole" else KINDS[kind]
     if found.dtype.kind not in allowed:
-        raise UnusableError(f"{what} has the type {found.dtype}; return {NAMES[kind]}.")
+        raise UnusableError(f"{what}: the type is {found.dtype}; return {NAMES[kind]}.")
     return found
 
 
@@ -132,7 +132,7 @@ def number(value: Any, *, what: str = "the result", low: float = -np.inf, high: 
     """
     found = as_array(value, what=what)
     if found.size != 1:
-        raise UnusableError(f"{what} has the shape {found.shape}; return one number.")
+        raise UnusableError(f"{what}: the shape is {found.shape}; return one number.")
     real = float(found.reshape(()))
     if not low <= real <= high:
         raise UnusableError(f"{what} is {real:.4g}; it can only lie between {low:g} and {high:g}.")
@@ -148,7 +148,7 @@ def entry(value: Any, key: str, *, what: str = "the result") -> Any:
         If it is no dictionary or lacks the key.
     """
     if not isinstance(value, Mapping):
-        raise UnusableError(f"{what} is a {type(value).__name__}; return a dictionary with the key {key!r}.")
+        raise UnusableError(f"{what}: a {type(value).__name__} came; return a dictionary with the key {key!r}.")
     if key not in value:
         raise UnusableError(f"{what} lacks the key {key!r}; it has {', '.join(map(repr, value)) or 'none'}.")
     return value[key]
@@ -163,9 +163,9 @@ def parts(value: Any, count: int, *, what: str = "the result") -> Sequence[Any]:
         If it is something else or has another length.
     """
     if not isinstance(value, list | tuple) and not (isinstance(value, np.ndarray) and value.ndim):
-        raise UnusableError(f"{what} is a {type(value).__name__}; return a list of {count}.")
+        raise UnusableError(f"{what}: a {type(value).__name__} came; return a list of {count}.")
     if len(value) != count:
-        raise UnusableError(f"{what} has {len(value)} parts; it should have {count}.")
+        raise UnusableError(f"{what}: {len(value)} parts came; {count} are asked for.")
     return list(value)
 
 
@@ -251,6 +251,26 @@ def fraction(marks: Mapping[str, bool], *, what: str, guess: float = 0.0) -> Ver
     share = max(0.0, (len(right) / len(marks) - guess) / (1 - guess))
     again = f" Look again at {', '.join(wrong[:6])}{' …' if len(wrong) > 6 else ''}." if wrong else ""
     return Verdict(share, f"{what}: {len(right)} of {len(marks)} right.{again}")
+
+
+@judge
+def own_numbers(value: Any, wanted: Mapping[str, Any], *, rtol: float = 1e-3) -> Verdict:
+    """Give the share of a student's own numbers that are right; one that is missing or strange is wrong.
+
+    Parameters
+    ----------
+    value : object
+        A dictionary with the keys of `wanted`.
+    wanted : mapping
+        Numbers, compared up to `rtol`, and lists, compared as `equal` does.
+    rtol : float
+    """
+    marks = {}
+    for name, right in wanted.items():
+        found = entry(value, name, what="OWN")
+        compared = equal(found, right, name) if isinstance(right, list) else close(found, right, rtol=rtol, what=name)
+        marks[name] = compared.share == 1
+    return fraction(marks, what="the numbers that belong to your VARIANT")
 
 
 def cases(values: Sequence[Any], wanted: Sequence[Any], names: Sequence[str], *, what: str) -> Verdict:

@@ -3,18 +3,17 @@
 What lives here writes marks, and ``merge`` alone does. It runs no submission, nor ``nbgrader autograde``.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from . import feedback, lateness
+from . import feedback, lateness, wording
 from .books import gradebook
 from .course import Course, CourseError, Student, roster
-from .records import STATUSES, Result, results, unmarked, write
+from .records import STATUSES, Result, counts, results, table, unmarked, write
+from .submission import linked
 from .to_mark import Answer, copy, merged
 
 
@@ -26,6 +25,7 @@ class Merged:
     unmarked: dict[str, str] = field(default_factory=dict)
     to_mark_by_hand: list[str] = field(default_factory=list)
     undated: list[str] = field(default_factory=list)
+    counts: str = ""
 
 
 def merge(course: Course, assignment: str) -> Merged:
@@ -51,6 +51,7 @@ def merge(course: Course, assignment: str) -> Merged:
             if student not in done.unmarked:
                 _merge_one(course, book, result, done)
                 done.written.append(student)
+    done.counts = counts(found[student] for student in done.written)
     return done
 
 
@@ -166,6 +167,11 @@ class Marks:
     undated: bool = False
 
     @property
+    def complete(self) -> bool:
+        """Return whether nothing is still to be marked or merged."""
+        return not self.waits and self.status in ("not handed in", *STATUSES[:-1])
+
+    @property
     def total(self) -> float:
         """Return what counts: the score less what lateness costs."""
         return self.score - self.points_lost_late
@@ -226,6 +232,7 @@ def _marks(course: Course, assignment: str, submission: Any, status: str) -> Mar
             "points": None if grade.needs_manual_grade else grade.score,
             "max_points": grade.max_score,
             "comment": comments.pop(grade.name, ""),
+            "read": grade.manual_score is not None or grade.extra_credit is not None or grade.needs_manual_grade,
         }
         for grade in notebook.grades
         if grade.name in solutions or grade.manual_score is not None or grade.extra_credit is not None
@@ -255,6 +262,8 @@ def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[st
     """
     found = results(course, assignment)
     without = unmarked(course, assignment, found)
+    called = {line.name: line.about.get("name", "") for line in roster(course)}
+    lessons = wording.lessons(course.root, assignment)
     written = []
     for row in marks(course, assignment):
         if row.status == NOT_MERGED:
@@ -268,16 +277,32 @@ def feedback_pages(course: Course, assignment: str) -> tuple[list[Path], dict[st
                 lost=row.points_lost_late,
                 totals=(row.total, row.max_score),
                 waits=row.waits,
+                name=called.get(row.student, ""),
+                lessons=lessons,
+                others=_others(course.submitted(assignment, row.student)),
             )
             write(course.feedback(assignment, row.student), text)
             written.append(course.feedback(assignment, row.student))
     return written, without
 
 
+def _others(submission: Path) -> list[str]:
+    """Return the names of what lies where a notebook was to be; a link leads elsewhere and is not followed."""
+    folder = submission.parent
+    if linked(submission) or not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.name not in ("timestamp.txt", submission.name))
+
+
 COLUMNS = (
     *("student", "assignment", "status", "days_late", "free_days"),
-    *("score", "lost_late", "total", "max_score", "course_points", "complete"),
+    *("score", "lost_late", "total", "max_score", "course_points", "complete", "name"),
 )
+
+
+def course_points(course: Course, row: Marks) -> float:
+    """Return a student's total in the points that the assignment counts in the course."""
+    return course.entry(row.assignment).points * row.total / (row.max_score or 1.0)
 
 
 def export(course: Course, assignments: list[str]) -> str:
@@ -287,16 +312,12 @@ def export(course: Course, assignments: list[str]) -> str:
     marks by hand, or all marks, are still to come, or the gradebook does not hold the latest result. The late
     days are empty where no time stamp says when it was handed in.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    called = {line.name: line.about.get("name", "") for line in roster(course)}
+    rows: list[tuple[str | float, ...]] = [COLUMNS]
     for assignment in assignments:
-        worth = course.entry(assignment).points
         for row in marks(course, assignment):
-            counts = worth * row.total / (row.max_score or 1.0)
-            numbers = (row.score, row.points_lost_late, row.total, row.max_score, counts)
-            complete = "no" if row.waits or row.status not in ("not handed in", *STATUSES[:-1]) else "yes"
-            late = ("", "") if row.undated else (row.late.days, row.late.free)
-            start = (row.student, row.assignment, row.status, *late)
-            table.writerow([*start, *(f"{number:g}" for number in numbers), complete])
-    return text.getvalue()
+            late: tuple[str | float, ...] = ("", "") if row.undated else (row.late.days, row.late.free)
+            numbers = (row.score, row.points_lost_late, row.total, row.max_score, course_points(course, row))
+            ends = ("yes" if row.complete else "no", called.get(row.student, ""))
+            rows.append((row.student, row.assignment, row.status, *late, *numbers, *ends))
+    return table(rows)

@@ -4,7 +4,7 @@ What lives here turns requests into messages and messages into points; it runs n
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from .submission import Submission, that_run
 
 MESSAGE = 1000  # characters of any message
 _ANSWERS = ("returned", "crashed", "timed_out", "out_of_memory", "missing", "malformed", "not_run")
+Teach = Callable[[Request, Sequence[dict[str, Any]], Sequence[Any]], Mapping[str, str]]
+_CALLED = ("crashed", "timed_out", "out_of_memory", "malformed")  # so its arguments say something
 _NOTHING_RETURNED = "{target!r} returned None; does it end in a return statement?"
 
 
@@ -63,6 +65,7 @@ def packed(asked: Sequence[Asked]) -> tuple[list[dict[str, Any]], list[bytes]]:
             blobs += arrays
         request = each.request
         about = {"target": request.target, "call": request.call, "seconds": request.seconds}
+        about["literal"] = request.literal
         requests.append({**about, "arguments": trees})
     return requests, blobs
 
@@ -103,8 +106,8 @@ def _answer(header: Mapping[str, Any], blobs: Sequence[bytes], calls: int) -> An
         return Answer("malformed", str(error))
 
 
-def judged(asked: Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
-    """Return one request's part of the result.
+def judged(asked: Asked, answer: Answer, variant: Variant, teach: Teach | None = None) -> dict[str, Any]:
+    """Return one request's part of the result; `teach` adds what a page can say of values that are not right.
 
     Raises
     ------
@@ -114,16 +117,24 @@ def judged(asked: Asked, answer: Answer, variant: Variant) -> dict[str, Any]:
     request = asked.request
     base = {"name": request.name, "points": 0.0, "max_points": request.points, "p_value": None, "plot": None}
     if answer.status != "returned":
-        return {**base, "status": answer.status, "message": answer.message}
+        said = teach(request, asked.arguments, ()) if teach and answer.status in _CALLED else {}
+        return {**base, "status": answer.status, "message": answer.message, **_printable(said)}
     if any(value is None for value in answer.found):
         return {**base, "status": "failed", "message": _NOTHING_RETURNED.format(target=request.target)}
-    several = request.repeats > 1 and request.call
+    several = request.several
     value, arguments = (list(answer.found), asked.arguments) if several else (answer.found[0], asked.arguments[0])
     try:
         with np.errstate(all="ignore"):
-            return {**base, **_decided(request, request.judge(value, arguments, variant))}
+            row = {**base, **_decided(request, request.judge(value, arguments, variant))}
     except Exception as error:
         raise JudgeFailed(f"the judge of {request.name!r} raised {type(error).__name__}: {error}") from error
+    if teach is None or row["status"] == "passed":
+        return row
+    return {**row, **_printable(teach(request, asked.arguments, answer.found))}
+
+
+def _printable(said: Mapping[str, str]) -> dict[str, str]:
+    return {name: values.printable(text, MESSAGE) for name, text in said.items()}
 
 
 def _decided(request: Request, verdict: Verdict) -> dict[str, Any]:
@@ -165,8 +176,8 @@ def _problems(outcome: Outcome) -> list[dict[str, str]]:
     return [{key: values.printable(str(header.get(key)), MESSAGE) for key in keys} for header in headers]
 
 
-def marks(outcome: Outcome, asked: Sequence[Asked], variant: Variant) -> dict[str, Any]:
-    """Return what a submission has earned, request by request.
+def marks(outcome: Outcome, asked: Sequence[Asked], variant: Variant, teach: Teach | None = None) -> dict[str, Any]:
+    """Return what a submission has earned, request by request; see `judged`.
 
     Raises
     ------
@@ -174,7 +185,7 @@ def marks(outcome: Outcome, asked: Sequence[Asked], variant: Variant) -> dict[st
         If a judge raises.
     """
     got, problems = answers(outcome, asked), _problems(outcome)
-    rows = [judged(each, answer, variant) for each, answer in zip(asked, got, strict=True)]
+    rows = [judged(each, answer, variant, teach) for each, answer in zip(asked, got, strict=True)]
     status, message = _status(outcome, got, problems)
     score = round(sum(row["points"] for row in rows), 6)
     return {"status": status, "message": message, "score": score, "requests": rows, "cells": problems}

@@ -3,8 +3,11 @@
 What lives here reads and compares; what is in a result is decided in `marking`.
 """
 
+import csv
+import io
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,52 @@ def write(path: Path, text: str) -> None:
     """Write a whole file or nothing, in a folder that is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+# The last four are the wide forms of the first four, which some spreadsheets take for them.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def disarmed(cell: str | float) -> str:
+    """Return a cell of a table that no spreadsheet takes for a formula: such text begins with an apostrophe.
+
+    References
+    ----------
+    OWASP, CSV injection, https://owasp.org/www-community/attacks/CSV_Injection
+
+    Examples
+    --------
+    >>> disarmed("=1+1"), disarmed("José"), disarmed(-0.25)
+    ("'=1+1", 'José', '-0.25')
+    """
+    if not isinstance(cell, str):
+        return f"{cell:g}"
+    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+
+
+def table(rows: Iterable[Sequence[str | float]]) -> str:
+    """Return rows as CSV in which nothing is a formula."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([disarmed(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def counts(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many results have each status, in words; the best status first.
+
+    Examples
+    --------
+    >>> counts([{"status": "malformed"}, {"status": "graded"}, {"status": "graded"}])
+    '2 graded, 1 malformed'
+    """
+    number = Counter(str(each["status"]) for each in found)
+    return ", ".join(f"{number[status]} {status.replace('_', ' ')}" for status in STATUSES if number[status])
 
 
 def result(path: Path) -> Result:
@@ -81,7 +128,7 @@ def difference(old: Result, new: Result) -> list[str]:
     lines = [_change(name, old.get(name), new.get(name)) for name in ("status", "score", "max_score")]
     before, after = ({request["name"]: request for request in marking["requests"]} for marking in (old, new))
     for name in dict.fromkeys([*before, *after]):
-        for part in ("points", "max_points", "status", "message"):
+        for part in ("points", "max_points", "status", "message", "hint"):
             pair = [requests.get(name, {}).get(part) for requests in (before, after)]
             lines.append(_change(f"{name}: {part}", *pair))
     for name in ("submission", "checks", "packages"):

@@ -4,6 +4,7 @@ What lives here packs and unpacks, and judges nothing. The standard library only
 submission's process loads it too.
 """
 
+import ast
 import itertools
 import json
 import math
@@ -22,6 +23,7 @@ MAX_LINE = 1 << 23  # bytes of a message's JSON
 MAX_MESSAGES = 10_000  # that are read of one submission
 MAX_EMPTY = 1 << 26  # numbers that an array without any would have, if the axes of length 0 were not there
 _ALLOWED = "return numbers, strings, lists, tuples, dicts, or numeric NumPy arrays"
+_CALCULATED = "what is calculated; write the numbers themselves, as your functions print them"
 _LENGTH = 8  # bytes in front of a frame
 
 
@@ -174,6 +176,38 @@ def _array(tree: Mapping[str, Any], blobs: Sequence[bytes]) -> Any:
             if sizes and dtype in DTYPES + COMPLEX and len(blobs[index]) == math.prod(shape) * int(dtype[2:]):
                 return numpy.frombuffer(blobs[index], dtype).reshape(shape).copy()
     raise Refused("an array whose shape and type do not fit its bytes")
+
+
+def written(sources: Sequence[str], name: str) -> Any:
+    """Return what the last ``name = ...`` of some cells gives, if it is written out and not calculated.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Cells, in their order.
+    name : str
+
+    Raises
+    ------
+    Refused
+        If there is none, or one that is calculated.
+    """
+    found = None
+    for source in sources:
+        try:
+            statements = ast.parse(source).body
+        except (SyntaxError, ValueError):
+            continue
+        for statement in statements:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                    found = value
+    if found is None:
+        raise Refused(f"no value: there is no line that begins with {name} = in an answer cell")
+    try:
+        return ast.literal_eval(found)
+    except (ValueError, TypeError, SyntaxError):
+        raise Refused(_CALCULATED) from None
 
 
 def frame(header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> bytes:

@@ -163,6 +163,17 @@ def _values(request: Mapping[str, Any], blobs: list[bytes], target: Any, largest
     return values.frame({"kind": "answer", "status": "returned", "message": "", "values": trees}, found)
 
 
+def written(target: str, cells: list[Mapping[str, str]]) -> bytes:
+    """Return the message with a value that must stand in the cells as it is."""
+    try:
+        tree, arrays = values.pack(values.written([cell["source"] for cell in cells], target))
+        return values.frame({"kind": "answer", "status": "returned", "message": "", "values": [tree]}, arrays)
+    except values.Refused as error:
+        return _reply("malformed", f"{target!r} gives {error}")
+    except BaseException as error:
+        return _reply("crashed", f"{target!r} cannot be read: {told(error)}")
+
+
 def _arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     if "seed" in arguments:
         import numpy
@@ -290,6 +301,8 @@ class Session:
 
     def reply(self, request: Mapping[str, Any]) -> bytes:
         """Return the answer to one request; the work of a child."""
+        if request.get("literal"):
+            return written(request["target"], self.job["cells"])
         return answer(request, self.blobs, self.space, self.limits["result"])
 
 

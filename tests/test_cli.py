@@ -1,5 +1,6 @@
 """The command: its help, its exit statuses, and what it says when something is not as it must be."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -59,6 +60,7 @@ def marker(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     fake = types.ModuleType("initgrade.marking")
     fake.one, fake.one_of, fake.run, fake.write = one, one_of, run, write  # type: ignore[attr-defined]
+    fake.submissions = lambda *_: {}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "initgrade.marking", fake)
     monkeypatch.setattr(initgrade, "marking", fake, raising=False)
     return calls
@@ -184,6 +186,70 @@ def test_regrade_shows_and_stores(course: Course, marker: dict[str, Any], capsys
     assert json.loads(path.read_text())["score"] == 3.0
 
 
+def test_regrade_of_one_student_leaves_the_others(
+    course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for student in ("student-a", "student-b"):
+        path = course.submitted("tiny", student)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+        store(course, result(student))
+    marker["gives"] = result("student-b", (1.0, 2.0))
+    assert call(course, "regrade", "tiny", "--student", "student-b") == 0
+    assert "1 of 1 results differ" in capsys.readouterr().out
+    scores = [json.loads((course.results("tiny") / f"student-{name}.json").read_text())["score"] for name in "ab"]
+    assert scores == [5.0, 3.0]
+    assert call(course, "regrade", "tiny", "--student", "student-bb") == 2
+    assert "did you mean 'student-b'" in capsys.readouterr().err
+
+
+def test_run_counts_by_status(course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    marker["gives"] = result("student-a", (0.0, 0.0), status="malformed")
+    assert call(course, "run", "tiny") == 0
+    assert "1 submissions: 1 malformed." in capsys.readouterr().out
+
+
+def test_one_writes_gradescopes_results(course: Course, marker: dict[str, Any], tmp_path: Path) -> None:
+    out, told = tmp_path / "R.json", tmp_path / "results/results.json"
+    words = ("one", str(course.submitted("tiny", "student-a")), "--out", str(out), "--gradescope", str(told))
+    marker["gives"] = result("student-a", status="infrastructure_error")
+    assert call(course, *words) == 1
+    assert not told.exists()
+    marker["gives"] = result("student-a", (3.0, 1.0))
+    assert call(course, *words) == 0
+    found = json.loads(told.read_text())
+    assert (found["score"], [test["name"] for test in found["tests"]]) == (4.0, ["times_check", "answer_check"])
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:8786", "tcp://", "tcp://host", "tcp://host:port"])
+def test_what_is_no_address_of_a_scheduler_is_refused(
+    course: Course, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call(course, "run", "tiny", "--dask", address)
+    assert "tcp://host:8786" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "results/tiny/x.json"),
+        PermissionError(errno.EACCES, "Permission denied", "results/tiny/x.json"),
+        OSError(errno.EROFS, "Read-only file system", "results/tiny/x.json"),
+        OSError("Timed out trying to connect to tcp://host:8786 after 30 s"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_a_line(
+    course: Course, marker: dict[str, Any], error: OSError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker["gives"] = error
+    assert call(course, "run", "tiny") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "run the same command again" in said
+    assert (error.filename or "tcp://host:8786") in said
+
+
 def test_regrade_follows_no_link_to_another_students_folder(course: Course) -> None:
     checks = course.checks("tiny")
     checks.write_text(checks.read_text().replace('variant["n"] * arguments["x"]', "value"))  # takes any answer
@@ -252,7 +318,7 @@ def test_the_rest_of_a_course(
     capsys.readouterr()
     assert call(course, "export", "--csv") == 0
     table = capsys.readouterr().out
-    assert table.splitlines()[1] == "student-a,tiny,graded,0,0,5,0,5,9,5.55556,no"
+    assert table.splitlines()[1] == "student-a,tiny,graded,0,0,5,0,5,9,5.55556,no,"
     assert call(course, "export", "tiny", "--csv", str(tmp_path / "marks.csv")) == 0
     assert (tmp_path / "marks.csv").read_text() == table
     with (course.root / "course.yml").open("r+") as file:

@@ -2,8 +2,9 @@
 
 import json
 import re
-from contextlib import nullcontext
-from functools import cache
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ import yaml
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearMarkScheme, ClearSolutions
 
+from coursework import demo
+from initgrade import questions
 from initgrade.assignment import Assignment, Request, Variant, Verdict, load, shown, variant
 
 ROOT = Path(__file__).resolve().parent.parent / "coursework"
 NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir() if folder.is_dir())
-WRONG = sorted((ROOT / "wrong").glob("*/*.py"))
+# What asks the book's package is right outside the sandbox; tests/test_coursework_marked.py marks it inside.
+WRONG = sorted(path for path in (ROOT / "wrong").glob("*/*.py") if path.stem != "from_initnotes")
 STUDENTS = ("student-a", "student-b", "student-c")
 SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.M | re.S)
 LONGEST_CHECK = 15
+Literals = Mapping[str, str]
+NONE: Literals = {}
 
 
 def test_an_assignment_has_one_title() -> None:
@@ -56,6 +62,10 @@ def visible_checks(notebook: NotebookNode) -> dict[str, NotebookNode]:
     }
 
 
+def source_code(name: str) -> str:
+    return "\n".join(cell.source for cell in source(name).cells if cell.cell_type == "code")
+
+
 def released(name: str) -> NotebookNode:
     """The student version, as nbgrader makes it."""
     notebook, resources = nbformat.from_dict(json.loads(json.dumps(source(name)))), {}
@@ -64,15 +74,33 @@ def released(name: str) -> NotebookNode:
     return notebook
 
 
-def run(notebook: NotebookNode, given: Variant | None = None, *, upto: str | None = None) -> dict[str, Any]:
-    """Execute what the marker executes: all code cells but the visible checks."""
+def run(notebook: NotebookNode, given: Variant | None = None, *, literal: Literals = NONE) -> dict[str, Any]:
+    """Execute what the marker executes: all code cells but the visible checks.
+
+    `literal` names the checks that print what a student writes out, and the variable: it then holds what belongs to
+    `given`, as a student copies it.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and not about(cell).get("grade"):
-            execute(cell, namespace)
+        name = about(cell).get("grade_id")
+        if cell.cell_type == "code" and (not about(cell).get("grade") or name in literal):
+            with suppress(AssertionError) if name in literal else nullcontext():
+                execute(cell, namespace)
             if given is not None and "variant" in cell.metadata.get("tags", []):
                 namespace["VARIANT"] = shown(given)
+        if name in literal:
+            namespace[literal[name]] = {key: demo.rounded(value) for key, value in namespace["numbers"].items()}
     return namespace
+
+
+def literals(name: str) -> Literals:
+    """The requests of an assignment that are read as they stand, and their variables."""
+    return {request.name: request.target for request in checks(name).requests if request.literal}
+
+
+def solved(name: str, given: Variant) -> dict[str, Any]:
+    """What a student with the reference solutions has, own numbers included."""
+    return run(source(name), given, literal=literals(name))
 
 
 @cache
@@ -85,7 +113,10 @@ def example(name: str) -> dict[str, Any]:
 
 
 def execute(cell: NotebookNode, namespace: dict[str, Any]) -> None:
-    exec(compile(cell.source, cell.id, "exec"), namespace)
+    exec(compiled(cell.source, cell.id), namespace)
+
+
+compiled = cache(partial(compile, mode="exec"))
 
 
 def cross(value: Any) -> Any:
@@ -101,13 +132,18 @@ def cross(value: Any) -> Any:
 
 def evaluate(assignment: Assignment, namespace: dict[str, Any], given: Variant, seed: int) -> dict[str, Verdict]:
     """Ask for everything, and judge what comes back."""
-    verdicts = {}
-    for position, request in enumerate(assignment.requests):
-        asked = request.calls(given, np.random.default_rng([seed, position]))
-        values = [cross(answer(request, namespace, arguments)) for arguments in asked]
-        many = request.repeats > 1
-        verdicts[request.name] = request.judge(values if many else values[0], asked if many else asked[0], given)
-    return verdicts
+    asked = questions.draw(assignment, given, seed)
+    return {each.request.name: judged(each, namespace, given) for each in asked}
+
+
+def judged(asked: questions.Asked, namespace: dict[str, Any], given: Variant) -> Verdict:
+    """Ask one request, and judge what comes back; what raises is lost, as the marker has it."""
+    request = asked.request
+    try:
+        values = [cross(answer(request, namespace, arguments)) for arguments in asked.arguments]
+    except Exception as error:
+        return Verdict(0.0, f"raised {type(error).__name__}: {error}")
+    return request.judge(*((values, asked.arguments) if request.several else (values[0], asked.arguments[0])), given)
 
 
 def answer(request: Request, namespace: dict[str, Any], arguments: dict[str, Any]) -> Any:
@@ -161,9 +197,34 @@ def test_notebook_is_what_the_marker_and_nbgrader_expect(name: str) -> None:
     assert 15 <= len(notebook.cells) <= 30
 
 
+CHAPTERS = {f"ps{path.name[1]}": path for path in (ROOT.parent / "book").glob("0[1-8]_*.ipynb")}
+
+
+@pytest.mark.parametrize("name", sorted(CHAPTERS))
+def test_an_assignment_names_sections_of_main_lines(name: str) -> None:
+    """Those of its chapter, or of one that it names; what stands behind the divider is not needed."""
+    top = re.sub(r"\s+", " ", source(name).cells[0].source)
+    [needed] = re.findall(r"What you need stands in the main line.*?here\.", top)
+    known = main_line(CHAPTERS[name]).union(
+        *(main_line(CHAPTERS[f"ps{n}"]) for n in re.findall(r"of chapter (\d)", needed))
+    )
+    named = set(re.findall(r"\*([^*]+)\*", needed))
+    assert len(named) >= 2
+    assert named <= known, named - known
+
+
+def main_line(chapter: Path) -> set[str]:
+    """The headings in front of the divider."""
+    text = "\n".join(c.source for c in nbformat.read(chapter, as_version=4).cells if c.cell_type == "markdown")
+    main, divider, _ = text.partition("\n## Going further")
+    assert divider
+    return {heading.strip().replace("`", "") for heading in re.findall(r"^## (.*)$", main, re.M)}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_visible_checks_are_short_and_teach(name: str) -> None:
     text = ""
+    assert not re.findall(r"print\([^\n]*[Hh]int[^\n]*", source_code(name)), "a hint that is shown after success only"
     for key, cell in visible_checks(source(name)).items():
         lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith(("import", "from"))]
         assert len(lines) <= LONGEST_CHECK, f"{name}/{key} has {len(lines)} lines"
@@ -176,8 +237,8 @@ def test_visible_checks_are_short_and_teach(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
     """For the example's variant and for one student's."""
-    for given in (None, own(name, STUDENTS[0])):
-        namespace = run(source(name), given)
+    for given, literal in ((None, NONE), (own(name, STUDENTS[0]), literals(name))):
+        namespace = run(source(name), given, literal=literal)
         for cell in visible_checks(source(name)).values():
             execute(cell, namespace)
             plt.close("all")
@@ -188,7 +249,7 @@ def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
 def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
     given = json.loads(json.dumps(own(name, student)))
     assert shown(given).keys() == example(name).keys()
-    verdicts = evaluate(checks(name), run(source(name), given), given, seed=STUDENTS.index(student))
+    verdicts = evaluate(checks(name), solved(name, given), given, seed=STUDENTS.index(student))
     assert {key: verdict.share for key, verdict in verdicts.items()} == dict.fromkeys(verdicts, 1.0), verdicts
 
 
@@ -197,8 +258,8 @@ def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
 def test_wrong_solutions_lose_the_right_points(path: Path) -> None:
     for student in STUDENTS[: 1 if path.parent.name == "capstone" else 2]:  # the capstone's judge trains
         given = own(path.parent.name, student)
-        namespace = run(source(path.parent.name), given)
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
+        namespace = solved(path.parent.name, given)
+        exec(compiled(path.read_text(encoding="utf-8"), str(path)), namespace)
         verdicts = evaluate(checks(path.parent.name), namespace, given, seed=7)
         lost = {key for key, verdict in verdicts.items() if verdict.share < 1}
         assert lost == namespace["LOSES"], {key: verdict.message for key, verdict in verdicts.items()}

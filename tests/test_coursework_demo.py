@@ -1,14 +1,15 @@
 """`make coursework-demo`: the commands of the guide, from the release to the pages and the table."""
 
 import csv
+import html
 import json
 from pathlib import Path
 
 import pytest
 
 from coursework import demo
+from initgrade import assignment, doctor
 from initgrade import course as courses
-from initgrade import doctor
 
 
 def test_the_demonstration_ends_with_pages_and_marks(
@@ -25,6 +26,13 @@ def test_the_demonstration_ends_with_pages_and_marks(
     pages = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "_build").glob("*.html")}
     assert sorted(pages) == ["student-a", "student-b", "student-c"]
     assert "did not finish in time" in pages["student-c"]
+    space: dict[str, dict[str, str]] = {}
+    exec(min((demo.HERE / "wrong" / demo.NAME).glob("*.py")).read_text(encoding="utf-8"), space)
+    hints = [html.escape(hint, quote=True) for hint in space["HINTS"].values()]
+    assert all(hint in pages["student-b"] for hint in hints)
+    assert not any(hint in pages["student-a"] for hint in hints)
+    assert "Read again: Chapter 1, " in pages["student-b"]
+    assert "1 timed out" in said
     table = (tmp_path / "_build/marks.csv").read_text(encoding="utf-8").splitlines()
     rows = {row["student"]: row for row in csv.DictReader(table)}
     assert {name: row["status"] for name, row in rows.items()} == {
@@ -32,7 +40,7 @@ def test_the_demonstration_ends_with_pages_and_marks(
     }  # fmt: skip
     scores = [float(rows[name]["score"]) for name in sorted(rows)]
     assert scores == sorted(scores, reverse=True)
-    assert scores[0] == 11.0
+    assert scores[0] == assignment.load(demo.HERE / "checks" / f"{demo.NAME}.py").max_score
     assert scores[2] == 0.0
 
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from initgrade import questions, values
 from initgrade.assignment import Request, Variant, Verdict
-from tests.test_coursework import NAMES, answer, checks, cross, own, run, source
+from tests.test_coursework import NAMES, answer, checks, cross, own, solved
 
 STRANGE: list[Any] = [
     *(True, 0, -1, 2**63, 2**1023, 0.5, 1e308, -1e308, 5e-324, float("nan"), float("inf"), "", "\ud800\x1b[2J", "1.0"),
@@ -67,7 +67,7 @@ class Asked:
 
     def __init__(self, name: str) -> None:
         self.given = json.loads(json.dumps(own(name, "student-a")))
-        namespace, self.each = run(source(name), self.given), []
+        namespace, self.each = solved(name, self.given), []
         for request in checks(name).requests:
             calls = request.calls(self.given, np.random.default_rng(1))[:2]
             self.each.append((request, calls, [cross(answer(request, namespace, arguments)) for arguments in calls]))

@@ -7,7 +7,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from initgrade import marking
+from coursework import demo
+from initgrade import doctor, marking
+from initgrade.assignment import load, shown, variant
 from initgrade.sandbox import Limits
 
 ROOT = Path(__file__).resolve().parent.parent / "coursework"
@@ -16,9 +18,13 @@ NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir())
 LIMITS = Limits(memory=Limits.memory // 4, result=Limits.result // 8, seconds=60.0, cpu_seconds=30.0)
 
 
-def marked(folder: Path, name: str, student: str, wrong: Path | None = None) -> dict[str, Any]:
-    """Hand in the source notebook, with a wrong solution at its end if there is one, and mark it."""
+def marked(folder: Path, name: str, student: str, wrong: Path | None = None, neighbor: str = "") -> dict[str, Any]:
+    """Hand in the source notebook with the student's numbers, and a wrong solution at its end if there is one."""
     notebook = nbformat.read(ROOT / "source" / name / f"{name}.ipynb", as_version=4)
+    checks = load(ROOT / "checks" / f"{name}.py")
+    numbers = demo.own_numbers(notebook.cells, checks, shown(variant(checks, b"of the tests", neighbor or student)))
+    for cell in notebook.cells:
+        cell.source = numbers.get(doctor.mark(cell).get("grade_id", ""), cell.source)
     if wrong:
         notebook.cells.append(nbformat.v4.new_code_cell(wrong.read_text(encoding="utf-8"), id="wrong"))
     path = folder / student / name / f"{name}.ipynb"
@@ -50,9 +56,35 @@ def test_the_reference_is_out_of_reach(sandbox: list[str], tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_solutions_lose_their_requests_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
-    path = min((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
+    known = sorted((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
+    path = next(path for path in known if path.stem != "from_initnotes")
+    assert loses(path) == set(lost(marked(tmp_path, name, "student-e", path)))
+
+
+def loses(path: Path) -> set[str]:
     listed = re.search(r"^LOSES = \{(.*)\}$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert listed
-    result = marked(tmp_path, name, "student-e", path)
-    assert result["status"] == "graded", result["message"]
-    assert set(lost(result)) == set(re.findall(r'"(\w+)"', listed[1])), lost(result)
+    return set(re.findall(r'"(\w+)"', listed[1]))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "wrong").glob("*/from_initnotes.py")), ids=lambda path: path.parent.name
+)
+def test_answers_of_the_books_package_lose(path: Path, sandbox: list[str], tmp_path: Path) -> None:
+    assert loses(path) == set(lost(marked(tmp_path, path.parent.name, "student-e", path)))
+
+
+@pytest.mark.parametrize("name", ["ps2", "ps6"])
+def test_a_neighbors_file_loses_a_third_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
+    """The functions are right for everybody, and the numbers are another student's."""
+    result = marked(tmp_path, name, "student-d", neighbor="student-e")
+    assert lost(result).keys() >= {"own"}
+    assert lost(result).keys() <= {"own", "own_network"}
+    assert result["score"] < 0.75 * result["max_score"]
+
+
+def test_numbers_that_are_calculated_do_not_count(sandbox: list[str], tmp_path: Path) -> None:
+    wrong = tmp_path / "calculated.py"
+    wrong.write_text('OWN = {"gain": gain(*[VARIANT[name] for name in "abcd"])}\nLOSES = {"own"}\n', encoding="utf-8")
+    result = marked(tmp_path, "ps6", "student-d", wrong)
+    assert "write the numbers themselves" in lost(result)["own"]

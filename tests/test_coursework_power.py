@@ -1,5 +1,6 @@
 """What the checks promise: correct answers pass, named wrong ones do not, as often as each check says."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,22 +15,23 @@ from initgrade import sampling
 from initgrade.assignment import Request, Verdict, load, shown, variant
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
-EACH = sampling.ALPHA / 6  # two draws, three tests each
+EACH = sampling.ALPHA / 9  # three draws, three tests each
 MISSED = 1e-3  # the most that a wrong answer may pass, for a single one of its draws
 MASSART = math.sqrt(math.log(2 / MISSED) / 2)  # an empirical distribution strays further than this/√N as rarely
 CRITICAL = math.sqrt(math.log(2 / EACH) / 2)
 
 
+@functools.cache
 def room(name: str) -> dict[str, Any]:
     """The names of a file of checks."""
     return load(CHECKS / f"{name}.py").make_variant.__globals__
 
 
-def asked(name: str, request: str, count: int = 200) -> list[dict[str, Any]]:
-    """Return what students of many variants are asked."""
+def asked(name: str, request: str, count: int = 500) -> list[dict[str, Any]]:
+    """Return what so many markings ask, each of a student of another variant: the calls of all of them."""
     rng, make_variant = np.random.default_rng(1), load(CHECKS / f"{name}.py").make_variant
-    arguments = request_of(name, request).arguments
-    return [arguments(make_variant(rng), rng) for _ in range(count)]
+    calls = request_of(name, request).calls
+    return [given for _ in range(count) for given in calls(make_variant(rng), rng)]
 
 
 def glorot_ratios(given: dict[str, Any]) -> list[float]:
@@ -86,13 +88,18 @@ def request_of(name: str, request_name: str) -> Request:
     return found
 
 
+def twice(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a question as it is asked with two seeds."""
+    return [{**given, "seed": seed} for seed in (1, 2)]
+
+
 def shares(name: str, request_name: str, draw: Any, ratios: Any) -> tuple[list[float], list[float]]:
     """Return what the judge gives for right draws, and for those of which one is spread as a named wrong answer's."""
     judge, rng, right, wrong = request_of(name, request_name).judge, np.random.default_rng(8), [], []
-    for given in asked(name, request_name, 3):
+    for given in asked(name, request_name, 1)[1:]:
         first, second = draw(given, rng), draw(given, rng)
-        right.append(judge([first, second], [given] * 2, {}).share)
-        wrong += [judge([first, second * ratio], [given] * 2, {}).share for ratio in ratios(given)]
+        right.append(judge([first, second], twice(given), {}).share)
+        wrong += [judge([first, second * ratio], twice(given), {}).share for ratio in ratios(given)]
     return right, wrong
 
 
@@ -135,9 +142,9 @@ def test_wrong_laws_are_caught() -> None:
         ("ps7", "truncated_normal", truncated_draw, plain_draw),
         ("ps7", "truncated_normal", truncated_draw, clipped_draw),
     ):
-        [given] = asked(name, request_name, 1)
+        given = asked(name, request_name, 1)[0]
         draws = [right(given, rng), other(given, rng)]
-        assert request_of(name, request_name).judge(draws, [given] * 2, {}).share == 0.5
+        assert request_of(name, request_name).judge(draws, twice(given), {}).share == 0.5
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -163,7 +170,7 @@ def failing(x: np.ndarray, u: np.ndarray, law: str, each: float) -> np.ndarray:
     distribution, kurtosis, _ = LAWS[law]
     flat = x.reshape(*x.shape[:-2], -1)
     apart, _ = sampling.distance(np.sort(u.reshape(flat.shape)))
-    by_law = apart > special.smirnovi(flat.shape[-1], each / 2)
+    by_law = apart > sampling.critical_distance(flat.shape[-1], each)
     by_spread = sampling.spread_p(flat, distribution.std(), kurtosis=kurtosis) < each
     return by_law | by_spread | (sampling.rows_p(x) < each)
 
@@ -186,16 +193,20 @@ def test_drawn_decides_by_these_tests(law: str) -> None:
     u = rng.random((40, 2, 40, 30))
     x = inverse(u)
     wanted = ~failing(x, u, law, 0.5 / 6).any(axis=1)
-    found = [sampling.drawn(draws, [distribution] * 2, [(40, 30)] * 2, what="W", alpha=0.5).share == 1 for draws in x]
+    found = [
+        sampling.drawn(draws, [distribution] * 2, [(40, 30)] * 2, [1, 2], what="W", alpha=0.5).share == 1 for draws in x
+    ]
     assert found == wanted.tolist()
     assert 0 < sum(found) < 40
 
 
-@pytest.mark.parametrize(("name", "request_name", "tested"), [("ps1", "almost_equal", 1), ("ps3", "draw_layer", 2)])
+@pytest.mark.parametrize(
+    ("name", "request_name", "tested", "tests"), [("ps1", "almost_equal", 1, 3), ("ps3", "draw_layer", 2, 9)]
+)
 def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
-    name: str, request_name: str, tested: int, monkeypatch: pytest.MonkeyPatch
+    name: str, request_name: str, tested: int, tests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Set 1 tests the first of two calls, set 3 both."""
+    """The second call repeats the first. Set 1 tests the first of the others, set 3 all; here are two."""
     monkeypatch.setattr(sampling, "ALPHA", 0.5)
     rng, assignment = np.random.default_rng(4), load(CHECKS / f"{name}.py")
     monkeypatch.setitem(assignment.make_variant.__globals__, "START", (20, 30))
@@ -204,9 +215,9 @@ def test_the_judges_of_sets_1_and_3_decide_by_these_tests(
     counts = [0, 0]
     for _ in range(40):
         xi = rng.standard_normal((2, 20, 30))
-        calls = [{"fan_out": 20, "fan_in": 30, "factor": math.sqrt(30)}] * 2
-        share = request.judge(list(xi + 1) if name == "ps1" else list(xi), calls, given).share
-        wanted = not failing(xi, special.ndtr(xi), "normal", 0.5 / 3 / tested)[:tested].any()
+        calls = [{"fan_out": 20, "fan_in": 30, "factor": math.sqrt(30), "seed": seed} for seed in (1, 1, 2)]
+        share = request.judge(list(xi[[0, 0, 1]] + (name == "ps1")), calls, given).share
+        wanted = not failing(xi, special.ndtr(xi), "normal", 0.5 / tests)[:tested].any()
         assert (share == 1) is wanted
         counts[wanted] += 1
     assert min(counts) > 0
@@ -266,7 +277,7 @@ def passing(wrong: Any, right: Any, rng: np.random.Generator) -> int:
     t = np.linspace(-6, 6, 24_001)
     at = t[np.argmax(np.abs(wrong.cdf(t) - right.cdf(t)))]
     apart = np.abs(rng.binomial(SIZE, wrong.cdf(at), RUNS) / SIZE - right.cdf(at))
-    return int(np.count_nonzero(apart <= special.smirnovi(SIZE, EACH / 2)))
+    return int(np.count_nonzero(apart <= sampling.critical_distance(SIZE, EACH)))
 
 
 def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:
@@ -274,7 +285,7 @@ def test_wrong_laws_are_caught_in_10000_submissions_each() -> None:
     assert passing(uniform, normal, rng) < RUNS * MISSED / 2
     assert passing(normal, uniform, rng) < RUNS * MISSED / 2
     assert passing(normal, normal, rng) == RUNS  # not everything is called wrong
-    for given in asked("ps7", "truncated_normal"):
+    for given in asked("ps7", "truncated_normal", 40):
         size, kept = math.prod(given["shape"]), room("ps7")["_kept"](given["cut"])
         beyond = rng.binomial(size, 2 * special.ndtr(-given["cut"] / kept), RUNS)  # a plain normal of the right spread
         clipped = rng.binomial(size, 2 * special.ndtr(-given["cut"]), RUNS)  # values that repeat the two ends
@@ -287,7 +298,7 @@ def test_drawn_gives_what_it_says() -> None:
     std = right.std()
 
     def share(*draws: np.ndarray) -> float:
-        return sampling.drawn(list(draws), [right] * 2, [shape] * 2, what="W").share
+        return sampling.drawn(list(draws), [right] * 2, [shape] * 2, [1, 2], what="W").share
 
     good = [right.rvs(shape, random_state=rng) for _ in range(2)]
     rows = np.repeat(right.rvs((1, 100), random_state=rng), 120, axis=0)
@@ -349,8 +360,8 @@ def test_capstone_asks_in_an_order_that_is_the_students_and_that_no_submission_s
     assert not np.array_equal(calls[0]["weights"], others[0]["weights"])
     assert order != asked("student-b", 1)[0]
     assert {fault: order.count(fault) for fault in order} == dict.fromkeys(capstone["FAULTS"], capstone["EACH"])
-    assert len(order) == diagnose.repeats
-    assert shown(variant(assignment, b"key", "student-a")).keys() == {"width", "depth", "patient"}
+    assert len(order) == capstone["CALLS"]
+    assert shown(variant(assignment, b"key", "student-a")).keys() == {"width", "depth", "patient", "own"}
 
 
 def test_capstone_gives_nothing_for_one_name_and_little_for_guesses() -> None:
@@ -396,5 +407,6 @@ def test_capstone_tells_a_repair_from_what_is_none() -> None:
         apart = (log_margin - ratios[name].mean()) / ratios[name].std() + 3 / math.sqrt(ratios[name].size)
         assert stats.binom.sf(16, capstone["PAIRS"], special.ndtr(apart)) < MISSED, name
     assert stats.binom.sf(capstone["PAIRS"] - 1, capstone["PAIRS"], 0.5) < sampling.ALPHA
-    repeated = [starts[0]] * capstone["PAIRS"]
-    assert capstone["judge_repair"](repeated, [{**asked, "seed": 8}] * len(repeated), {"_shuffle": 9}).share == 0
+    repeated = [starts[0]] * (capstone["PAIRS"] + 1)
+    calls = [{**asked, "seed": seed} for seed in [*range(capstone["PAIRS"]), 0]]
+    assert "same draw" in capstone["judge_repair"](repeated, calls, {"_shuffle": 9}).message

@@ -118,7 +118,7 @@ def test_the_same_marks_without_a_process(checks: Path) -> None:
     given = courtroom.hear(case(checks, answers(1, 2, "large")), "too much", said.append)
     assert [row["points"] for row in given["requests"]] == [1.0, 0.0, 0.0]
     assert [row["message"] for row in given["requests"]][2] in ("too much", "judged")
-    assert said == ["", "a", "b", "c"]
+    assert said == ["", "a", "b", "b, the hint", "c", "c, the hint"]
     assert "fault" not in json.dumps(given)
     assert courtroom.hear(case(checks, answers(1, "fault", 1)), "", said.append)["failed"].startswith(
         "the judge of 'b'"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from initgrade import judging, sampling
+from initgrade import assignment, judging, sampling, values
 from initgrade.assignment import Variant, Verdict, load, variant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,10 +46,13 @@ def test_law_fails_draws_of_that_law_as_often_as_it_says() -> None:
     expected = stats.kstest(x[0], "uniform", method="approx")
     assert np.isclose(apart[0], expected.statistic)
     assert x[0, place[0]] == expected.statistic_location
-    assert np.isclose(sampling.distance_p(apart, 80)[0], expected.pvalue)
+    assert expected.pvalue <= sampling.distance_p(apart, 80)[0]
     critical = special.smirnovi(80, ALPHA / 2)
-    assert np.isclose(sampling.distance_p(critical, 80), ALPHA)
+    assert ALPHA <= sampling.distance_p(critical, 80) <= 1.2 * ALPHA  # never too small, and not by much too large
     assert LOW <= np.count_nonzero(apart > critical) <= HIGH
+    assert np.count_nonzero(apart > sampling.critical_distance(80, ALPHA)) <= HIGH
+    for size in (12_000, 50_000):
+        assert 1 <= sampling.distance_p(special.smirnovi(size, sampling.ALPHA / 2), size) / sampling.ALPHA < 1.02
     assert np.mean(sampling.distance(x**1.5)[0] > critical) > 0.5
 
 
@@ -64,7 +67,7 @@ def test_through_relu_fails_factors_of_the_exact_law_as_often_as_it_says() -> No
     found = np.sort(sampling.exact_null(widths, np.random.default_rng(2), DRAWS * count).reshape(DRAWS, count))
     null = sampling._sorted_null(widths, 2.0, draws)
     apart, _ = sampling.distance(np.searchsorted(null, found, side="right") / draws)
-    critical = special.smirnovi(round(count * draws / (count + draws)), ALPHA / 2)
+    critical = sampling.critical_distance(round(count * draws / (count + draws)), ALPHA)
     assert LOW / 4 <= np.count_nonzero(apart > critical) <= HIGH
 
 
@@ -164,8 +167,10 @@ def test_law_catches_wrong_laws(wrong: Any, size: int) -> None:
 def test_one_row_alone_is_not_alike() -> None:
     x = np.random.default_rng(10).uniform(-1, 1, (2, 1, 3000))
     assert sampling.uncorrelated(x[0], (1, 3000), what="W").share == 1
-    assert sampling.drawn(list(x), [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 1
-    assert sampling.drawn([x[0], x[0]], [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2, what="W").share == 0
+    laws, shapes = [stats.uniform(-1, 2)] * 2, [(1, 3000)] * 2
+    assert sampling.drawn(list(x), laws, shapes, [1, 2], what="W").share == 1
+    assert sampling.drawn([x[0], x[0]], laws, shapes, [1, 2], what="W").share == 0
+    assert sampling.drawn([x[0], x[0]], laws, shapes, [1, 1], what="W").share == 1
 
 
 def test_uncorrelated_catches_rows_that_share_half_of_their_variance() -> None:
@@ -211,7 +216,7 @@ def test_through_relu_catches_the_wrong_answers_of_ps4(student: str) -> None:
             apart = np.abs(np.searchsorted(np.sort(wrong), right) - np.arange(many))
             share, place = np.searchsorted(np.sort(wrong), right[apart.argmax()]) / many, apart.argmax() / many
             found = np.abs(rng.binomial(R, share, DRAWS) / R - place)  # at one place: the judge looks at all
-            critical = special.smirnovi(round(R * draws / (R + draws)), sampling.ALPHA / 2)
+            critical = sampling.critical_distance(round(R * draws / (R + draws)), sampling.ALPHA)
             assert np.count_nonzero(found <= critical) <= DRAWS * 5e-4, name
             assert stats.ks_2samp(wrong, right, method="asymp").statistic > needed + 2 * MASSART / np.sqrt(many), name
 
@@ -357,7 +362,48 @@ def test_verdicts_are_combined() -> None:
     assert judging.combine(Verdict(1.0, "exact")).p_value is None
 
 
-def test_fresh_sees_a_seed_of_the_students_own() -> None:
-    draws = [np.random.default_rng(seed).normal(size=3) for seed in (1, 2, 1)]
-    assert sampling.fresh(draws[:2], what="W").share == 1
-    assert sampling.fresh(draws, what="W").share == 0
+def test_a_seed_means_a_seed() -> None:
+    """Of one shape: with seeds s, s, t the first two draws are equal and the third is another."""
+    right = [np.random.default_rng(seed).normal(size=(2, 3)) for seed in (1, 1, 2)]
+    seeds = [1, 1, 2]
+    assert sampling.seeded(right, seeds, what="W").share == 1
+    for wrong in ([right[0]] * 3, [right[0], right[2], right[2]], [right[0], right[2], 2 * right[2]]):
+        assert sampling.seeded(wrong, seeds, what="W").share == 0
+    inside = [np.random.default_rng(0).normal(size=shape) for shape in ((2, 3), (3, 2))]
+    assert sampling.seeded(inside, [1, 2], what="W").share == 1  # which is why one shape is asked
+    asked = assignment.thrice({"shape": [2, 3]}, np.random.default_rng(3))
+    assert [call["shape"] for call in asked] == [[2, 3]] * 3
+    assert asked[0]["seed"] == asked[1]["seed"] != asked[2]["seed"]
+
+
+def test_own_numbers_are_counted_one_by_one() -> None:
+    wanted = {"a": 2.0, "b": -1e-6, "free": [1, 6]}
+    assert judging.own_numbers(wanted, wanted).share == 1
+    assert judging.own_numbers({**wanted, "a": 2.0015, "c": 1}, wanted).share == 1
+    assert judging.own_numbers({**wanted, "a": 2.003, "free": [6, 1]}, wanted).share == pytest.approx(1 / 3)
+    assert judging.own_numbers({**wanted, "b": "x"}, wanted).share == pytest.approx(2 / 3)
+    assert "'b'" in judging.own_numbers({"a": 2.0}, wanted).message
+    assert judging.own_numbers([2.0, 1.0], wanted).share == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1", "no line that begins with OWN ="),
+        ("OWN = f(1)", "calculated"),
+        ("OWN = {'a': 1 / 3}", "calculated"),
+        ("OWN = VARIANT", "calculated"),
+        ("def f():\n    OWN = 1", "no line"),
+        ("OWN = (", "no line"),
+    ],
+)
+def test_what_is_calculated_is_not_written(source: str, said: str) -> None:
+    with pytest.raises(values.Refused, match=said):
+        values.written([source], "OWN")
+
+
+def test_the_last_line_that_is_written_counts() -> None:
+    assert values.written(["OWN = 1", "%matplotlib inline", "# mine\nOWN = {'a': -0.5, 'free': [1, 2]}"], "OWN") == {
+        "a": -0.5,
+        "free": [1, 2],
+    }

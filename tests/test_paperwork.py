@@ -1,8 +1,11 @@
 """Release, merge, export, erase: what nbgrader keeps, with results as the marker stores them."""
 
+import csv
+import io
 import json
 import os
 import re
+import resource
 import shutil
 import stat
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from initgrade import books, doctor, handing_out, lateness, paperwork, records
+from initgrade import books, cli, doctor, handing_out, lateness, paperwork, records, tables
 from initgrade import course as courses
 from initgrade.course import Course, CourseError, Late, Student
 from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, source, store
@@ -273,7 +276,7 @@ def test_infrastructure_error_never_becomes_marks(course: Course) -> None:
     assert "no disk" in done.unmarked["student-a"]
     assert grades(course, "student-a")["times_check"][0] == 3.0
     assert [row.score for row in paperwork.marks(course, "tiny")] == [5.0, 0.0, 0.0]
-    assert paperwork.export(course, ["tiny"]).count(",no\n") == 2
+    assert paperwork.export(course, ["tiny"]).count(",no,\n") == 2
 
 
 def test_a_result_of_another_file_is_not_merged(course: Course) -> None:
@@ -349,6 +352,14 @@ def test_formgrader_gets_no_markup_and_no_metadata_of_the_student(course: Course
     assert "1 point: because." in text
 
 
+@pytest.mark.parametrize("write", [lambda path: path.write_text("no database"), lambda path: path.mkdir()])
+def test_a_gradebook_that_cannot_be_opened_is_named(course: Course, write: Any) -> None:
+    course.gradebook.unlink()
+    write(course.gradebook)
+    with pytest.raises(CourseError, match=r"gradebook\.db cannot be read or written"), books.gradebook(course):
+        pass
+
+
 @pytest.mark.parametrize("damage", ["{", '{"format": 2}', "[]"])
 def test_a_damaged_result_is_named(course: Course, damage: str) -> None:
     store(course, result("student-a")).write_text(damage)
@@ -359,6 +370,170 @@ def test_a_damaged_result_is_named(course: Course, damage: str) -> None:
 def test_merge_before_release_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="initgrade release tiny"):
         paperwork.merge(make(tmp_path), "tiny")
+
+
+# ---- names, platforms, tables
+
+ROSTER = """student,name,email,section,canvas_id,sis_user_id,sis_login_id,id_number,username,extension_days
+student-a,José García-吴,a@example.org,S1,101,u1,login1,9001,ua,0
+student-b,"=cmd|' /C calc'!A0",,,,,,,,0
+student-c,"O'Neil, Ann",c@example.org,S2,103,u3,login3,9003,uc,0
+"""
+
+
+def with_roster(course: Course, settings: str = "{title: A tiny one, points: 10, canvas_id: 77}") -> Course:
+    """Return the course with people that have names, all of whom handed in; two are marked to the end."""
+    (course.root / "course.yml").write_text(f"course: a-course\nassignments:\n  tiny: {settings}\n")
+    (course.root / "roster.csv").write_text(ROSTER, encoding="utf-8")
+    for student in ("student-a", "student-b", "student-c"):
+        hand_in(course, student, GOOD)
+        store(course, result(student))
+    paperwork.merge(course, "tiny")
+    for student in ("student-a", "student-b"):
+        mark_by_hand(course, student, 4.0)
+    return courses.load(course.root)
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_a_student_has_any_name_and_an_ascii_id(course: Course) -> None:
+    course = with_roster(course)
+    assert courses.roster(course)[0].about["name"] == "José García-吴"
+    paperwork.feedback_pages(course, "tiny")
+    assert "Feedback for <bdi>José García-吴 (student-a)" in course.feedback("tiny", "student-a").read_text(
+        encoding="utf-8"
+    )
+    (course.root / "roster.csv").write_text("student\nJosé\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=r"beyond ASCII; give an id without, and `name` as it is"):
+        courses.roster(course)
+
+
+@pytest.mark.parametrize("platform", ["all", "canvas", "moodle"])
+def test_no_cell_of_a_table_is_a_formula(course: Course, platform: str) -> None:
+    course = with_roster(course)
+    text = paperwork.export(course, ["tiny"]) if platform == "all" else tables.grades(course, ["tiny"], platform).text
+    cells = [cell for row in rows(text) for cell in row]
+    assert "'=cmd|' /C calc'!A0" in cells
+    assert "José García-吴" in cells
+    assert not [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@"))]
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "＝1", "＠SUM(1)"])
+def test_text_that_a_spreadsheet_would_calculate_is_disarmed(text: str) -> None:
+    assert records.disarmed(text) == f"'{text}"
+    assert (records.disarmed("a=1"), records.disarmed(-1.5), records.disarmed("")) == ("a=1", "-1.5", "")
+
+
+def test_canvas_gets_its_own_columns(course: Course) -> None:
+    """As lib/gradebook_importer.rb reads them: the first columns by place, an assignment by the number in its title."""
+    found = tables.grades(with_roster(course), ["tiny"], "canvas")
+    head, possible, *students = rows(found.text)
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "A tiny one (77)"]
+    assert "Points Possible" in possible[0]
+    assert possible[1:] == ["", "", "", "", "10"]
+    assert students[0] == ["José García-吴", "101", "u1", "login1", "S1", "10"]
+    assert [row[0] for row in students] == ["José García-吴", "'=cmd|' /C calc'!A0"]
+    assert found.left_out == {"student-c": "tiny: to be marked by hand"}
+    assert found.unknown == ["student-b"]
+
+
+def test_moodle_gets_columns_that_its_importer_maps(course: Course) -> None:
+    found = tables.grades(with_roster(course), ["tiny"], "moodle")
+    head, *students = rows(found.text)
+    assert head == ["ID number", "Email address", "Username", "Full name", "A tiny one"]
+    assert students[0] == ["9001", "a@example.org", "ua", "José García-吴", "10"]
+    assert (set(found.left_out), found.unknown) == ({"student-c"}, ["student-b"])
+
+
+def test_a_table_for_a_platform_has_no_mark_that_is_not_final(course: Course) -> None:
+    course = with_roster(course)
+    hand_in(course, "student-d", GOOD)
+    store(course, result("student-d"))
+    paperwork.merge(course, "tiny")
+    store(course, result("student-a", (0.0, 2.0)))
+    found = tables.grades(course, ["tiny"], "canvas")
+    assert found.left_out == {
+        "student-a": f"tiny: {paperwork.NOT_MERGED}", "student-c": "tiny: to be marked by hand",
+        "student-d": "not in the roster",
+    }  # fmt: skip
+    assert len(rows(found.text)) == 3
+
+
+def test_a_number_in_canvas_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "course.yml").write_text("course: c\nassignments: {ps1: {canvas_id: ps1}}")
+    with pytest.raises(CourseError, match="canvas_id is 'ps1'"):
+        courses.load(tmp_path)
+
+
+def test_merging_counts_by_status(course: Course) -> None:
+    for student, status in (("student-a", "graded"), ("student-b", "malformed"), ("student-c", "malformed")):
+        hand_in(course, student, GOOD)
+        store(course, result(student, status=status))
+    assert paperwork.merge(course, "tiny").counts == "1 graded, 2 malformed"
+
+
+def test_what_nobody_read_is_told_from_what_a_person_gave_nothing_for(course: Course) -> None:
+    hand_in(course, "student-a", {**GOOD, "explain": "Why?\n\nYOUR ANSWER HERE"})
+    hand_in(course, "student-b", GOOD)
+    for student in ("student-a", "student-b"):
+        store(course, result(student))
+    paperwork.merge(course, "tiny")
+    mark_by_hand(course, "student-b", 0.0)
+    read = {row.student: [mark["read"] for mark in row.by_hand] for row in paperwork.marks(course, "tiny")[:2]}
+    assert read == {"student-a": [False], "student-b": [True]}
+    paperwork.feedback_pages(course, "tiny")
+    pages = [course.feedback("tiny", student).read_text(encoding="utf-8") for student in read]
+    assert ["Nobody read it: the cell holds no answer" in page for page in pages] == [True, False]
+
+
+def test_a_notebook_under_another_name_is_named_on_the_page(course: Course) -> None:
+    path = hand_in(course, "student-a", GOOD)
+    path.rename(path.with_name("tiny (1).ipynb"))
+    store(course, result("student-a", (0.0, 0.0), status="malformed", message="there is no tiny.ipynb"))
+    paperwork.merge(course, "tiny")
+    paperwork.feedback_pages(course, "tiny")
+    text = course.feedback("tiny", "student-a").read_text(encoding="utf-8")
+    assert "In its place there is: tiny (1).ipynb." in text
+    assert "Nobody read it: your notebook could not be opened." in text
+
+
+# ---- what the system refuses, and whom a table leaves out
+
+
+def test_a_full_disk_leaves_no_half_a_file(course: Course, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for the disk: the system refuses at the same place."""
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "marks.csv").write_text("before")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        statuses = [
+            cli.main(["--course", str(course.root), *words])
+            for words in (["export", "--csv", str(tmp_path / "marks.csv")], ["merge", "tiny"])
+        ]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert statuses == [2, 2], said
+    assert "Free some space" in said
+    assert "gradebook.db cannot be read or written" in said
+    assert (tmp_path / "marks.csv").read_text() == "before"
+    assert not list(tmp_path.glob(".marks*"))
+
+
+def test_export_for_a_platform_names_who_is_left_out(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    hand_in(course, "student-a", GOOD)
+    store(course, result("student-a"))
+    assert cli.main(["--course", str(course.root), "merge", "tiny"]) == 0
+    capsys.readouterr()
+    assert cli.main(["--course", str(course.root), "export", "tiny", "--format", "canvas"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("Student,ID,SIS User ID,SIS Login ID,Section,")
+    assert "Left out: student-a: tiny: to be marked by hand" in told.err
+    assert "has none of canvas_id, sis_user_id, sis_login_id for: student-b, student-c" in told.err
 
 
 # ---- late
@@ -513,7 +688,7 @@ def test_settings_that_are_wrong_say_so(tmp_path: Path, text: str, said: str) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name\nstudent-a\n", "'name'"),
+        ("nom\nstudent-a\n", "'nom'"),
         ("extension_days\n1\n", "no column 'student'"),
         ("student\nstudent-a\nstudent-a\n", "more than once"),
         ("student,extension_days\nstudent-a,soon\n", "whole days"),
@@ -555,6 +730,33 @@ def test_the_guide_has_the_objectives_of_every_chapter() -> None:
         text = next(c["source"] for c in doctor.read(path)["cells"] if "After this chapter you can" in c["source"])
         listed = re.sub(r"\{term\}`([^`<]+?)(?: <[^>]*>)?`", r"\1", text.split("After this chapter you can\n\n")[1])
         assert re.sub(r"\s+", " ", listed.split("\n\n")[0]) in guide, f"{path.name} has other objectives than the guide"
+
+
+def test_every_command_of_the_guide_is_one() -> None:
+    guide = (Path(courses.__file__).resolve().parent.parent / "coursework/README.md").read_text(encoding="utf-8")
+    lines = [line.partition("#")[0] for line in guide.splitlines() if line.startswith("initgrade ")]
+    assert len(lines) >= 10
+    for line in lines:
+        cli.parser().parse_args(line.split()[1:])
+    assert {line.split()[1] for line in lines} >= {"release", "run", "merge", "feedback", "export", "regrade", "one"}
+
+
+def test_the_picture_of_the_folder_fits_a_phone_and_names_what_is_there() -> None:
+    """A listing of the built guide holds 45 characters on a screen of 390 pixels, as measured in Chromium."""
+    guide = (Path(courses.__file__).resolve().parent.parent / "coursework/README.md").read_text(encoding="utf-8")
+    picture = guide.partition("```text\n")[2].partition("```")[0]
+    assert max(map(len, picture.splitlines())) <= 45
+    course = Course(Path("~"), "c", {})
+    places = [course.release("x"), course.handout("x", "s"), course.submitted("x", "s"), course.results("x")]
+    places += [
+        course.to_mark("x", "s"),
+        course.feedback("x", "s"),
+        course.gradebook,
+        course.source("x"),
+        course.checks("x"),
+    ]
+    for place in places:
+        assert place.parts[1] in picture
 
 
 def test_the_settings_in_the_repository_are_sound() -> None:

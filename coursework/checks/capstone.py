@@ -9,11 +9,11 @@ which is sharper than any measurement of signals.
 - `forward`, `backward`: exact.
 - `diagnose`: 36 networks, six with each fault. The share is the mean over faults of the part that was named, less what
   a guess gets: one name for all earns nothing, names drawn at random 3 % on average.
-- `repair`: 20 pairs of networks, each with a start, a baseline and batches of its own. A pair is won by a loss below
-  0.7 times the baseline's. A start that is no better wins a pair with probability ½ or less, and so all 20 with
-  2⁻²⁰ < 10⁻⁶; 17 or more, which give half of the points, with 0.0013. A right start has a mean log ratio of −1.1 (tanh)
-  to −2.0 (GELU): ln 0.7 lies eight or more standard deviations above it, so that it hardly ever misses a pair. Weights
-  that are too small win none, and Xavier's in a ReLU network too few.
+- `repair`: 20 pairs of networks, each with a start, a baseline and batches of its own; a 21st call repeats a seed. A
+  pair is won by a loss below 0.7 times the baseline's. A start that is no better wins a pair with probability ½ or
+  less, and so all 20 with 2⁻²⁰ < 10⁻⁶; 17 or more, which give half of the points, with 0.0013. A right start has a mean
+  log ratio of −1.1 (tanh) to −2.0 (GELU): ln 0.7 lies eight or more standard deviations above it, so that it hardly
+  ever misses a pair. Weights that are too small win none, and Xavier's in a ReLU network too few.
 """
 
 import math
@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from initgrade import judging, sampling
-from initgrade.assignment import Assignment, Request, Variant, Verdict
+from initgrade.assignment import Assignment, Request, Variant, Verdict, a_seed
 
 FAULTS = ("symmetric", "vanishing", "exploding", "saturated", "dead", "inputs")
 EACH, PAIRS, BATCH = 6, 20, 32
@@ -39,15 +39,22 @@ def make_variant(rng: np.random.Generator) -> dict[str, Any]:
         "width": int(rng.integers(24, 37)),
         "depth": int(rng.integers(7, 11)),
         "patient": {"activation": activation, "widths": [64, *[width] * 6, 10]},
+        "own": {
+            "activation": str(rng.choice(["relu", "tanh"])),
+            "size": round(float(rng.uniform(0.8, 1.4)), 4),
+            "phase": round(float(rng.uniform(0.1, 0.9)), 5),
+        },
         "_order": rng.permutation(EACH * FAULTS).tolist(),
         "_shuffle": int(rng.integers(2**31)),
     }
 
 
-def sick(fault: str, width: int, depth: int, rng: np.random.Generator) -> dict[str, Any]:
+ONLY = {"exploding": "relu", "dead": "relu", "saturated": "tanh"}
+
+
+def sick(fault: str, width: int, depth: int, rng: np.random.Generator, activation: str | None = None) -> dict[str, Any]:
     """Draw a network with this fault and a batch of inputs, by the notebook's recipe."""
-    only = {"exploding": "relu", "dead": "relu", "saturated": "tanh"}
-    activation = only.get(fault) or str(rng.choice(["relu", "tanh"]))
+    activation = ONLY.get(fault) or activation or str(rng.choice(["relu", "tanh"]))
     gain = math.sqrt(2) if activation == "relu" else 1.0
     factor = {"vanishing": (0.3, 0.5), "exploding": (2.5, 4.0), "saturated": (6.0, 12.0)}.get(fault, (1.0, 1.0))
     sigma = gain * rng.uniform(*factor) / math.sqrt(width)
@@ -79,8 +86,12 @@ def fault_of(asked: dict[str, Any]) -> str:
 
 
 def _networks(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Ask about fresh networks, in the student's own order of faults."""
-    return [sick(fault, variant["width"], variant["depth"], rng) for fault in variant["_order"]]
+    """Ask about fresh networks, in the student's own order of faults; half of them ReLU networks, where both occur."""
+    asked, order = [], variant["_order"]
+    for place, fault in enumerate(order):
+        activation = ("relu", "tanh")[order[:place].count(fault) % 2]
+        asked.append(sick(fault, variant["width"], variant["depth"], rng, activation))
+    return asked
 
 
 def _signals(asked: dict[str, Any]) -> list[np.ndarray]:
@@ -93,11 +104,10 @@ def _signals(asked: dict[str, Any]) -> list[np.ndarray]:
     return found
 
 
-def _small_network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Ask for the signals of a network without a fault of size, whose biases count."""
-    asked = sick("vanishing", variant["width"], variant["depth"], rng)
-    asked["biases"] = 0.1 * rng.standard_normal(asked["biases"].shape)
-    return asked
+def _small_networks(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for the signals of a ReLU and a tanh network without a fault of size, whose biases count."""
+    asked = [sick("vanishing", variant["width"], variant["depth"], rng, name) for name in ("relu", "tanh")]
+    return [{**network, "biases": 0.1 * rng.standard_normal(network["biases"].shape)} for network in asked]
 
 
 def judge_forward(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
@@ -109,9 +119,9 @@ def judge_forward(values: list[Any], arguments: list[dict[str, Any]], variant: V
     return judging.combine(*verdicts)
 
 
-def _with_gradient(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    asked = _small_network(variant, rng)
-    return {**asked, "output_gradient": rng.standard_normal(asked["inputs"].shape)}
+def _with_gradients(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    asked = _small_networks(variant, rng)
+    return [{**network, "output_gradient": rng.standard_normal(network["inputs"].shape)} for network in asked]
 
 
 def gradients(asked: dict[str, Any]) -> list[float]:
@@ -146,8 +156,10 @@ def judge_diagnose(values: list[Any], arguments: list[dict[str, Any]], variant: 
     return Verdict(max(0.0, (mean - guess) / (1 - guess)), f"networks whose fault you named: {counts}.")
 
 
-def _patient(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    return {**variant["patient"], "seed": int(rng.integers(2**31))}
+def _patients(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for a start for each pair, and once more with the first seed."""
+    seeds = [a_seed(rng) for _ in range(PAIRS)]
+    return [{**variant["patient"], "seed": seed} for seed in [*seeds, seeds[0]]]
 
 
 def _parameters(value: Any, widths: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -203,12 +215,12 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     """Train 20 pairs and test the signs: all must be won for α, 17 for half of the points."""
     starts = [_parameters(value, asked["widths"]) for value, asked in zip(values, arguments, strict=True)]
     flat = [np.concatenate([part.ravel() for part in weights + biases]) for weights, biases in starts]
-    repeated = sampling.fresh(flat, what="the weights")
-    if repeated.share < 1:
-        return repeated
+    seeded = sampling.seeded(flat, [asked["seed"] for asked in arguments], what="the weights")
+    if seeded.share < 1:
+        return seeded
     # Not of a seed that the submission saw: it could train against the shuffled pixels before it answers.
     rng = np.random.default_rng([variant["_shuffle"], arguments[0]["seed"]])
-    yours, baseline = duel(starts, arguments[0], rng)
+    yours, baseline = duel(starts[:PAIRS], arguments[0], rng)
     with np.errstate(invalid="ignore"):  # a start that diverges has no loss, and wins no pair
         wins = int(np.sum(yours[:, -LAST:].mean(axis=1) < MARGIN * baseline[:, -LAST:].mean(axis=1)))
     p = float(stats.binom.sf(wins - 1, PAIRS, 0.5))
@@ -221,17 +233,41 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     return Verdict(share, message, p, plot)
 
 
+def wave(phase: float, *shape: int) -> np.ndarray:
+    """Return numbers from −1 to 1 that belong to a phase, as the notebook does."""
+    return np.sin(phase * np.arange(1, math.prod(shape) + 1) ** 2).reshape(shape)
+
+
+def own(variant: Variant) -> dict[str, Any]:
+    """Return the right numbers of a student."""
+    width, depth = variant["width"], variant["depth"]
+    size, phase = variant["own"]["size"], variant["own"]["phase"]
+    asked = {
+        "weights": size * math.sqrt(2 / width) * wave(phase, depth, width, width),
+        "biases": 0.1 * wave(phase + 1, depth, width),
+        "activation": variant["own"]["activation"],
+        "inputs": wave(phase + 2, BATCH, width),
+        "output_gradient": wave(phase + 3, BATCH, width),
+    }
+    squares, deltas = [float(np.mean(z**2)) for z in _signals(asked)], gradients(asked)
+    return {"first": squares[0], "last": squares[-1], "delta": float(deltas[0])}
+
+
+def judge_own(value: Any, arguments: dict[str, Any], variant: Variant) -> Verdict:
+    """Compare what the student wrote down for the own parameters."""
+    return judging.own_numbers(value, own(variant))
+
+
 ASSIGNMENT = Assignment(
     name="capstone",
     title="Six networks with something wrong",
     offers=("activations", "data", "theory"),
     requests=(
-        Request("forward", "forward", 2.0, judge_forward, _small_network, repeats=2),
-        Request("backward", "backward", 2.0, judge_backward, _with_gradient, repeats=2),
-        Request(
-            "diagnose", "diagnose", 4.0, judge_diagnose, series=_networks, repeats=EACH * len(FAULTS), seconds=20.0
-        ),
-        Request("repair", "initialize", 4.0, judge_repair, _patient, repeats=PAIRS, seconds=20.0),
+        Request("forward", "forward", 2.0, judge_forward, series=_small_networks),
+        Request("backward", "backward", 2.0, judge_backward, series=_with_gradients),
+        Request("diagnose", "diagnose", 4.0, judge_diagnose, series=_networks, seconds=20.0),
+        Request("repair", "initialize", 4.0, judge_repair, series=_patients, seconds=20.0),
+        Request("own", "OWN", 6.0, judge_own, call=False, literal=True),
     ),
     make_variant=make_variant,
 )

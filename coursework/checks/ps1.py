@@ -6,19 +6,26 @@ import numpy as np
 from scipy import stats
 
 from initgrade import judging, sampling
-from initgrade.assignment import Assignment, Request, Variant, Verdict
+from initgrade.assignment import Assignment, Request, Variant, Verdict, thrice
 
 START = (128, 192)  # fan_out and fan_in of the almost equal start
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw widths that differ from layer to layer, and an almost equal start."""
+    """Draw widths that differ from layer to layer, an almost equal start, a network of two units, and a measurement."""
+    shapes = {"x": (1, 2), "y": (1, 1), "W": (2, 2), "b": 2, "V": (1, 2), "c": 1}
+    network = {name: np.round(rng.uniform(0.2, 1.5, shape), 2).tolist() for name, shape in shapes.items()}
+    network["W"][1][0] = -network["W"][1][0]
+    steps = rng.integers(20, 60) + np.array([0, rng.integers(30, 200)])
     return {
         "inputs": int(rng.integers(5, 12)),
         "hidden": rng.permutation(np.arange(5, 13))[:3].tolist(),
         "outputs": int(rng.integers(3, 6)),
         "value": float(rng.choice([-0.4, -0.2, -0.1, 0.1, 0.2, 0.4])),
         "epsilon": float(rng.choice([1e-7, 1e-6, 1e-5, 1e-4])),
+        "network": network,
+        "random": [f"W{rng.integers(1, 5)}"] + [f"b{rng.integers(1, 4)}"] * int(rng.integers(2)),
+        "measured": {"epsilons": [1e-2, 1e-5], "steps": steps.tolist()},
     }
 
 
@@ -40,14 +47,20 @@ def a_network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
     return {name: 0.6 * rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
-@judging.judge
-def judge_gradients(value: Any, arguments: dict[str, np.ndarray], variant: Variant) -> Verdict:
-    """Compare all four gradients; a quarter of the points each."""
-    x, y, W, b, V, c = arguments.values()
+def gradients(
+    x: np.ndarray, y: np.ndarray, W: np.ndarray, b: np.ndarray, V: np.ndarray, c: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the gradients of the summed loss."""
     h = np.tanh(x @ W.T + b)
     g = h @ V.T + c - y
     delta = (g @ V) * (1 - h**2)
-    wanted = {"dW": delta.T @ x, "db": delta.sum(axis=0), "dV": g.T @ h, "dc": g.sum(axis=0)}
+    return {"dW": delta.T @ x, "db": delta.sum(axis=0), "dV": g.T @ h, "dc": g.sum(axis=0)}
+
+
+@judging.judge
+def judge_gradients(value: Any, arguments: dict[str, np.ndarray], variant: Variant) -> Verdict:
+    """Compare all four gradients; a quarter of the points each."""
+    wanted = gradients(**arguments)
     found = judging.parts(value, 4)
     verdicts = [
         judging.close(value, target, rtol=1e-6, atol=1e-9, what=name)
@@ -60,12 +73,26 @@ def judge_gradients(value: Any, arguments: dict[str, np.ndarray], variant: Varia
 # groups
 
 
-def a_layer(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a layer in which units share incoming weights, biases or outgoing weights, each with two or three others."""
-    n, (inputs, outputs) = variant["hidden"][1], (variant["inputs"], variant["outputs"])
-    kinds = [np.round(rng.standard_normal((3, size)), 2) for size in (inputs, 1, outputs)]
-    W, b, V = (kind[rng.integers(rng.integers(1, 4), size=n)] for kind in kinds)
-    return {"W": W, "b": b[:, 0], "V": V.T.copy()}
+# What differs between the units of each layer that is asked about: each condition alone, two of them, all, none.
+DIFFERENT = ("", "W", "b", "V", "Wb", "bV", "WV", "WbV", "alone", "hardly")
+
+
+def layers(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Draw layers whose units share weights, biases or outgoing weights; one differs only in its last digits."""
+    return [_layer(variant, kinds, rng) for kinds in rng.permutation(DIFFERENT)]
+
+
+def _layer(variant: Variant, kinds: str, rng: np.random.Generator) -> dict[str, Any]:
+    n, sizes = variant["hidden"][1], {"W": variant["inputs"], "b": 1, "V": variant["outputs"]}
+    parts = {}
+    for name, size in sizes.items():
+        count = n if kinds == "alone" else 3
+        rows = rng.choice(np.arange(-300, 301), count, replace=False)[:, None] / 100 + np.arange(size)
+        alike = np.arange(n) if kinds == "alone" else np.arange(n) % 2 + (np.arange(n) == n - 1)
+        parts[name] = rows[rng.permutation(alike) if name in kinds or kinds == "alone" else np.zeros(n, int)]
+    if kinds == "hardly":
+        parts["V"][rng.integers(n)] += 1e-9
+    return {"W": parts["W"], "b": parts["b"][:, 0], "V": parts["V"].T.copy()}
 
 
 @judging.judge
@@ -84,12 +111,18 @@ def _groups(W: np.ndarray, b: np.ndarray, V: np.ndarray) -> int:
 # distinct_after
 
 
-def an_architecture(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a depth from 2 to 6, widths, and up to two random tensors."""
-    depth = int(rng.integers(2, 7))
-    tensors = [f"{kind}{layer}" for kind in "Wb" for layer in range(1, depth + 1)]
-    random = rng.permutation(tensors)[: rng.integers(3)].tolist()
-    return {"widths": rng.integers(4, 20, size=depth + 1).tolist(), "random": random}
+def architectures(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Draw networks of each depth from 2 to 6, in which every kind of tensor is the random one, alone and in pairs."""
+    asked = []
+    for depth in range(2, 7):
+        inner = int(rng.integers(2, depth)) if depth > 2 else 1
+        asked += [(depth, [f"W{depth}"]), (depth, [f"b{inner}"]), (depth, [f"W{inner}"])]
+    deep, low = int(rng.integers(4, 7)), int(rng.integers(1, 3))
+    asked += [(deep, []), (deep, ["W1"]), (deep, [f"b{deep}"]), (deep, ["b1", f"W{deep}"]), (deep, [f"W{low}", "b3"])]
+    return [
+        {"widths": rng.integers(4, 20, size=depth + 1).tolist(), "random": rng.permutation(random).tolist()}
+        for depth, random in asked
+    ]
 
 
 @judging.judge
@@ -112,50 +145,48 @@ def distinct_after(widths: list[int], random: list[str]) -> list[int]:
 # almost_equal
 
 
-def a_start(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Ask for the variant's start, with a fresh seed."""
+def starts(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for the variant's start with a seed, the same seed, and another one."""
     fan_out, fan_in = START
-    seed = int(rng.integers(2**32))
-    return {
-        "fan_out": fan_out,
-        "fan_in": fan_in,
-        "value": variant["value"],
-        "epsilon": variant["epsilon"],
-        "seed": seed,
-    }
+    start = {"fan_out": fan_out, "fan_in": fan_in, "value": variant["value"], "epsilon": variant["epsilon"]}
+    return thrice(start, rng)
 
 
 @judging.judge
 def judge_almost_equal(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
-    """Judge spread (half), independence of the units and of the calls (a quarter each).
+    """Judge spread (half), independence of the units, and what the seeds do (a quarter each).
 
     ξ = (W/value − 1)/ε is standard normal. Each of the three tests of the first draw has α = 1e-6/3. Power above 0.999
     at 128 × 192 against noise that the units of a layer share, noise that is added instead of multiplied, ε² or √ε in
     place of ε, and a uniform law, of the range ±1 or of the right variance.
     """
-    xi = [
-        (judging.as_array(value, START, what="the start") / variant["value"] - 1) / variant["epsilon"]
-        for value in values
-    ]
+    for value in values[1:]:
+        judging.as_array(value, START, what="the start")
+    xi = (judging.as_array(values[0], START, what="the start") / variant["value"] - 1) / variant["epsilon"]
     alpha = sampling.ALPHA / 3
     spread = judging.combine(
-        sampling.variance(xi[0], 1.0, START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
-        sampling.law(xi[0], stats.norm(), START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
+        sampling.variance(xi, 1.0, START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
+        sampling.law(xi, stats.norm(), START, what="ξ = (W/value − 1)/epsilon", alpha=alpha),
         every=True,
     )
-    units = sampling.uncorrelated(xi[0], START, what="ξ, a unit a row", alpha=alpha)
-    return judging.combine(spread, spread, units, sampling.fresh(values, what="the start"))
+    units = sampling.uncorrelated(xi, START, what="ξ, a unit a row", alpha=alpha)
+    seeds = sampling.seeded(values, [asked["seed"] for asked in arguments], what="the start")
+    return judging.combine(spread, spread, units, seeds)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # steps_to_separate
 
 
-def two_measurements(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a line, two measured points on it, and a third place."""
-    epsilons = 10.0 ** -np.array([rng.uniform(1, 4), rng.uniform(6, 12)])
-    steps = rng.uniform(5, 40) + rng.uniform(2, 15) * -np.log(epsilons)
-    return {"epsilons": epsilons, "steps": steps, "epsilon": float(10 ** -rng.uniform(1, 16))}
+def measurements(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Draw lines, two measured points on each, and a third place: above, between and below; once in the other order."""
+    asked = []
+    for place, order in ((-0.5, 1), (0.5, -1), (2.0, 1)):
+        digits = np.array([rng.uniform(1, 4), rng.uniform(6, 8)])
+        steps = rng.uniform(5, 40) + rng.uniform(2, 15) * digits * np.log(10)
+        epsilon = float(10 ** -(digits[0] + (place + rng.uniform(-0.1, 0.1)) * (digits[1] - digits[0])))
+        asked.append({"epsilons": 10.0 ** -digits[::order], "steps": steps[::order].copy(), "epsilon": epsilon})
+    return asked
 
 
 @judging.judge
@@ -163,9 +194,33 @@ def judge_steps(values: list[Any], arguments: list[dict[str, Any]], variant: Var
     """Compare with the line through both points."""
     verdicts = []
     for value, asked in zip(values, arguments, strict=True):
-        line = np.polynomial.Polynomial.fit(np.log(asked["epsilons"]), asked["steps"], 1)
-        verdicts.append(judging.close(value, line(np.log(asked["epsilon"])), rtol=1e-6, atol=1e-6, what="T"))
+        verdicts.append(judging.close(value, steps_to_separate(**asked), rtol=1e-6, atol=1e-6, what="T"))
     return judging.combine(*verdicts, every=True)
+
+
+def steps_to_separate(epsilons: Any, steps: Any, epsilon: float) -> float:
+    """Return the line's value at ln ε."""
+    return float(np.polynomial.Polynomial.fit(np.log(epsilons), steps, 1)(np.log(epsilon)))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# OWN
+
+
+def own(variant: Variant) -> dict[str, Any]:
+    """Return the right numbers of a student."""
+    found = gradients(**{name: np.array(values) for name, values in variant["network"].items()})
+    widths = [variant["inputs"], *variant["hidden"], variant["outputs"]]
+    return {
+        **{name: float(np.ravel(gradient)[0]) for name, gradient in found.items()},
+        "free": distinct_after(widths, variant["random"]),
+        "T": steps_to_separate(**variant["measured"], epsilon=variant["epsilon"]),
+    }
+
+
+def judge_own(value: Any, arguments: dict[str, Any], variant: Variant) -> Verdict:
+    """Compare what the student wrote down for the own parameters."""
+    return judging.own_numbers(value, own(variant))
 
 
 ASSIGNMENT = Assignment(
@@ -174,9 +229,10 @@ ASSIGNMENT = Assignment(
     make_variant=make_variant,
     requests=(
         Request("gradients", "gradients", 3, judge_gradients, a_network),
-        Request("groups", "groups", 2, judge_groups, a_layer, repeats=10),
-        Request("distinct_after", "distinct_after", 2, judge_distinct_after, an_architecture, repeats=16),
-        Request("almost_equal", "almost_equal", 3, judge_almost_equal, a_start, repeats=2),
-        Request("steps_to_separate", "steps_to_separate", 1, judge_steps, two_measurements, repeats=3),
+        Request("groups", "groups", 2, judge_groups, series=layers),
+        Request("distinct_after", "distinct_after", 2, judge_distinct_after, series=architectures),
+        Request("almost_equal", "almost_equal", 3, judge_almost_equal, series=starts),
+        Request("steps_to_separate", "steps_to_separate", 1, judge_steps, series=measurements),
+        Request("own", "OWN", 6, judge_own, call=False, literal=True),
     ),
 )

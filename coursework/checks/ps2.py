@@ -28,7 +28,7 @@ OWN += [("sigmoid", [1, 3]), ("sigmoid", [2, 3]), ("sigmoid", [2, 4]), ("sigmoid
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw four layers of different widths, an activation and zero layers, and class counts."""
+    """Draw four layers of different widths, an activation and zero layers, class counts, and what fills a network."""
     activation, zero = OWN[rng.integers(len(OWN))]
     hidden = rng.permutation(np.arange(5, 10))[:3].tolist()
     counts = np.sort(rng.choice(np.arange(5, 100, 5), size=4, replace=False))[::-1]
@@ -37,6 +37,7 @@ def make_variant(rng: np.random.Generator) -> dict[str, Any]:
         "activation": activation,
         "zero": zero,
         "counts": counts.tolist(),
+        "phase": round(float(rng.uniform(0.1, 0.9)), 5),
     }
 
 
@@ -61,15 +62,20 @@ def backward(x: Array, labels: Array, weights: list[Array], biases: list[Array],
     return of_weights, of_biases
 
 
-def a_network(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a batch and random parameters for the variant's widths, and any of the activations."""
-    n = variant["widths"]
+def networks(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for the variant's widths with each activation, and for one layer and six."""
+    widths = [(variant["widths"], name) for name in PHI]
+    widths += [(rng.integers(3, 8, size=depth + 1).tolist(), str(rng.choice(list(PHI)))) for depth in (1, 6)]
+    return [_network(n, activation, rng) for n, activation in widths]
+
+
+def _network(n: list[int], activation: str, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "x": rng.standard_normal((10, n[0])),
         "labels": rng.integers(n[-1], size=10),
         "weights": [rng.standard_normal(shape) for shape in zip(n[1:], n, strict=False)],
         "biases": [rng.standard_normal(m) for m in n[1:]],
-        "activation": str(rng.choice(list(PHI))),
+        "activation": activation,
     }
 
 
@@ -93,10 +99,18 @@ def judge_gradients(values: list[Any], arguments: list[dict[str, Any]], variant:
 # first_moves and own_network
 
 
-def an_activation(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a depth from 1 to 6 and φ(0), φ′(0), either of which may be zero."""
-    phi_zero, slope_zero = rng.choice([0.0, 0.25, 0.5, 1.0], size=2, p=[0.4, 0.2, 0.2, 0.2]).tolist()
-    return {"depth": int(rng.integers(1, 7)), "phi_zero": phi_zero, "slope_zero": slope_zero}
+def activations(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for each depth from 1 to 6 with φ(0) and φ′(0) zero or not, in all four ways."""
+    return [
+        {
+            "depth": depth,
+            "phi_zero": phi and float(rng.uniform(0.2, 1)),
+            "slope_zero": slope and float(rng.uniform(0.2, 1)),
+        }
+        for depth in range(1, 7)
+        for phi in (0.0, 1.0)
+        for slope in (0.0, 1.0)
+    ]
 
 
 @judging.judge
@@ -156,16 +170,26 @@ def class_counts(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
 @judging.judge
 def judge_stuck_loss(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
     """Compare with the entropy of the frequencies."""
-    verdicts = []
-    for value, asked in zip(values, arguments, strict=True):
-        p = asked["counts"][asked["counts"] > 0] / asked["counts"].sum()
-        verdicts.append(judging.close(value, -np.sum(p * np.log(p)), rtol=1e-6, atol=1e-9, what="the loss"))
+    verdicts = [
+        judging.close(value, stuck_loss(asked["counts"]), rtol=1e-6, atol=1e-9, what="the loss")
+        for value, asked in zip(values, arguments, strict=True)
+    ]
     return judging.combine(*verdicts, every=True)
 
 
-def a_depth(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a depth and whether the slope at zero is zero."""
-    return {"depth": int(rng.integers(2, 9)), "slope_zero": float(rng.choice([0.0, 0.5, 1.0], p=[0.5, 0.25, 0.25]))}
+def stuck_loss(counts: Array) -> float:
+    """Return the entropy of the frequencies."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-np.sum(p * np.log(p)))
+
+
+def depths(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for each depth from 2 to 8, with a slope at zero that is zero and with one that is not."""
+    return [
+        {"depth": depth, "slope_zero": slope and float(rng.uniform(0.2, 1))}
+        for depth in range(2, 9)
+        for slope in (0.0, 1.0)
+    ]
 
 
 @judging.judge
@@ -176,15 +200,45 @@ def judge_safe_zeros(values: list[Any], arguments: list[dict[str, Any]], variant
     return judging.cases(values, wanted, names, what="networks with one zero matrix")
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# OWN
+
+
+def wave(phase: float, *shape: int) -> Array:
+    """Return numbers from −1 to 1 that belong to a phase, as the notebook does."""
+    return np.sin(phase * np.arange(1, np.prod(shape) + 1) ** 2).reshape(shape)
+
+
+def own(variant: Variant) -> dict[str, Any]:
+    """Return the right numbers of a student."""
+    n, phase = variant["widths"], variant["phase"]
+    weights = [wave(phase + layer, *shape) for layer, shape in enumerate(zip(n[1:], n, strict=False))]
+    biases = [wave(phase + layer, m) for layer, m in enumerate(n[1:])]
+    x, labels = wave(phase, 12, n[0]), np.arange(12) % n[-1]
+    of_weights, of_biases = backward(x, labels, weights, biases, variant["activation"])
+    return {
+        "W1": float(np.sum(of_weights[0] ** 2)),
+        "W4": float(np.sum(of_weights[-1] ** 2)),
+        "b1": float(np.sum(of_biases[0] ** 2)),
+        "loss": stuck_loss(np.array(variant["counts"])),
+    }
+
+
+def judge_own(value: Any, arguments: dict[str, Any], variant: Variant) -> Verdict:
+    """Compare what the student wrote down for the own parameters."""
+    return judging.own_numbers(value, own(variant))
+
+
 ASSIGNMENT = Assignment(
     name="ps2",
     title="Which tensors move",
     make_variant=make_variant,
     requests=(
-        Request("gradients", "gradients", 3, judge_gradients, a_network, repeats=4),
-        Request("first_moves", "first_moves", 2, judge_first_moves, an_activation, repeats=20),
-        Request("own_network", "PREDICTION", 2, judge_own_network, call=False),
+        Request("gradients", "gradients", 3, judge_gradients, series=networks),
+        Request("first_moves", "first_moves", 2, judge_first_moves, series=activations),
+        Request("own_network", "PREDICTION", 2, judge_own_network, call=False, literal=True),
         Request("stuck_loss", "stuck_loss", 1, judge_stuck_loss, class_counts, repeats=3),
-        Request("safe_zeros", "safe_zeros", 2, judge_safe_zeros, a_depth, repeats=12),
+        Request("safe_zeros", "safe_zeros", 2, judge_safe_zeros, series=depths),
+        Request("own", "OWN", 5, judge_own, call=False, literal=True),
     ),
 )

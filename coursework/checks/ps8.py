@@ -3,7 +3,7 @@
 All requests are exact, so none has a false-failure rate. Tolerances are those of the notebook. Each named wrong answer
 differs from the right one by more than its tolerance for every variant: frequencies are from 0.02 to 0.08, where
 ln p and the log-odds differ by 0.02 or more; σ_b is 0.05 or more, where the critical σ_w² is 20 % or more above 1; and
-logits have a spread of 0.5 or more in all six calls.
+logits have a spread of 0, of 0.5 to 2, and sizes of 1000 in every marking.
 """
 
 import math
@@ -20,20 +20,26 @@ NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a digit to detect and how rare it is, and the spread of the biases."""
+    """Draw a digit to detect and how rare it is, a start, a first phase, and the spread of the biases."""
     return {
         "digit": int(rng.integers(10)),
         "frequency": round(float(rng.uniform(0.02, 0.08)), 3),
-        "sigma_b": round(float(rng.uniform(0.05, 0.8)), 3),
+        "bias": round(float(rng.uniform(-3.0, 1.0)), 3),
+        "spread": round(float(rng.uniform(0.5, 2.0)), 3),
+        "square": round(float(rng.uniform(0.2, 5.0)), 3),
+        "rate": round(float(rng.uniform(0.02, 0.1)), 4),
+        "sigma_b": round(float(rng.uniform(0.05, 0.8)), 4),
     }
 
 
-def _labels(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Ask for labels with about the student's frequency, and always some of both kinds."""
-    positive = max(5, int(rng.binomial(SAMPLES, variant["frequency"])))
-    labels = np.zeros(SAMPLES, dtype=np.int64)
-    labels[rng.choice(SAMPLES, size=positive, replace=False)] = 1
-    return {"labels": labels}
+def _labels(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for labels with about the student's frequency, always some of both kinds, and for frequent ones."""
+    asked = []
+    for frequency in (variant["frequency"], float(rng.uniform(0.6, 0.9))):
+        labels = np.zeros(SAMPLES, dtype=np.int64)
+        labels[rng.choice(SAMPLES, size=max(5, int(rng.binomial(SAMPLES, frequency))), replace=False)] = 1
+        asked.append({"labels": labels})
+    return asked
 
 
 def judge_log_odds(values: list[Any], arguments: list[dict[str, Any]], variant: Variant) -> Verdict:
@@ -42,14 +48,13 @@ def judge_log_odds(values: list[Any], arguments: list[dict[str, Any]], variant: 
     return judging.close(values, wanted, rtol=1e-6, what="the output biases")
 
 
-def _start(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    """Ask for a start with a bias that may be far off, and logits of some spread."""
-    bias = float(special.logit(variant["frequency"]) if rng.random() < 0.4 else rng.uniform(-6, 6))
-    return {
-        "frequency": variant["frequency"],
-        "bias": bias,
-        "spread": float(rng.choice([0.5, 1.0, 2.0])),
-    }
+def _starts(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for the log-odds and for biases that are off, with each spread; for equal logits; and for huge ones."""
+    p = variant["frequency"]
+    cases = [(float(special.logit(p)), spread) for spread in (0.0, 1.0)]
+    cases += [(float(rng.uniform(*limits)), spread) for limits, spread in (((-6, -1), 0.5), ((0, 6), 2.0))]
+    cases += [(float(sign * rng.uniform(900, 1100)), 1.0) for sign in (-1, 1)]
+    return [{"frequency": p, "bias": bias, "spread": spread} for bias, spread in cases]
 
 
 def initial_loss(frequency: float, bias: float, spread: float) -> float:
@@ -92,8 +97,10 @@ def judge_phase(values: list[Any], arguments: list[dict[str, Any]], variant: Var
     return judging.combine(*verdicts)
 
 
-def _biases(variant: Variant, rng: np.random.Generator) -> dict[str, Any]:
-    return {"sigma_b": float(variant["sigma_b"] * rng.uniform(1.0, 1.2))}
+def _biases(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask for small biases, for about the student's, and for large ones."""
+    near = variant["sigma_b"] * rng.uniform(1.0, 1.2)
+    return [{"sigma_b": float(sigma_b)} for sigma_b in (rng.uniform(0.05, 0.15), near, rng.uniform(0.8, 1.5))]
 
 
 def critical(sigma_b: float) -> tuple[float, float]:
@@ -125,14 +132,36 @@ def judge_critical(values: list[Any], arguments: list[dict[str, Any]], variant: 
     )
 
 
+STEPS = 30  # of the first phase that is asked for in OWN
+
+
+def own(variant: Variant) -> dict[str, Any]:
+    """Return the right numbers of a student."""
+    p, bias = variant["frequency"], variant["bias"]
+    q, sigma_w = critical(variant["sigma_b"])
+    return {
+        "bias": float(special.logit(p)),
+        "loss": initial_loss(p, bias, variant["spread"]),
+        "phase": first_phase(p, bias, variant["square"], variant["rate"], STEPS)[-1],
+        "q": q,
+        "sigma_w": sigma_w,
+    }
+
+
+def judge_own(value: Any, arguments: dict[str, Any], variant: Variant) -> Verdict:
+    """Compare what the student wrote down for the own parameters."""
+    return judging.own_numbers(value, own(variant))
+
+
 ASSIGNMENT = Assignment(
     name="ps8",
     title="Output biases for rare classes, and tanh's critical line",
     requests=(
-        Request("log_odds", "log_odds", 1.0, judge_log_odds, _labels, repeats=2),
-        Request("initial_loss", "initial_loss", 3.0, judge_loss, _start, repeats=6),
+        Request("log_odds", "log_odds", 1.0, judge_log_odds, series=_labels),
+        Request("initial_loss", "initial_loss", 3.0, judge_loss, series=_starts),
         Request("first_phase", "first_phase", 2.0, judge_phase, _phase, repeats=3),
-        Request("critical_line", "critical_line", 4.0, judge_critical, _biases, repeats=3),
+        Request("critical_line", "critical_line", 4.0, judge_critical, series=_biases),
+        Request("own", "OWN", 5.0, judge_own, call=False, literal=True),
     ),
     make_variant=make_variant,
 )

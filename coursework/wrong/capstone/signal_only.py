@@ -1,6 +1,12 @@
 """Diagnoses by the growth of the signal alone, which three of the faults do not change."""
 
 LOSES = {"diagnose"}
+HINTS = {
+    "diagnose": (
+        "You judge by the growth of the signal alone. Three of the faults do not change it from layer to layer: "
+        "what else do you have?"
+    ),
+}
 
 
 def diagnose(weights, biases, activation, inputs):

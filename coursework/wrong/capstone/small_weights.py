@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"forward", "repair"}
+HINTS = {
+    "forward": "You left the biases out: z = W h + b.",
+    "repair": (
+        "Your weights have one size, whatever the layer's fan_in. What keeps the signal's mean square through "
+        "this activation?"
+    ),
+}
 
 
 def forward(weights, biases, activation, inputs):

@@ -3,6 +3,15 @@
 import numpy as np
 
 LOSES = {"almost_equal", "gradients"}
+HINTS = {
+    "almost_equal": (
+        "Your noise has the size epsilon whatever the value is. Here each weight is off by a share epsilon of itself."
+    ),
+    "gradients": (
+        "dW and db are those of a hidden layer without its tanh. Which factor does the chain rule take from h = "
+        "tanh(z)?"
+    ),
+}
 
 
 def almost_equal(fan_out, fan_in, value, epsilon, rng):

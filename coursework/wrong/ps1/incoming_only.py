@@ -3,6 +3,15 @@
 import numpy as np
 
 LOSES = {"groups", "distinct_after"}
+HINTS = {
+    "groups": (
+        "You compare what comes in, weights and biases. Two units are exchangeable only if what goes out is equal, too."
+    ),
+    "distinct_after": (
+        "Your count looks at the layer's own weights and biases. Do random outgoing weights give its units one "
+        "gradient, or many?"
+    ),
+}
 
 
 def groups(W, b, V):

@@ -3,6 +3,17 @@
 import numpy as np
 
 LOSES = {"distinct_after", "almost_equal", "steps_to_separate"}
+HINTS = {
+    "distinct_after": (
+        "You let randomness free every layer above it. Which layer gets different inputs or gradients for each of "
+        "its units, and which sums over all of them?"
+    ),
+    "almost_equal": (
+        "Your draw does not hang on the generator that you get. Make no generator of your own: every number comes "
+        "from rng."
+    ),
+    "steps_to_separate": "The line is straight in the natural logarithm. Your two logarithms have different bases.",
+}
 
 
 def distinct_after(widths, random):

@@ -3,6 +3,10 @@
 import numpy as np
 
 LOSES = {"gradients", "stuck_loss"}
+HINTS = {
+    "gradients": "Yours are the gradients of the mean over the batch. The loss is the sum.",
+    "stuck_loss": "Your entropy is in bits. The loss is in nats: which logarithm is that?",
+}
 
 
 def gradients(x, labels, weights, biases, activation):

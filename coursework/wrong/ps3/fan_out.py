@@ -3,6 +3,10 @@
 import numpy as np
 
 LOSES = {"draw_layer", "predicted_rms"}
+HINTS = {
+    "draw_layer": "Your standard deviation is that of fan_out. How many terms does one unit add up?",
+    "predicted_rms": "You count the units of each layer. What counts is how many terms each of them adds up.",
+}
 
 
 def draw_layer(fan_out, fan_in, factor, rng):

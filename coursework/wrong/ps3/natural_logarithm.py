@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"slope", "last_q", "choose_sigma"}
+HINTS = {
+    "slope": "Your slopes are in natural logarithms. Decimal places are asked for.",
+    "last_q": "You put q where its square root belongs: z is √q·ξ.",
+    "choose_sigma": "Your σ comes from a variance map that has q where √q belongs. Repair part 4 first.",
+}
 
 
 def slope(rms):

@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"draw_layer", "slope", "choose_sigma"}
+HINTS = {
+    "draw_layer": "The spread that you pass to the generator is a variance. NumPy's scale is the standard deviation.",
+    "slope": "You join the first and the last layer. Least squares use all layers.",
+    "choose_sigma": "That is σ_w. The standard deviation σ of a weight is asked for.",
+}
 RIGHT = choose_sigma  # noqa: F821
 
 

@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"forward_factors", "backward_factors"}
+HINTS = {
+    "forward_factors": "Your weights have the variance σ_w²/fan_out. The assignment divides by fan_in.",
+    "backward_factors": (
+        "Yours are n_1/n_L times what they should be: your weights divide by fan_out, or you add up where a mean is "
+        "asked for. The values are the same."
+    ),
+}
 
 
 def passed(x, widths, sigma_w, replicas, rng):

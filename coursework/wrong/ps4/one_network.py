@@ -3,6 +3,13 @@
 import numpy as np
 
 LOSES = {"forward_factors", "backward_factors", "chi"}
+HINTS = {
+    "forward_factors": "All your networks are one and the same. Draw weights for each replica.",
+    "backward_factors": (
+        "Your gradient passes the matrices and not the slopes. What does ReLU do to it where z is negative?"
+    ),
+    "chi": "That is χ at q = 1. It is asked for at the fixed point q*: iterate the map first.",
+}
 
 
 def forward_factors(x, widths, sigma_w, replicas, rng):

@@ -3,6 +3,14 @@
 import numpy as np
 
 LOSES = {"forward_factors", "log_factor", "chi"}
+HINTS = {
+    "forward_factors": "Yours are the factors of the rms. F is a ratio of mean squares.",
+    "log_factor": (
+        "Both numbers are half of what they should be: they belong to ln √F. Look at how a logarithm's mean and "
+        "variance change under a square."
+    ),
+    "chi": "You average the slope. χ averages its square.",
+}
 RIGHT = forward_factors, log_factor  # noqa: F821
 
 

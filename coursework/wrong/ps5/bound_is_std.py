@@ -3,6 +3,13 @@
 import math
 
 LOSES = {"glorot_uniform", "compromise"}
+HINTS = {
+    "glorot_uniform": "Your bound is the standard deviation. What is the variance of a uniform law on ±b?",
+    "compromise": (
+        "You took the arithmetic mean of the fans, with weights. The cost is in logarithms: differentiate it with "
+        "respect to ln v."
+    ),
+}
 
 
 def glorot_uniform(shape, fan_in, fan_out, rng):

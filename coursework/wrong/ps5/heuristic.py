@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"glorot_normal", "glorot_uniform"}
+HINTS = {
+    "glorot_normal": "Your variance is 1/(3 fan_in): equation 1 of the paper, the rule that it argues against.",
+    "glorot_uniform": "Your bound is 1/√fan_in: equation 1 of the paper, the rule that it argues against.",
+}
 
 
 def glorot_normal(shape, fan_in, fan_out, rng):

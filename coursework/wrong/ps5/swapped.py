@@ -3,6 +3,9 @@
 import numpy as np
 
 LOSES = {"network_factors"}
+HINTS = {
+    "network_factors": "You swapped forward and backward. Over which of a layer's two widths does the signal sum?",
+}
 
 
 def network_factors(widths, mode):

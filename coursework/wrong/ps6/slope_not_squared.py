@@ -3,6 +3,9 @@
 import math
 
 LOSES = {"he_leaky"}
+HINTS = {
+    "he_leaky": "Your variance has 1 + a. What does a slope a do to a square?",
+}
 
 
 def he_leaky(shape, slope, rng):

@@ -1,6 +1,10 @@
 """Keeps the variance of φ in place of its second moment, and takes chi for the slope of the map."""
 
 LOSES = {"gain", "stability"}
+HINTS = {
+    "gain": "You keep the variance of φ. The mean of φ is not zero here, and the next layer sums second moments.",
+    "stability": "Your slope of the map is χ. They are different means: differentiate E φ(√q ξ)² with respect to q.",
+}
 
 
 def gain(a, b, c, d):

@@ -5,6 +5,9 @@ import math
 import numpy as np
 
 LOSES = {"truncated_normal"}
+HINTS = {
+    "truncated_normal": "You move what falls outside to the border. It is to be drawn again.",
+}
 
 
 def truncated_normal(shape, std, cut, rng):

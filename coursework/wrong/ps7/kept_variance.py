@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"kept_std", "truncated_normal"}
+HINTS = {
+    "kept_std": "That is the variance that is left. Its square root is asked for.",
+    "truncated_normal": "Your correction divides by a variance. Repair `kept_std` first.",
+}
 
 
 def kept_std(cut):

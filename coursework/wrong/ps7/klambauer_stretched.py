@@ -3,6 +3,10 @@
 import math
 
 LOSES = {"selu_constants", "settled_rms"}
+HINTS = {
+    "selu_constants": "You stretched Klambauer's constants. α is a matter of the mean, and that moves with q.",
+    "settled_rms": "That is the rms of z. The one of h is asked for: which factor lies between them?",
+}
 
 
 def selu_constants(target):

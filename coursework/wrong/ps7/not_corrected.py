@@ -3,6 +3,11 @@
 import numpy as np
 
 LOSES = {"truncated_normal"}
+HINTS = {
+    "truncated_normal": (
+        "You cut and do not correct. What is left of the spread is kept_std(cut) times what you asked for."
+    ),
+}
 
 
 def truncated_normal(shape, std, cut, rng):

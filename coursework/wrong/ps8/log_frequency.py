@@ -3,6 +3,9 @@
 import numpy as np
 
 LOSES = {"log_odds"}
+HINTS = {
+    "log_odds": "That is ln p. Ask which z gives sigmoid(z) = p.",
+}
 
 
 def log_odds(labels):

@@ -5,6 +5,9 @@ import math
 import numpy as np
 
 LOSES = {"critical_line"}
+HINTS = {
+    "critical_line": "Your q is the biases' own variance. It must be mapped to itself.",
+}
 
 
 def critical_line(sigma_b):

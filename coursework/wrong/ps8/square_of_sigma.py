@@ -5,6 +5,9 @@ import math
 import numpy as np
 
 LOSES = {"critical_line"}
+HINTS = {
+    "critical_line": "Your q is right, and beside it stands σ_w². σ_w is asked for.",
+}
 
 
 def critical_line(sigma_b):
