@@ -121,10 +121,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _alike(course: Course, assignment: str) -> None:
     """Print which submissions are equal, or nearly."""
-    from . import likeness, marking
+    from . import likeness
 
-    handed_in = marking.submissions(course.root / "submitted", assignment)
-    for line in likeness.report(handed_in, course.source(assignment)):
+    for line in likeness.report(course.root / "submitted", assignment, course.source(assignment)):
         print(line)
 
 

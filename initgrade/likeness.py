@@ -5,6 +5,7 @@ spaces do not count, nor do the numbers that belong to a student's own parameter
 are alike by nature, so a report says where to look, and proves nothing.
 """
 
+import contextlib
 import itertools
 import keyword
 import re
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .sandbox import Limits
-from .submission import Malformed, Submission, read
+from .submission import Malformed, Submission, linked, read
 
 NEARLY = 0.9  # share of common runs of tokens from which two submissions are reported
 RUN = 5  # tokens that are compared together
@@ -104,23 +105,23 @@ def _groups(keys: Mapping[str, object]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def report(paths: Mapping[str, Path], published: Path) -> Iterator[str]:
+def report(submitted: Path, assignment: str, published: Path) -> Iterator[str]:
     """Give lines that say which submissions are alike; none if none are.
 
     Parameters
     ----------
-    paths : mapping
-        The notebooks that were handed in, by student. What cannot be read is left out.
+    submitted : Path
+        Folder with ``<student>/<assignment>/<assignment>.ipynb``. What cannot be read, or is a link, is left out.
+    assignment : str
     published : Path
         The course's own notebook.
     """
     limits = Limits()
     found: dict[str, Submission] = {}
-    for student, path in paths.items():
-        try:
-            found[student] = read(path, largest=limits.notebook)
-        except (Malformed, OSError):
-            continue
+    for path in sorted(submitted.glob(f"*/{assignment}/{assignment}.ipynb")):
+        with contextlib.suppress(Malformed, OSError):
+            if not linked(path):
+                found[path.parts[-3]] = read(path, largest=limits.notebook)
     try:
         own = read(published, largest=limits.notebook)
     except (Malformed, OSError):

@@ -1,13 +1,15 @@
 """Equal and nearly equal submissions are reported, and those that are not alike are not."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from initgrade import likeness
+from initgrade import cli, likeness, marking, paperwork
 from initgrade.submission import Cell, Submission
+from tests import tiny_course
 
 FIRST = """
 def forward(weights, biases, inputs):
@@ -71,12 +73,30 @@ def test_little_code_says_nothing() -> None:
 
 
 def test_report_reads_what_can_be_read(tmp_path: Path) -> None:
-    paths = {}
+    def lines() -> list[str]:
+        return list(likeness.report(tmp_path / "submitted", "ps0", tmp_path / "missing.ipynb"))
+
+    assert lines() == []
     for student in ("a", "b", "broken"):
         cell = nbformat.v4.new_code_cell(FIRST, id="one", metadata={"nbgrader": {"solution": True}})
-        paths[student] = tmp_path / f"{student}.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), paths[student])
-    paths["broken"].write_text("{", encoding="utf-8")
-    lines = list(likeness.report(paths, tmp_path / "missing.ipynb"))
-    assert lines[1:] == ["  a = b: the same file"]
-    assert list(likeness.report({"a": paths["a"]}, tmp_path / "missing.ipynb")) == []
+        path = tmp_path / "submitted" / student / "ps0" / "ps0.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    path.write_text("{", encoding="utf-8")
+    (tmp_path / "submitted" / "c").symlink_to(tmp_path / "submitted" / "a")
+    assert lines()[1:] == ["  a = b: the same file"]
+
+
+@pytest.mark.parametrize("verb", ["run", "merge"])
+def test_run_and_merge_report(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course = tiny_course.make(tmp_path)
+    for student in ("student-a", "student-b"):
+        path = course.submitted("tiny", student)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(tiny_course.source()), encoding="utf-8")
+    monkeypatch.setattr(marking, "run", lambda *_, **__: [{"student": "student-a", "status": "graded", "message": ""}])
+    monkeypatch.setattr(paperwork, "merge", lambda *_: paperwork.Merged())
+    assert cli.main(["--course", str(tmp_path), verb, "tiny"]) == 0
+    assert "student-a = student-b: the same file" in capsys.readouterr().out
