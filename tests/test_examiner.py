@@ -64,6 +64,16 @@ NETS |= {
     for block in BRANCHES
     for norm in ("layer", None)
 }
+NETS |= {
+    f"residual {name}": lambda kind=kind: Residual(
+        (5, 9, 3), 2, "gelu", "he_normal", rng=rng(), replicas=3, multiplier=0.5, **kind
+    )
+    for name, kind in {
+        "pre": {"norm": "rms", "place": "pre", "per_unit": True},
+        "post": {"norm": "layer", "place": "post", "skip": 1.5},
+        "scalars": {"scalars": True},
+    }.items()
+}
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -138,22 +138,55 @@ class _Normalized(Replicas):
         return self.get_submodule(str(self.depth))(h)
 
 
+class _Shifted(nn.Module):
+    """W(h + a) + b with numbers a, and b where there is one."""
+
+    def __init__(self, weight: Tensor, a: Tensor, b: Tensor | None = None) -> None:
+        super().__init__()
+        self.linear, self.a = Linear(weight, None, torch.matmul), _parameter(a)
+        self.b = None if b is None else _parameter(b)
+
+    def forward(self, h: Tensor) -> Tensor:
+        z = self.linear(h + self.a)
+        return z if self.b is None else z + self.b[:, None, :]
+
+
 class _Residual(Replicas):
     def __init__(self, net: Residual) -> None:
         super().__init__(net)
-        layers = [Linear(weight, bias, torch.matmul) for weight, bias in zip(net.weights, net.biases, strict=True)]
+        self.place, self.skip = net.place, net.skip
         matrices, self.branch = BRANCHES[net.block]
-        step = matrices + 1
+        layers = [Linear(weight, bias, torch.matmul) for weight, bias in zip(net.weights, net.biases, strict=True)]
         self.stem, self.head = layers[0], layers[-1]
-        self.blocks = nn.ModuleList(nn.ModuleList(layers[at : at + matrices]) for at in range(1, net.depth - 1, step))
-        multipliers = net.weights[step : net.depth - 1 : step]
-        self.multipliers = nn.ParameterList(_parameter(own) for own in multipliers)
+        starts = range(1, net.depth - 1, net.stride)
+        self.blocks = nn.ModuleList(nn.ModuleList(layers[at : at + matrices]) for at in starts)
+        self.multipliers = nn.ParameterList(_parameter(net.weights[at + matrices]) for at in starts)
+        self.behind = nn.ParameterList()
+        if net.scalars:
+            self.blocks = nn.ModuleList(nn.ModuleList(_shifted(net, at)) for at in starts)
+            self.behind.extend(_parameter(net.biases[at + net.stride - 1]) for at in starts)
+
+    def act(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
+        return super().act(z, bias) if self.place == "phi" else self.phi(z)
+
+    def normalized(self, z: Tensor, place: str) -> Tensor:
+        return normalize(z, self.norm, eps=self.eps) if place == self.place else z
 
     def wire(self, h: Tensor) -> Tensor:
         stream = self.stem(h)
-        for block, multiplier in zip(self.blocks, self.multipliers, strict=True):
-            stream = stream + multiplier * self.branch(self.act, stream, list(block.children()))
-        return self.head(stream if self.norm is None else self.act(stream))
+        for at, (block, multiplier) in enumerate(zip(self.blocks, self.multipliers, strict=True)):
+            added = multiplier.mT * self.branch(self.act, self.normalized(stream, "pre"), list(block.children()))
+            stream = (stream if self.skip == 1 else self.skip * stream) + added
+            stream = self.normalized(stream + self.behind[at][:, None, :] if self.behind else stream, "post")
+        phi = self.norm is not None and self.place == "phi"
+        return self.head(self.act(stream) if phi else self.normalized(stream, "pre"))
+
+
+def _shifted(net: Residual, at: int) -> list[nn.Module]:
+    """Return the maps of a block whose biases are single numbers."""
+    first, second = at + net.stride - 2, at + net.stride - 1
+    inner = _Shifted(net.weights[at], net.weights[first], net.biases[first])
+    return [inner, _Shifted(net.weights[at + 1], net.weights[second])]
 
 
 _MADE: dict[type[Ensemble], Callable[[Any], Replicas]] = {

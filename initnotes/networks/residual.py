@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import _checks, schemes
-from ..theory.stream import BLOCKS, NORMS
+from ..theory.stream import BLOCKS, NORMS, PLACES
 from .ensemble import Ensemble, Gradients, Signals
 
 __all__ = ["AXES", "BRANCHES", "Normalized", "Residual", "mean_squares", "normalize"]
@@ -209,13 +209,17 @@ BRANCHES: dict[str, tuple[int, Branch]] = {  # of each of BLOCKS: how many matri
 class Residual(_Network):
     """R residual networks: a linear stem, blocks x + α·branch(x), and a linear head.
 
-    The head reads φ(N(x)) if there is a normalization, else x. Every φ in a block has the normalization in front of
-    it. Each block has a multiplier α of its own, learned or frozen.
+    Each block has a multiplier α of its own, learned or frozen. A normalization N stands at one of three places: in
+    front of every φ, so that the head reads φ(N(x)); in front of each branch, x + α·branch(N(x)), and of the head; or
+    behind each sum, N(c·x + α·branch(x)).
 
     Attributes
     ----------
     weights, biases : list of Tensor
-        Stem, then for each block its matrices and its multiplier (as a 1 × 1 matrix, whose bias nothing reads), head.
+        Stem, then for each block its matrices and its multiplier (as a 1 × 1 or n × 1 matrix, whose bias nothing
+        reads), head. With `scalars`, behind each multiplier two 1 × 1 matrices: the weight of the first is the scalar
+        in front of W₁, its bias that behind it; of the second, in front of W₂ and behind α. Nothing else reads a
+        bias in a block then.
 
     Parameters
     ----------
@@ -228,14 +232,23 @@ class Residual(_Network):
         For the stem and the matrices of the blocks.
     block : {"post", "inner", "pre", "short"}
         φ(Wx), W₂φ(W₁x), W₂φ(W₁φ(x)), Wφ(x).
-    last : str or Initializer, optional
-        For the last matrix of each block, if not `scheme`.
+    first, last : str or Initializer, optional
+        For the first of two matrices of each block, and for the last or only one, if not `scheme`.
     head : str or Initializer
     multiplier : float
         Where every α starts: 0 for SkipInit and ReZero.
     learned : bool
         Whether α is trained; if not, its gradient is 0 and it stays where it starts.
+    per_unit : bool
+        Whether α is a vector, a number for each unit of the stream, as in LayerScale.
+    scalars : bool
+        Fixup's biases instead of those of the matrices: one number, 0 at first, in front of each matrix and each φ
+        and behind α. For block "inner".
     norm : {"batch", "layer", "rms"} or None
+    place : {"phi", "pre", "post"}
+        Where the normalization stands: in front of every φ, in front of each branch, behind each sum.
+    skip : float
+        c, the factor on x in each sum: 1 but for DeepNorm.
     eps : float
 
     Raises
@@ -246,7 +259,8 @@ class Residual(_Network):
     References
     ----------
     He, Zhang, Ren & Sun, "Identity mappings in deep residual networks", ECCV 2016. α: Zhang, Dauphin & Ma, "Fixup
-    initialization", ICLR 2019; De & Smith, NeurIPS 2020 (SkipInit); Bachlechner et al., UAI 2021 (ReZero).
+    initialization", ICLR 2019; De & Smith, NeurIPS 2020 (SkipInit); Bachlechner et al., UAI 2021 (ReZero); Touvron et
+    al., ICCV 2021 (LayerScale). c: Wang et al., "DeepNet", 2022. Where all of these start is in ``starts``.
 
     Examples
     --------
@@ -267,53 +281,87 @@ class Residual(_Network):
         rng: np.random.Generator,
         replicas: int = 32,
         block: str = "inner",
+        first: Any = None,
         last: Any = None,
         head: Any = "lecun_normal",
         multiplier: float = 1.0,
         learned: bool = True,
+        per_unit: bool = False,
+        scalars: bool = False,
         norm: str | None = None,
+        place: str = "phi",
+        skip: float = 1.0,
         eps: float = 1e-5,
     ) -> None:
         if len(widths) != 3:
             raise ValueError(f"widths must be inputs, stream and outputs, got {tuple(widths)}")
         self.norm, self.eps = _norm(norm), _checks.real(eps, "eps", low=0.0)
         self.blocks, self.block = _checks.integer(blocks, "blocks"), _checks.one_of(block, "block", BLOCKS)
-        self.learned = bool(learned)
+        self.learned, self.per_unit, self.scalars = bool(learned), bool(per_unit), bool(scalars)
+        self.place, self.skip = _checks.one_of(place, "place", PLACES), _checks.real(skip, "skip")
+        if norm is None and place != "phi":
+            raise ValueError(f"place {place!r} needs a norm, one of {', '.join(NORMS)}; got None")
+        if scalars and block != "inner":
+            raise ValueError(f"scalars are for block 'inner', got {block!r}")
         start = schemes.constant(_checks.real(multiplier, "multiplier"))
         matrices = [schemes.scheme(scheme)] * BRANCHES[block][0]
+        if first is not None:
+            if len(matrices) < 2:
+                raise ValueError(f"first is for blocks of two matrices, 'inner' and 'pre', got {block!r}; use last")
+            matrices[0] = schemes.scheme(first)
         matrices[-1] = matrices[-1] if last is None else schemes.scheme(last)
         inputs, width, outputs = (_checks.integer(width, "width") for width in widths)
-        drawn = [schemes.scheme(scheme), *([*matrices, start] * blocks), schemes.scheme(head)]
+        each = [*matrices, start, *[schemes.zeros] * (2 * self.scalars)]
+        drawn = [schemes.scheme(scheme), *(each * blocks), schemes.scheme(head)]
         super().__init__((inputs, *[width] * (blocks + 1), outputs), activation, drawn, rng=rng, replicas=replicas)
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """The blocks, whether their multipliers are learned, the normalization and its eps."""
-        return {"block": self.block, "learned": self.learned, "norm": self.norm, "eps": self.eps}
+        """The blocks, what their multipliers and biases are, the normalization, its place and eps."""
+        names = ("block", "learned", "per_unit", "scalars", "norm", "place", "skip", "eps")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """(fan_out, fan_in) of each weight matrix, (1, 1) for a multiplier."""
+        """(fan_out, fan_in) of each weight matrix, (1, 1) or (n, 1) for a multiplier, (1, 1) for a pair of scalars."""
         inputs, width, outputs = self.widths[0], self.widths[1], self.widths[-1]
-        each = [*[(width, width)] * BRANCHES[self.block][0], (1, 1)]
+        each = [*[(width, width)] * BRANCHES[self.block][0], (width if self.per_unit else 1, 1)]
+        each += [(1, 1)] * (2 * self.scalars)
         return [(width, inputs), *each * self.blocks, (outputs, width)]
 
     @property
     def depth(self) -> int:
-        """The number of weight matrices, multipliers included."""
-        return 2 + self.blocks * (BRANCHES[self.block][0] + 1)
+        """The number of weight matrices, multipliers and scalars included."""
+        return 2 + self.blocks * self.stride
+
+    @property
+    def stride(self) -> int:
+        """How many of `weights` a block has."""
+        return BRANCHES[self.block][0] + 1 + 2 * self.scalars
+
+    def normalized(self, z: Tensor, place: str) -> Tensor:
+        """Return N(z) if that is where the normalization stands, else z."""
+        return normalize(z, self.norm, eps=self.eps) if place == self.place else z
+
+    def _phi(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
+        return super()._phi(z, bias) if self.place == "phi" else self.activation(z)
 
     def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        maps = [_affine(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
         matrices, branch = BRANCHES[self.block]
-        stream = [maps[0](h)]
-        for first in range(1, len(maps) - 1, matrices + 1):
-            multiplier = first + matrices
-            added = branch(self._phi, stream[-1], maps[first:multiplier])
+        stream = [_affine(weights[0], biases[0])(h)]
+        for first in range(1, len(weights) - 1, self.stride):
+            block, multiplier = slice(first, first + self.stride), first + matrices
+            make = _between_scalars if self.scalars else _affines
+            maps, behind = make(weights[block], biases[block], matrices)
+            x = stream[-1]
+            added = branch(self._phi, self.normalized(x, "pre"), maps)
             alpha = weights[multiplier] if self.learned else weights[multiplier].detach()
-            stream.append(stream[-1] + alpha * added)
-        read = stream[-1] if self.norm is None else self._phi(stream[-1])
-        return [*stream, maps[-1](read)], [*stream[:-1], read]
+            x = x if self.skip == 1 else self.skip * x
+            x = x + alpha.mT * added if behind is None else x + alpha.mT * added + behind
+            stream.append(self.normalized(x, "post"))
+        x = stream[-1]
+        read = self.normalized(x, "pre") if self.norm is None or self.place != "phi" else self._phi(x)
+        return [*stream, _affine(weights[-1], biases[-1])(read)], [*stream[:-1], read]
 
     def __repr__(self) -> str:
         ends = "-".join(map(str, (*self.widths[:2], self.widths[-1])))
@@ -323,6 +371,21 @@ class Residual(_Network):
 
 def _affine(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda h: torch.baddbmm(bias[:, None, :], h, weight.mT)
+
+
+Maps = tuple[list[Callable[[Tensor], Tensor]], Tensor | None]
+
+
+def _affines(weights: list[Tensor], biases: list[Tensor], matrices: int) -> Maps:
+    """Return the maps of a block, and nothing to be added behind its multiplier."""
+    return [_affine(weight, bias) for weight, bias in zip(weights[:matrices], biases, strict=False)], None
+
+
+def _between_scalars(weights: list[Tensor], biases: list[Tensor], matrices: int) -> Maps:
+    """Return the maps of a block W₂φ(W₁(x + a) + b) + c), and what is added behind its multiplier."""
+    (a, c), (b, behind) = weights[-2:], biases[-2:]
+    inner = _affine(weights[0], b)
+    return [lambda h: inner(h + a), lambda h: (h + c) @ weights[1].mT], behind[:, None, :]
 
 
 def _norm(norm: Any) -> str | None:

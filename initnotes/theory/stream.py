@@ -13,10 +13,11 @@ import numpy as np
 from .. import _checks, activations
 from . import gaussian
 
-__all__ = ["BLOCKS", "NORMS", "gradient_factor", "stream_factors", "stream_moments"]
+__all__ = ["BLOCKS", "NORMS", "PLACES", "gradient_factor", "stream_factors", "stream_moments"]
 
 NORMS = ("batch", "layer", "rms")
 BLOCKS = ("post", "inner", "pre", "short")
+PLACES = ("phi", "pre", "post")  # of a normalization: in front of every φ, of each branch, behind each sum
 
 
 def gradient_factor(activation: Any, *, norm: str = "batch", batch: int | None = None) -> float:
