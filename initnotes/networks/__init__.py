@@ -7,23 +7,29 @@ from . import training
 from .ensemble import Ensemble, Gradients, Signals, join
 from .products import order_free_product
 from .residual import Normalized, Residual, mean_squares, normalize
+from .starts import STARTS, Start, residual_start
 from .training import History, train
 from .units import accuracy, distinct_units, distinct_values, spread
+from .updates import function_change
 
 __all__ = [
+    "STARTS",
     "Ensemble",
     "Gradients",
     "History",
     "Normalized",
     "Residual",
     "Signals",
+    "Start",
     "accuracy",
     "distinct_units",
     "distinct_values",
+    "function_change",
     "join",
     "mean_squares",
     "normalize",
     "order_free_product",
+    "residual_start",
     "spread",
     "train",
     "training",

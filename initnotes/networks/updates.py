@@ -24,6 +24,7 @@ __all__ = [
     "clip_",
     "cross_entropy",
     "data",
+    "function_change",
     "length",
     "mean_squared_error",
     "rate",
@@ -137,6 +138,79 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
 # Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
 # may overwrite the gradient that it is given, but does not keep it. A rate is a number or a tensor that fits.
 OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
+
+
+def function_change(
+    net: Ensemble,
+    inputs: Any,
+    targets: Any,
+    *,
+    rate: Any,
+    optimizer: str = "sgd",
+    loss: str = "cross_entropy",
+    frozen: Sequence[int] = (-1,),
+    biases: bool = True,
+) -> np.ndarray:
+    """Return how far one update moves the function on the batch that it was made from.
+
+    `net` stays as it is. The head, the last of `weights` with its bias, is frozen unless told otherwise: its own part
+    depends on the size of what it reads, not on how the layers below start. A head of zeros passes no gradient, so that
+    the change is 0.
+
+    Parameters
+    ----------
+    net : Ensemble
+        Any that `initnotes.networks.train` trains.
+    inputs : array, shape (samples, n_0)
+    targets : array
+        Class labels, shape (samples,), for "cross_entropy"; targets, shape (samples, n_L), for "mse".
+    rate : float, or array of shape (R,)
+        So small that the change is proportional to it, where that is what is asked for.
+    optimizer : {"sgd", "momentum", "adam"}
+        The first step of momentum is that of SGD; that of Adam is the gradient's sign times the rate, save for
+        gradients that are not far above its epsilon of 1e-8.
+    loss : {"cross_entropy", "mse"}
+    frozen : sequence of int
+        Places in `net.weights` of what does not move, nor its bias: (0, -1) leaves the blocks of a residual network.
+    biases : bool
+        Whether any bias moves.
+
+    Returns
+    -------
+    ndarray, shape (R,)
+        Root mean square, over samples and outputs, of the outputs afterwards minus those before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> net = Ensemble((2, 3, 1), "linear", "lecun_normal", rng=np.random.default_rng(1), replicas=4)
+    >>> x, y = np.eye(2), np.zeros((2, 1))
+    >>> small, large = (function_change(net, x, y, rate=rate, loss="mse") for rate in (1e-6, 1e-5))
+    >>> (large / small).round(3)
+    array([10., 10., 10., 10.])
+    """
+    x, y = data(inputs, targets, net, _checks.one_of(loss, "loss", LOSSES))
+    step = OPTIMIZERS[_checks.one_of(optimizer, "optimizer", OPTIMIZERS)](_rates(net, rate))
+    signals = net.forward(x)
+    before = signals.output
+    gradients = net.backward(signals, GRADIENTS[loss](before, y.expand(net.replicas, *y.shape)))
+    for part in [*(gradients.weights[at] for at in frozen), *(gradients.biases[at] for at in frozen)]:
+        part.zero_()
+    for part in [] if biases else gradients.biases:
+        part.zero_()
+    moved = net.part(slice(None))
+    step(moved.parameters, gradients.parameters)
+    return np.asarray((moved(x) - before).square().mean((1, 2)).sqrt().cpu().numpy())
+
+
+def _rates(net: Ensemble, lr: Any) -> float | Tensor:
+    """Return a learning rate for an optimizer of an ensemble's parameters."""
+    checked = rate(lr, net.replicas)
+    return checked if isinstance(checked, float) else net.per_parameter(checked)
 
 
 def batch_order(

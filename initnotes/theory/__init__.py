@@ -10,7 +10,7 @@ from .correlation import correlation_map, depth_scale
 from .gaussian import derivative_second_moment, first_moment, second_moment
 from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
 from .sizes import Profile, factors, profile
-from .stream import gradient_factor, stream_factors, stream_moments
+from .stream import gradient_factor, step_exponent, stream_factors, stream_moments
 
 __all__ = [
     "FixedPoint",
@@ -28,6 +28,7 @@ __all__ = [
     "gradient_factor",
     "profile",
     "second_moment",
+    "step_exponent",
     "stream_factors",
     "stream_moments",
     "variance_map",

@@ -13,7 +13,7 @@ import numpy as np
 from .. import _checks, activations
 from . import gaussian
 
-__all__ = ["BLOCKS", "NORMS", "PLACES", "gradient_factor", "stream_factors", "stream_moments"]
+__all__ = ["BLOCKS", "NORMS", "PLACES", "gradient_factor", "step_exponent", "stream_factors", "stream_moments"]
 
 NORMS = ("batch", "layer", "rms")
 BLOCKS = ("post", "inner", "pre", "short")
@@ -120,23 +120,37 @@ def stream_factors(
     return np.asarray(1 + square * gaussian.derivative_second_moment(1.0, act) / variances)
 
 
-def stream_moments(blocks: int, block: str, *, scale: float = 1.0) -> np.ndarray:
-    """Return E x² after each block of a wide residual ReLU network without normalization, relative to the first x.
+def stream_moments(
+    blocks: int, block: str, *, scale: float = 1.0, place: str | None = None, start: float = 1.0
+) -> np.ndarray:
+    """Return E x² after each block of a wide residual ReLU network.
 
-    All matrices are He's. "pre" multiplies it by 1 + scale², "inner" by 1 + 2·scale², "short" by 1 + scale². In "post"
-    the branch is never negative, so that the mean m of x grows too: q′ = q(1 + s²) + 2sm√(q/π), m′ = m + s√(q/π).
+    With q the second moment of x, and He's matrices:
+
+    - Without normalization, where branches have mean 0 and so are uncorrelated with x: "inner" multiplies q by
+      1 + 2·scale², "pre" and "short" by 1 + scale². Of "inner" that is the exact mean at any width.
+    - In "post" the branch is never negative, so that the mean m of x grows too: q′ = q(1 + s²) + 2sm√(q/π),
+      m′ = m + s√(q/π). For small s this is q_l = q_0 cosh²(sl/√π).
+    - A normalization in front of each branch, or of every φ, makes of q′ = q + c·q·scale² a sum: q′ = q + c·scale². For
+      "post", with μ = √(c/π) its branch's mean, q_l = q_0 + cs²l + s²μ²l(l − 1).
+    - Behind each sum: q = 1.
 
     Parameters
     ----------
     blocks : int
     block : {"post", "inner", "pre", "short"}
     scale : float
-        Factor s on the branch.
+        Factor s on the branch: the multiplier times the factors on both matrices. With place "phi" only the last
+        matrix of a block counts, and of "post" none, since a normalization stands behind the others.
+    place : {"phi", "pre", "post"}, optional
+        Where a normalization stands; see `initnotes.networks.Residual`. Without it there is none.
+    start : float
+        E x² in front of the first block.
 
     Returns
     -------
     ndarray, shape (blocks + 1,)
-        The first entry is 1.
+        The first entry is `start`.
 
     Raises
     ------
@@ -147,13 +161,110 @@ def stream_moments(blocks: int, block: str, *, scale: float = 1.0) -> np.ndarray
     --------
     >>> stream_moments(3, "pre"), stream_moments(3, "inner")
     (array([1., 2., 4., 8.]), array([ 1.,  3.,  9., 27.]))
+    >>> stream_moments(3, "inner", place="pre")
+    array([1., 3., 5., 7.])
     """
     blocks, s = _checks.integer(blocks, "blocks"), _checks.real(scale, "scale", low=0.0)
-    if _checks.one_of(block, "block", BLOCKS) != "post":
-        return np.asarray((1 + (2 if block == "inner" else 1) * s * s) ** np.arange(blocks + 1.0))
+    start = _checks.real(start, "start", low=0.0, strict=True)
+    _checks.one_of(block, "block", BLOCKS)
+    count = np.arange(blocks + 1.0)
+    if place is None:
+        return start * (_growing_means(blocks, s) if block == "post" else (1 + _factor(block) * s * s) ** count)
+    if _checks.one_of(place, "place", PLACES) == "post":
+        return np.where(count > 0, 1.0, start)
+    added = _factor(block, place) * s * s
+    means = added / math.pi if block == "post" else 0.0  # the square of a branch's mean
+    return np.asarray(start + added * count + means * count * (count - 1))
+
+
+def _factor(block: str, place: str = "pre") -> float:
+    """Return the second moment of a branch of He's matrices, from x of second moment 1."""
+    if place == "phi":  # what φ reads has second moment 1
+        return 0.5 if block == "post" else 1.0
+    return 2.0 if block == "inner" else 1.0
+
+
+def _growing_means(blocks: int, s: float) -> np.ndarray:
     moments, mean = [1.0], 0.0
     for _ in range(blocks):
         added = s * math.sqrt(moments[-1] / math.pi)
         moments.append(moments[-1] * (1 + s * s) + 2 * mean * added)
         mean += added
     return np.array(moments)
+
+
+def step_exponent(
+    *,
+    multiplier: float,
+    first: float,
+    last: float,
+    optimizer: str,
+    place: str | None = None,
+    learned: bool = False,
+    biases: bool = False,
+) -> float:
+    """Return the power of L with which the first update of L blocks changes the function, at a rate that L does not set.
+
+    A branch m·W₂φ(W₁x) has m = L^multiplier, and its matrices are L^first and L^last times He's: a₁ and a₂. While
+    m·a₁·a₂ is at most of order L^(−½), the stream x and the gradient g that comes back along it do not depend on L.
+
+    - SGD: ΔW₂ ∝ m·g·φ(W₁x)ᵀ moves the block's output by m·ΔW₂·φ ∝ m²a₁², and ΔW₁ by m²a₂². Each block moves
+      the function against the same g, by a positive kernel, so that L of them add up: |Δf| ~ L·m²·max(a₁, a₂)².
+    - Adam: the entries of ΔW are ± the rate, whatever m is (0 where the gradient is): |Δf| ~ L·m·max(a₁, a₂).
+    - A learned multiplier moves as a matrix of one entry does: L·(a₁a₂)² under SGD, L·a₁a₂ under Adam; a bias behind the
+      last matrix as one that reads 1: L·m² and L·m. With n units, these are of order 1/n beside the parts above, and
+      show at depths beyond n only. What the L multipliers do agrees in the mean, and differs by chance by more: until L
+      is large the power is between ½ and 1.
+    - In front of each branch ("pre"), a normalization divides g by the rms of x, √L·m·a₁a₂ if that is above 1, so that
+      |Δf| is divided by it once under Adam, twice under SGD, whose step has a g of its own. Blocks that come early have
+      a smaller rms in front of them, so that under SGD there is a factor of log L besides.
+    - Behind each sum ("post"), it divides by m·a₁·a₂ where that is above 1; it keeps g from block to block.
+
+    Parameters
+    ----------
+    multiplier, first, last : float
+        Powers of L; −inf for 0. Where x has a factor of its own in the sum, as in DeepNorm, the multiplier is that of
+        the branch divided by it.
+    optimizer : {"sgd", "adam"}
+    place : {"pre", "post"}, optional
+        Of the normalization; without it there is none.
+    learned, biases : bool
+        Whether multipliers are trained, and whether biases are.
+
+    Returns
+    -------
+    float
+        For large L at fixed width, of what the blocks do: the part of a stem's own update has power 0. inf where the stream of an unnormalized network explodes, −inf where nothing moves.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    SGD: Zhang, Dauphin & Ma, ICLR 2019, section 3, who ask for a power of 0. SGD and Adam, with multiplier 1/√L: Yang,
+    Yu, Zhu & Hayou, "Tensor programs VI", 2023. The rest is derived above.
+
+    Examples
+    --------
+    >>> small_last = dict(multiplier=0, first=0, last=-0.5)
+    >>> small_multiplier = dict(multiplier=-0.5, first=0, last=0)
+    >>> [step_exponent(**small_last, optimizer=optimizer) for optimizer in ("sgd", "adam")]
+    [1.0, 1.0]
+    >>> [step_exponent(**small_multiplier, optimizer=optimizer) for optimizer in ("sgd", "adam")]
+    [0.0, 0.5]
+    """
+    m, a1, a2 = (
+        _checks.real(value, name, infinite=True)
+        for value, name in ((multiplier, "multiplier"), (first, "first"), (last, "last"))
+    )
+    if math.inf in (m, a1, a2):
+        raise ValueError(f"powers must be finite, or -inf for 0, got {multiplier}, {first}, {last}")
+    times = {"sgd": 2, "adam": 1}[_checks.one_of(optimizer, "optimizer", ("sgd", "adam"))]
+    branch = m + a1 + a2
+    if place is None and branch > -0.5:
+        return math.inf
+    edge = 0.0 if place is None else {"pre": -0.5, "post": 0.0}[_checks.one_of(place, "place", ("pre", "post"))]
+    moved = max(m + max(a1, a2, 0.0 if biases else -math.inf), a1 + a2 if learned else -math.inf)
+    return float(1 + times * (moved - max(0.0, branch - edge)))
