@@ -159,7 +159,8 @@ def residual_start(name: str, blocks: int) -> dict[str, Any]:
 
     Notes
     -----
-    Of Fixup, the head is part of the start: as long as it is 0, no gradient reaches the blocks.
+    Of Fixup, the head is part of the start: as long as it is 0, no gradient reaches the blocks. Its biases are not
+    scaled with the depth; see `theory.step_exponent`.
 
     Examples
     --------

@@ -203,7 +203,7 @@ def step_exponent(
     learned: bool = False,
     biases: bool = False,
 ) -> float:
-    """Return the power of L with which the first update of L blocks changes the function, at a rate that L does not set.
+    """Return the power of L with which the first update of L blocks changes the function, at the same rate for all L.
 
     A branch m·W₂φ(W₁x) has m = L^multiplier, and its matrices are L^first and L^last times He's: a₁ and a₂. While
     m·a₁·a₂ is at most of order L^(−½), the stream x and the gradient g that comes back along it do not depend on L.
@@ -211,10 +211,10 @@ def step_exponent(
     - SGD: ΔW₂ ∝ m·g·φ(W₁x)ᵀ moves the block's output by m·ΔW₂·φ ∝ m²a₁², and ΔW₁ by m²a₂². Each block moves
       the function against the same g, by a positive kernel, so that L of them add up: |Δf| ~ L·m²·max(a₁, a₂)².
     - Adam: the entries of ΔW are ± the rate, whatever m is (0 where the gradient is): |Δf| ~ L·m·max(a₁, a₂).
-    - A learned multiplier moves as a matrix of one entry does: L·(a₁a₂)² under SGD, L·a₁a₂ under Adam; a bias behind the
-      last matrix as one that reads 1: L·m² and L·m. With n units, these are of order 1/n beside the parts above, and
-      show at depths beyond n only. What the L multipliers do agrees in the mean, and differs by chance by more: until L
-      is large the power is between ½ and 1.
+    - A learned multiplier moves as a matrix of one entry does: L·(a₁a₂)² under SGD, L·a₁a₂ under Adam; a bias behind
+      the last matrix as one that reads 1: L·m² and L·m. With n units, these have a factor of 1/n that the parts above
+      lack. What the L multipliers do agrees in the mean and differs by chance by more: until L is large the power of
+      their part is between ½ and 1.
     - In front of each branch ("pre"), a normalization divides g by the rms of x, √L·m·a₁a₂ if that is above 1, so that
       |Δf| is divided by it once under Adam, twice under SGD, whose step has a g of its own. Blocks that come early have
       a smaller rms in front of them, so that under SGD there is a factor of log L besides.
@@ -234,7 +234,8 @@ def step_exponent(
     Returns
     -------
     float
-        For large L at fixed width, of what the blocks do: the part of a stem's own update has power 0. inf where the stream of an unnormalized network explodes, −inf where nothing moves.
+        For large L at fixed width, of what the blocks do: the part of a stem's own update has power 0. inf where the
+        stream of an unnormalized network explodes, −inf where nothing moves.
 
     Raises
     ------
