@@ -109,6 +109,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_residual.py::test_residual_gradients_grow_as_predicted",
     ),
     Mutant(
+        _THEORY,
+        '{"sgd": 2, "adam": 1}',
+        '{"sgd": 1, "adam": 1}',
+        "tests/test_starts.py::test_the_first_step_depends_on_the_depth_as_predicted",
+    ),
+    Mutant(
+        _NETWORKS,
+        "first=_power(-1 / 2),",
+        "first=_power(-1 / 4),",
+        "tests/test_starts.py::test_starts_are_those_of_the_papers",
+    ),
+    Mutant(
+        _NETWORKS,
+        "frozen: Sequence[int] = (-1,)",
+        "frozen: Sequence[int] = ()",
+        "tests/test_starts.py::test_the_change_is_that_of_torch",
+    ),
+    Mutant(
         _NETWORKS,
         "root = (v / (1 - beta_2**t)).sqrt_().add_(eps)",
         "root = v.sqrt().add_(eps)",
