@@ -6,7 +6,6 @@ What lives here works on ensembles; what a kernel predicts is in ``theory``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def tangent_kernel(net: Ensemble, x: Any, x2: Any = None) -> np.ndarray:
     Returns
     -------
     ndarray, shape (R, N·n_L, M·n_L)
-        Row i·n_L + c is for output c of sample i.
+        Row i·n_L + c is for output c of sample i. A network with several rows of outputs for a sample has so many more.
 
     Raises
     ------
@@ -45,7 +44,7 @@ def tangent_kernel(net: Ensemble, x: Any, x2: Any = None) -> np.ndarray:
 
     References
     ----------
-    Jacot, Gabriel & Hongler, "Neural tangent kernel", NeurIPS 2018, equation in section 4.
+    Jacot, Gabriel & Hongler, "Neural tangent kernel", NeurIPS 2018, section 4.
 
     Examples
     --------
@@ -72,8 +71,8 @@ def tangent_kernel(net: Ensemble, x: Any, x2: Any = None) -> np.ndarray:
 def _factors(net: Ensemble, x: Any) -> list[tuple[Tensor, Tensor]]:
     """Return of each layer (h, 1 if its biases train), shape (R, N, n_{l-1} + 1), and δ, shape (R, N·n_L, n_l)."""
     signals = net.forward(x)
-    shape = signals.output.shape
-    found = [net.backward(signals, gradient) for gradient in _each_output(shape, signals.output)]
+    units = torch.eye(net.widths[-1]).to(signals.output)
+    found = [net.backward(signals, unit.expand_as(signals.output)) for unit in units]
     layers = []
     for layer, h in enumerate(signals.activations):
         delta = torch.stack([own.pre_activations[layer] for own in found], dim=2).flatten(1, 2)
@@ -83,13 +82,8 @@ def _factors(net: Ensemble, x: Any) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def _each_output(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Return the gradients of each output with respect to all, shape (n_L, R, N, n_L)."""
-    return torch.eye(shape[-1]).to(like)[:, None, None, :].expand(-1, *shape[:-1], -1)
-
-
 def _by_gradients(net: Ensemble, x: Any, x2: Any) -> np.ndarray:
-    inputs, inputs2 = (torch.as_tensor(own).to(net.parameters).expand(net.replicas, -1, -1) for own in (x, x2))
+    inputs, inputs2 = net._inputs(x), net._inputs(x2)
     kernels = []
     for replica in range(net.replicas):  # one at a time: the gradients of all would fill the memory
         own = net.part(slice(replica, replica + 1))
@@ -102,9 +96,10 @@ def _by_gradients(net: Ensemble, x: Any, x2: Any) -> np.ndarray:
 def _gradients(net: Ensemble, x: Tensor) -> Tensor:
     """Return the gradient of each output for each sample, shape (N·n_L, P), of a network of one replica."""
     copies = join([net] * len(x))  # of which each sees one sample
-    shape, found = (len(x), 1, net.widths[-1]), []
-    for gradient in _each_output(shape, net.parameters):
-        parts = copies.backward(copies.forward(x[:, None]), gradient)
+    output, found = copies(x[:, None]), []
+    size = output[0].numel()
+    for unit in torch.eye(size).to(output).view(size, 1, *output.shape[1:]).expand(-1, *output.shape):
+        parts = copies.backward(copies.forward(x[:, None]), unit)
         found.append(torch.cat([part.flatten(1) for part in [*parts.weights, *parts.biases]], dim=1))
     return torch.stack(found, dim=1).flatten(0, 1)
 
@@ -175,8 +170,9 @@ def movement(net: Ensemble, before: Ensemble) -> np.ndarray:
     --------
     >>> net = Ensemble((3, 4, 1), "relu", "he_normal", rng=np.random.default_rng(1), replicas=2)
     >>> before = net.part(slice(None))
-    >>> net.parameters.mul_(1.5)[:0], movement(net, before)
-    (tensor([], dtype=torch.float64), array([0.5, 0.5]))
+    >>> _ = net.parameters.mul_(1.5)
+    >>> movement(net, before)
+    array([0.5, 0.5])
     """
     for own in (net, before):
         if not isinstance(own, Ensemble):

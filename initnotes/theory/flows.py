@@ -25,8 +25,8 @@ def diagonal_solution(x: Any, y: Any, alpha: float) -> np.ndarray:
     minimum of 2α² Σ cosh(xᵀν) − yᵀν. Newton's steps are damped by ln(1 + r)/r, where r is the largest change of an
     entry of xᵀν: the third derivative of cosh is at most its second, so that each step goes down.
 
-    For large α this is the interpolation of the smallest L2 norm, for small α that of the smallest L1 norm. Double
-    precision resolves an α of 1e-3 well; far below, entries whose size differs by α² are lost.
+    For large α this is the interpolation of the smallest L2 norm, for small α that of the smallest L1 norm. Where α is
+    so small that a sparse w has entries below rounding, 2⁻⁶⁰ for example, double precision finds none.
 
     Parameters
     ----------
@@ -75,7 +75,10 @@ def diagonal_solution(x: Any, y: Any, alpha: float) -> np.ndarray:
         if (abs(missing) <= EXACT * scale).all():
             return w
         curvature = (inputs * (size * (1 + np.exp(-2 * abs(z))))[..., None, :]) @ columns
-        step = _times(columns, np.linalg.solve(curvature, missing[..., None])[..., 0])
+        try:
+            step = _times(columns, np.linalg.solve(curvature, missing[..., None])[..., 0])
+        except np.linalg.LinAlgError:
+            break
         reach = np.maximum(abs(step).max(-1, keepdims=True), 1e-12)
         z = z + step * np.log1p(reach) / reach
     raise ValueError(f"alpha must leave a solution that double precision finds, got {alpha:g}; take a larger one")
