@@ -266,8 +266,12 @@ def test_kernel_prediction_ends_at_interpolation_and_begins_at_nothing():
     flat = features[:, :3] @ features[:, :3].T
     with pytest.raises(ValueError, match="cannot learn"):
         kernel_prediction(flat, flat, y, until=1e-6)
+    with pytest.raises(ValueError, match="cannot learn"):
+        kernel_prediction(0 * kernel, kernel, y, until=1e-6)
     with pytest.raises(ValueError, match="shapes"):
         kernel_prediction(kernel, kernel, y[:4], until=0.1)
+    with pytest.raises(ValueError, match="shapes"):
+        kernel_prediction(np.stack([kernel, kernel]), kernel[None], y, until=0.1)
 
 
 # --- lazy networks ----------------------------------------------------------------------------------------------------

@@ -2,9 +2,8 @@
 
 What lives here predicts; it draws no weights and runs no network. Expectations under a Gaussian are in ``gaussian``,
 the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
-by layer in ``profile``, normalization and residual streams in ``stream``, gradient flows to their end in ``flows``;
-``pieces`` finds the kinks and the slope of a
-function of which only values are known.
+by layer in ``profile``, normalization and residual streams in ``stream``; ``pieces`` finds the kinks and the slope of a
+function of which only values are known. ``flows`` solves gradient flows, which need no wide network.
 """
 
 from .correlation import correlation_map, depth_scale

@@ -205,7 +205,8 @@ def kernel_prediction(kernel: Any, test_kernel: Any, y: Any, *, until: float) ->
     within, across = _checks.array(kernel, "kernel"), _checks.array(test_kernel, "test_kernel")
     targets = _checks.array(y, "y").astype(np.float64)
     size = targets.size
-    if targets.ndim != 2 or within.shape[-2:] != (size, size) or across.shape != (*across.shape[:-1], size):
+    fits = within.shape[-2:] == (size, size) and across.ndim > 1 and across.shape[-2] % targets.shape[-1] == 0
+    if targets.ndim != 2 or not fits or (*across.shape[:-2], across.shape[-1]) != within.shape[:-1]:
         shapes = f"{within.shape}, {across.shape} and {targets.shape}"
         raise ValueError(f"kernels must have shapes (…, N·C, N·C) and (…, M·C, N·C), and y (N, C), got {shapes}")
     values, vectors = np.linalg.eigh(within)
@@ -218,7 +219,7 @@ def kernel_prediction(kernel: Any, test_kernel: Any, y: Any, *, until: float) ->
 
 def _decay(values: np.ndarray, losses: np.ndarray, until: float) -> np.ndarray:
     """Return λτ for the τ at which Σ losses e^(−2λτ) is `until`, shape (…, N); 0 where it is so from the start."""
-    rates = values / values.max(-1, keepdims=True)
+    rates = values / np.maximum(values.max(-1, keepdims=True), np.finfo(float).tiny)
     if (np.where(rates > 1e-12, 0.0, losses).sum(-1) >= until).any():
         least = np.where(rates > 1e-12, 0.0, losses).sum(-1).max()
         raise ValueError(f"until must be above what the kernel cannot learn, got {until:g}, and {least:g} remains")
