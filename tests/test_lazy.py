@@ -175,6 +175,21 @@ def test_modes_are_those_of_the_tree():
     assert np.allclose(of.outputs * of.strengths @ of.inputs.T, data.y.T @ data.x / 8)
 
 
+def test_what_has_no_modes_or_strengths_is_refused():
+    of = modes(*tree(1))
+    with pytest.raises(ValueError, match="second moments"):
+        modes(np.eye(2), np.eye(2))
+    with pytest.raises(ValueError, match="shapes"):
+        modes(np.eye(2), [0, 1])
+    with pytest.raises(ValueError, match="linear"):
+        strengths(Ensemble((2, 4, 3), "relu", "he_normal", rng=rng(), replicas=2), of)
+    with pytest.raises(TypeError, match="Ensemble"):
+        first_strengths(torch.nn.Linear(2, 3), of)
+    for wrong in ({"s": 0.0}, {"a0": -1.0}, {"t": [-1.0]}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            mode_strength(**{"s": 1.0, "a0": 0.1, "t": 1.0} | wrong)
+
+
 # --- tangent kernels --------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +363,8 @@ def test_movement_is_relative_over_all_matrices_replica_by_replica():
     net.weights[1][1] += 1.0  # 8 of 20 entries of 0.5
     net.biases[0] += 9.0
     assert movement(net, before) == pytest.approx([0.0, (8 / 5) ** 0.5])
+    with pytest.raises(TypeError, match="Ensembles"):
+        movement(net, before.weights)
     with pytest.raises(ValueError, match="two times"):
         movement(net, before.part(slice(0, 1)))
 
