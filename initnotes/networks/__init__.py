@@ -7,6 +7,7 @@ from . import training
 from .ensemble import Ensemble, Gradients, Signals, join
 from .products import order_free_product
 from .residual import Normalized, Residual, mean_squares, normalize
+from .tangent import doubled, movement, tangent_kernel
 from .training import History, train
 from .units import accuracy, distinct_units, distinct_values, spread
 
@@ -20,11 +21,14 @@ __all__ = [
     "accuracy",
     "distinct_units",
     "distinct_values",
+    "doubled",
     "join",
     "mean_squares",
+    "movement",
     "normalize",
     "order_free_product",
     "spread",
+    "tangent_kernel",
     "train",
     "training",
 ]
