@@ -160,6 +160,16 @@ def test_what_diverges_is_counted_and_leaves_the_others_alone(kind, measure):
         assert wild.best(arm).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(("optimizer", "measured"), [("sgd", 4 + 2 + 2), ("momentum", 4 + 4 + 4)])
+def test_copies_that_have_diverged_for_good_are_left_out_under_sgd_alone(optimizer, measured):
+    seen = []
+    run = {"rates": [0.01, 1e200], "budgets": [3, 6, 12], "optimizer": optimizer, "loss": "mse"}
+    wild = swept("relu", data=(clouds().x, targets()), measure=lambda net: seen.append(1) or np.ones(REPLICAS), **run)
+    assert len(seen) == measured
+    assert np.isinf(wild.values["b"][:, 1]).all()
+    assert (wild.values["b"][:, 0] == 1).all()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # A rate for each replica
 

@@ -1,13 +1,14 @@
 """R normalized or residual networks, which train like any ensemble.
 
-What lives here adds normalization and skip connections to ``ensemble``; its gradients are autograd's.
+What lives here adds normalization and skip connections to ``ensemble``. Autograd finds its way back through them; each
+step of that way writes the gradient of its own parameters to where an optimizer reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ __all__ = ["AXES", "BRANCHES", "Normalized", "Residual", "mean_squares", "normal
 AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
 
 
+Into = tuple[Tensor, Tensor | None]  # where the gradients of a layer's weights and bias are to be written
+
+
 class _Normalize(torch.autograd.Function):
     """(z − mean)/√(variance + eps) over an axis, or z/√(mean square + eps), and the gradient through it."""
 
@@ -29,9 +33,9 @@ class _Normalize(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, axis: int, center: bool, eps: float) -> Tensor:
         if center:
             z = z - z.mean(axis, keepdim=True)
-        inverse = (z.square().mean(axis, keepdim=True) + eps).rsqrt()
+        inverse = z.square().mean(axis, keepdim=True).add_(eps).rsqrt_()
         inverse = inverse.where(inverse.isfinite(), 0.0)  # no spread and no eps
-        u = z * inverse
+        u = z.mul_(inverse) if center else z * inverse
         ctx.save_for_backward(u, inverse)
         ctx.axis, ctx.center = axis, center
         return u
@@ -40,10 +44,61 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         u, inverse = ctx.saved_tensors
         (g,) = gradients
-        g = g - u * (g * u).mean(ctx.axis, keepdim=True)
+        g = torch.addcmul(g, u, (g * u).mean(ctx.axis, keepdim=True), value=-1)
         if ctx.center:
-            g = g - g.mean(ctx.axis, keepdim=True)
-        return g * inverse, None, None, None
+            g -= g.mean(ctx.axis, keepdim=True)
+        return g.mul_(inverse), None, None, None
+
+
+class _Affine(torch.autograd.Function):
+    """h Wᵀ + b. `start` is what autograd follows back; the gradients of W and b are written to `into`."""
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, h: Tensor, weight: Tensor, bias: Tensor | None, into: Into) -> Tensor:
+        ctx.save_for_backward(h, weight)
+        ctx.into = into
+        return h @ weight.mT if bias is None else torch.baddbmm(bias[:, None, :], h, weight.mT)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        h, weight = ctx.saved_tensors
+        (delta,) = gradients
+        of_weight, of_bias = ctx.into
+        torch.bmm(delta.mT, h, out=of_weight)
+        if of_bias is not None:
+            torch.sum(delta, 1, out=of_bias)
+        return None, delta @ weight if ctx.needs_input_grad[1] else None, None, None, None
+
+
+class _Shifted(torch.autograd.Function):
+    """u + b; the gradient of b is written to `into`."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, bias: Tensor, into: Tensor) -> Tensor:
+        ctx.into = into
+        return u + bias[:, None, :]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        torch.sum(gradients[0], 1, out=ctx.into)
+        return gradients[0], None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """α · branch; the gradient of α is written to `into`, if it is learned."""
+
+    @staticmethod
+    def forward(ctx: Any, branch: Tensor, alpha: Tensor, into: Tensor | None) -> Tensor:
+        ctx.save_for_backward(branch, alpha)
+        ctx.into = into
+        return branch * alpha
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        branch, alpha = ctx.saved_tensors
+        if ctx.into is not None:
+            ctx.into.copy_((gradients[0] * branch).sum((1, 2), keepdim=True))
+        return gradients[0] * alpha, None, None
 
 
 def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
@@ -92,23 +147,24 @@ def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
 class _Taped(Signals):
     """Signals with what autograd needs to go back through them."""
 
-    leaf: Tensor | None = None
+    start: Tensor | None = None
     tape: Sequence[Tensor] = ()
+    gradient: Tensor | None = None
 
 
 class _Network(Ensemble):
-    """An ensemble whose backward pass is autograd's; a class below says how the layers are wired."""
+    """An ensemble through which autograd goes back; a class below says how the layers are wired."""
 
     norm: str | None
     eps: float
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the pre-activations, and what the layers read; going back fills `gradient`."""
         raise NotImplementedError
 
-    def _phi(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Return φ(N(z) + bias)."""
-        u = normalize(z, self.norm, eps=self.eps)
-        return self.activation(u if bias is None else u + bias[:, None, :])
+    def _phi(self, z: Tensor) -> Tensor:
+        """Return φ(N(z))."""
+        return self.activation(normalize(z, self.norm, eps=self.eps))
 
     def forward(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward and keep every layer, as `Ensemble.forward` does; there is no dropout."""
@@ -116,12 +172,12 @@ class _Network(Ensemble):
             raise ValueError(f"{type(self).__name__} has no dropout; leave out the masks")
         h = self._inputs(inputs)
         with torch.enable_grad():
-            leaf = self.parameters.detach().requires_grad_()
-            tape, fed = self._wire(h, *self.split(leaf))
-        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, leaf, tape)
+            start, gradient = h.new_zeros(()).requires_grad_(), torch.zeros_like(self.parameters)
+            tape, fed = self._wire(h, start, gradient)
+        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, start, tape, gradient)
 
     def untracked(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
-        """Pass `inputs` forward as `forward` does; its backward pass is autograd's."""
+        """Pass `inputs` forward as `forward` does."""
         return self.forward(inputs, masks)
 
     def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
@@ -129,12 +185,12 @@ class _Network(Ensemble):
 
         `pre_activations` has one entry for each of those that `forward` returned.
         """
-        if not isinstance(signals, _Taped) or signals.leaf is None:
+        if not isinstance(signals, _Taped) or signals.start is None or signals.gradient is None:
             raise TypeError(f"signals must be what forward() returned, got {type(signals).__name__}")
-        sources = [signals.leaf, *signals.tape[:-1]]
+        sources = [signals.start, *signals.tape[:-1]]
         delta = self._output_gradient(signals, output_gradient)
         found = torch.autograd.grad(signals.tape[-1], sources, delta, materialize_grads=True)
-        return Gradients(*self.split(found[0]), [*found[1:], delta], found[0])
+        return Gradients(*self.split(signals.gradient), [*found[1:], delta], signals.gradient)
 
 
 class Normalized(_Network):
@@ -188,12 +244,17 @@ class Normalized(_Network):
         """The normalization and its eps."""
         return {"norm": self.norm, "eps": self.eps}
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        passed, fed = [h @ weights[0].mT], []
-        for weight, bias in zip(weights[1:], biases, strict=False):
-            fed.append(self._phi(passed[-1], bias))
-            passed.append(fed[-1] @ weight.mT)
-        passed[-1] = passed[-1] + biases[-1][:, None, :]
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        of_weights, of_biases = self.split(gradient)
+        passed: list[Tensor] = []
+        fed: list[Tensor] = []
+        for at, weight in enumerate(self.weights):
+            last = at == self.depth - 1
+            bias, into = (self.biases[at], of_biases[at]) if last else (None, None)
+            passed.append(_Affine.apply(start, fed[-1] if fed else h, weight, bias, (of_weights[at], into)))
+            if not last:
+                u = normalize(passed[-1], self.norm, eps=self.eps)
+                fed.append(self.activation(_Shifted.apply(u, self.biases[at], of_biases[at])))
         return passed, fed
 
 
@@ -303,15 +364,17 @@ class Residual(_Network):
         """The number of weight matrices, multipliers included."""
         return 2 + self.blocks * (BRANCHES[self.block][0] + 1)
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        maps = [_affine(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        of_weights, of_biases = self.split(gradient)
+        layers = zip(self.weights, self.biases, zip(of_weights, of_biases, strict=True), strict=True)
+        maps = [_map(start, *layer) for layer in layers]
         matrices, branch = BRANCHES[self.block]
         stream = [maps[0](h)]
         for first in range(1, len(maps) - 1, matrices + 1):
             multiplier = first + matrices
             added = branch(self._phi, stream[-1], maps[first:multiplier])
-            alpha = weights[multiplier] if self.learned else weights[multiplier].detach()
-            stream.append(stream[-1] + alpha * added)
+            into = of_weights[multiplier] if self.learned else None
+            stream.append(stream[-1] + _Scaled.apply(added, self.weights[multiplier], into))
         read = stream[-1] if self.norm is None else self._phi(stream[-1])
         return [*stream, maps[-1](read)], [*stream[:-1], read]
 
@@ -321,8 +384,8 @@ class Residual(_Network):
         return f"Residual({ends}, {kind}, {self.replicas} replicas)"
 
 
-def _affine(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda h: torch.baddbmm(bias[:, None, :], h, weight.mT)
+def _map(start: Tensor, weight: Tensor, bias: Tensor, into: Into) -> Callable[[Tensor], Tensor]:
+    return lambda h: cast(Tensor, _Affine.apply(start, h, weight, bias, into))
 
 
 def _norm(norm: Any) -> str | None:

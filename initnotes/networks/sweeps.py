@@ -219,17 +219,22 @@ def sweep(
 
 
 class _Joined:
-    """Arms of one kind, a copy of each for each rate, as one ensemble."""
+    """Arms of one kind, a copy of each for each rate, as one ensemble; copies that have diverged for good drop out."""
 
     def __init__(
         self, arms: dict[str, Ensemble], rates: list[float], loss: str, optimizer: str, clip: float | None
     ) -> None:
-        self.names, self.loss = list(arms), loss
-        self.net = join([net for net in arms.values() for _ in rates])
-        replicas = self.net.replicas // (len(arms) * len(rates))
-        self.shape = (len(arms), len(rates), replicas)
-        each = torch.tensor(rates, dtype=torch.float64).repeat_interleave(replicas).repeat(len(arms))
-        self.update = updater(self.net, each, loss=loss, optimizer=optimizer, clip=clip)
+        self.names, self.loss, self.optimizer, self.clip = list(arms), loss, optimizer, clip
+        self.rates = torch.tensor(rates, dtype=torch.float64).repeat(len(arms))
+        net = join([net for net in arms.values() for _ in rates])
+        self.shape = (len(arms), len(rates), net.replicas // len(self.rates))
+        self._train(net, np.arange(len(self.rates)))
+
+    def _train(self, net: Ensemble, copies: np.ndarray) -> None:
+        """Go on with these of all copies, which `net` holds."""
+        self.net, self.copies = net, copies
+        each = self.rates[copies].repeat_interleave(self.shape[-1])
+        self.update = updater(net, each, loss=self.loss, optimizer=self.optimizer, clip=self.clip)
 
     def measured(self, measure: Callable[[Ensemble], Any] | None, data: tuple[Tensor, Tensor]) -> dict[str, np.ndarray]:
         """Return what was measured of each arm, shape (K, R); inf where that or a parameter is not finite."""
@@ -240,8 +245,20 @@ class _Joined:
             cuts = range(0, self.net.replicas, replicas)
             values = np.concatenate([_of(measure, self.net.part(slice(cut, cut + replicas))) for cut in cuts])
         finite = torch.stack([part.flatten(1).isfinite().all(1) for part in self.net.tensors]).all(0).numpy(force=True)
-        values = np.where(finite & np.isfinite(values), values, np.inf).reshape(self.shape)
-        return dict(zip(self.names, values, strict=True))
+        found = np.full((len(self.rates), self.shape[-1]), np.inf)
+        found[self.copies] = np.where(finite & np.isfinite(values), values, np.inf).reshape(-1, self.shape[-1])
+        self._leave_out(~finite.reshape(-1, self.shape[-1]).any(1))
+        return dict(zip(self.names, found.reshape(self.shape), strict=True))
+
+    def _leave_out(self, gone: np.ndarray) -> None:
+        """Leave out the copies of which no replica has finite parameters: SGD never makes them finite again.
+
+        Other optimizers remember something of each copy, and keep all.
+        """
+        if self.optimizer == "sgd" and gone.any() and not gone.all():
+            size = self.shape[-1]
+            rest = join([self.net.part(slice(at * size, (at + 1) * size)) for at in np.flatnonzero(~gone)])
+            self._train(rest, self.copies[~gone])
 
     def _losses(self, x: Tensor, y: Tensor) -> np.ndarray:
         """Return the loss of each replica on all samples, few replicas at a time."""
