@@ -539,6 +539,16 @@ def test_numbers_below_histograms_do_not_touch(size):
         assert all(left.x1 + 2 < right.x0 for left, right in itertools.pairwise(at))
 
 
+def test_words_stand_above_the_curve():
+    rng = np.random.default_rng(SEED)
+    values = {layer: 0.01**layer * np.maximum(rng.standard_normal((2, 1000)), 0) for layer in range(4)}
+    figure = plots.histograms({"h": values, "g": {layer: rng.standard_normal((2, 1000)) for layer in range(4)}})
+    figure.canvas.draw()
+    for ax in figure.axes:
+        peak = ax.transData.transform((0, ax.lines[0].get_ydata().max()))[1]
+        assert ax.texts[0].get_window_extent().y0 > peak
+
+
 def test_histograms_of_arrays_with_theory():
     rng = np.random.default_rng(SEED)
     values = {"z": {1: rng.standard_normal((8, 100_000)), 3: 0.1 * rng.standard_normal((8, 100_000))}}
