@@ -73,7 +73,8 @@ _LONG = 16  # characters: what is shorter stays on one line
 _TABLE = re.compile(r"<div class='wide-table'.*?</table>", re.DOTALL)
 _CELL = re.compile(r"<td(?P<rest>[^>]*)>(?P<text>[^<]*)</td>")
 _ROW_HEAD = re.compile(r"(?<=<th scope='row'>)[^<]+(?:<wbr>[^<]+)*")
-_HUMP = re.compile(r"(?<=[a-z]{3})(?=[A-Z])|(?<=\w\()|(?<==)(?=&#x27;)")  # in a name, or in a call
+# In a name, or in a call.
+_HUMP = re.compile(r"(?<=[a-z]{3})(?=[A-Z])|(?<=\dD)(?=[A-Z])|(?<=[a-z]{4}\()|(?<==)(?=&#x27;)")
 
 
 def fitted(markup: str) -> str:
