@@ -94,9 +94,11 @@ class Teacher:
             number, off = _worst(found, right, drawn)
             said["off"] = off.direction
             said["hint"] = self._hint(request, calls, found, right, drawn)
-        said["asked"], said["came"] = called(request, calls[number]), off.came or described(found[number])
+        said["asked"], said["came"] = called(request, calls[number]), described(found[number])
         if not request.call:  # a student's own number may be tried again: no word on its size
-            said |= {"off": "", "came": described(found[0])}
+            said["off"] = ""
+        elif off.part:
+            said["came"] += f", with {off.part}"
         return said
 
     def _hint(

@@ -206,7 +206,7 @@ def test_regrade_of_one_student_leaves_the_others(
 def test_run_counts_by_status(course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     marker["gives"] = result("student-a", (0.0, 0.0), status="malformed")
     assert call(course, "run", "tiny") == 0
-    assert "1 submissions: 1 malformed." in capsys.readouterr().out
+    assert "Submissions: 1 (1 malformed)." in capsys.readouterr().out
 
 
 def test_one_writes_gradescopes_results(course: Course, marker: dict[str, Any], tmp_path: Path) -> None:
