@@ -308,7 +308,7 @@ def test_the_rest_of_a_course(
     course: Course, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert call(course, "release", "tiny") == 0
-    assert "3 copies" in capsys.readouterr().out
+    assert "own parameters: 3." in capsys.readouterr().out
     hand_in(course, "student-a", {"explain": "Because."})
     store(course, result("student-a"))
     assert call(course, "merge", "tiny") == 0

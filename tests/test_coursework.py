@@ -1,5 +1,6 @@
 """Every assignment: its notebook, its checks, its reference solutions, and wrong ones that must lose their points."""
 
+import ast
 import hashlib
 import json
 import pickle
@@ -172,6 +173,13 @@ def answer(request: Request, namespace: dict[str, Any], arguments: dict[str, Any
     if "seed" in arguments:
         named["rng"] = np.random.default_rng(arguments["seed"])
     return namespace[request.target](**named)
+
+
+def loses(path: Path) -> set[str]:
+    """What a wrong solution loses, as its file says."""
+    [line] = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("LOSES")]
+    found: set[str] = ast.literal_eval(line.partition("=")[2].strip())
+    return found
 
 
 def own(name: str, student: str) -> Variant:

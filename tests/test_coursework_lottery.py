@@ -14,7 +14,6 @@ What a marking draws is what it asks; what most functions answer follows from th
 With EVERY_MARKING=1 in the environment the first two kinds all have 500, which takes some three minutes.
 """
 
-import ast
 import functools
 import json
 import os
@@ -27,7 +26,7 @@ import pytest
 
 from initgrade import questions
 from initgrade.assignment import Assignment, Request, Variant
-from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, own, run, source
+from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, loses, own, run, source
 
 MARKINGS, STUDENTS = 500, 5  # a fifth of the markings for each student's parameters
 DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal")
@@ -83,12 +82,6 @@ def count(request: str) -> int:
 
 def asked_of(name: str) -> list[Request]:
     return [request for request in checks(name).requests if not request.literal and request.name not in SLOW]
-
-
-def loses(path: Path) -> set[str]:
-    [line] = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("LOSES")]
-    found: set[str] = ast.literal_eval(line.partition("=")[2].strip())
-    return found
 
 
 def with_wrong(path: Path) -> list[Space]:

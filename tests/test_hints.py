@@ -219,6 +219,9 @@ def test_what_came_is_shown_whole_with_the_part_that_is_farthest_off() -> None:
     shown = ", ".join(map(str, values[4]))
     assert (said["came"], said["off"]) == (f"[{shown}], with {values[4][-1]} at [{len(values[4]) - 1}]", "too large")
     assert hints.described(each.arguments[4]["widths"]) in said["asked"]
+    marking.teach._known[None, "distinct_after"] = [list(range(300)) for _ in values]
+    values = [[*range(150), -7, *range(151, 300)] for _ in values]
+    assert marking.teach(each.request, each.arguments, values)["came"] == "-7 at [150]"
 
 
 def test_what_is_said_does_not_hold_what_is_due() -> None:
