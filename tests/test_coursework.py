@@ -267,8 +267,10 @@ def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
             plt.close("all")
 
 
-@pytest.mark.parametrize("student", STUDENTS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [(name, student) for name in NAMES for student in STUDENTS[: 1 if name == "capstone" else 3]],  # its judge trains
+)
 def test_reference_solutions_get_full_marks(name: str, student: str) -> None:
     given = json.loads(json.dumps(own(name, student)))
     assert shown(given).keys() == example(name).keys()

@@ -3,8 +3,8 @@
 What a marking draws is what it asks; what most functions answer follows from that. Requests are of three kinds.
 
 - Exact ones: 500 markings of each. A request that a wrong solution keeps with a chance of 1.4 % or more would be seen
-  here but for one such case in a thousand (0.986^500 < 0.001). Those in `COSTLY` have 20: the wrong solutions bisect or
-  integrate for long, or many networks are drawn, some 10 ms a marking each.
+  here but for one such case in a thousand (0.986^500 < 0.001). Those in `COSTLY` have fewer: the wrong solutions
+  bisect or integrate for long, or many networks are drawn, 5 to 20 ms a marking.
 - Draws of weights (`DRAWN`): 25 markings, which see a chance of 25 % or more. The law of the draws does the rest:
   tests/test_coursework_power.py takes what 500 markings ask for, and finds that none misses a named wrong answer with
   a chance above 0.1 %. A right answer fails with 1e-6 a marking.
@@ -31,7 +31,7 @@ from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, loses,
 MARKINGS, STUDENTS = 500, 5  # a fifth of the markings for each student's parameters
 DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal")
 SLOW = ("forward_factors", "backward_factors", "repair")
-COSTLY = dict.fromkeys(("choose_sigma", "chi", "diagnose"), 20)
+COSTLY = {"choose_sigma": 20, "chi": 20, "diagnose": 20, "critical_line": 100, "settled_rms": 100}
 Space = dict[str, Any]
 
 
