@@ -2,10 +2,11 @@
 
 What lives here predicts; it draws no weights and runs no network. Expectations under a Gaussian are in ``gaussian``,
 the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
-by layer in ``profile``, normalization and residual streams in ``stream``; ``pieces`` finds the kinks and the slope of a
-function of which only values are known.
+by layer in ``profile``, normalization and residual streams in ``stream``, how starts and rates go with the width in
+``width``; ``pieces`` finds the kinks and the slope of a function of which only values are known.
 """
 
+from . import width
 from .correlation import correlation_map, depth_scale
 from .gaussian import derivative_second_moment, first_moment, second_moment
 from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
@@ -31,4 +32,5 @@ __all__ = [
     "stream_factors",
     "stream_moments",
     "variance_map",
+    "width",
 ]
