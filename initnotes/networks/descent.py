@@ -193,12 +193,10 @@ class _Piece:
             (partial(np.copyto, flipped.numpy(), weight.mT.numpy()), _product(self.h[at], flipped, self.z[at]))
             for (at, (weight, _)), flipped in zip(layers, self.flipped, strict=True)
         ]
-        self.found = [
-            (_product(delta.mT, self.h[at], self.weight_gradients[at]), _product(ones, delta, self.bias_gradients[at]))
-            for at, (_, delta) in layers
-        ]
-        if not self.biased:  # their gradients stay 0, as the room has them
-            self.found = [own[:1] for own in self.found]
+        self.found = [[_product(delta.mT, self.h[at], self.weight_gradients[at])] for at, (_, delta) in layers]
+        if self.biased:  # without them their gradients stay 0, as the room has them
+            for at, (_, delta) in layers:
+                self.found[at].append(_product(ones, delta, self.bias_gradients[at]))
         self.back = [_product(delta, weight, self.deltas[at - 1]) for at, (weight, delta) in layers[1:]]
 
     def update(self, y: Tensor) -> None:

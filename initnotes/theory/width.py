@@ -26,7 +26,8 @@ class Multipliers:
     Attributes
     ----------
     start : ndarray, shape (L,)
-        On the standard deviation of the weights, beyond the 1/√fan_in that `initnotes.he_normal` and its kin have.
+        On the standard deviation of the weights, beyond the 1/√fan_in that `initnotes.he_normal` and its kin have:
+        ``initnotes.Scheme(scale=2 * factor**2)`` is He's start times a factor.
     rates : ndarray, shape (L, 2)
         On the learning rate of the weights, and on that of the biases.
     slopes : ndarray, shape (L,)
