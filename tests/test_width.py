@@ -159,8 +159,9 @@ def measured(parametrization, optimizer, *, narrow=64, wide=256, samples=128, re
 def test_own_contributions_go_as_theory_says_and_as_no_other_parametrization(optimizer):
     """False-failure rate below 1e-4.
 
-    A slope's standard deviation over replicas is at most 0.21, that of the mean of 32 at most 0.037, and what is left of
-    a mean at finite width 0.05 or, in the output layer, 0.03: a normal beyond (0.2 - 0.03)/0.037 = 4.6, in nine means.
+    A slope's standard deviation over replicas is at most 0.21, that of the mean of 32 at most 0.037. What finite width
+    leaves of a mean is below 0.05, and below 0.03 in the output layer. A miss of one of nine means there is a normal
+    beyond (0.2 - 0.03)/0.037 = 4.6.
     """
     for parametrization in PARAMETRIZATIONS:
         slopes = measured(parametrization, optimizer).mean(0)
