@@ -4,6 +4,7 @@ What lives here draws, passes signals and trains; what the layers look like is f
 """
 
 from . import training
+from .changes import own_changes
 from .ensemble import Ensemble, Gradients, Signals, join
 from .products import order_free_product
 from .residual import Normalized, Residual, mean_squares, normalize
@@ -27,6 +28,7 @@ __all__ = [
     "movement",
     "normalize",
     "order_free_product",
+    "own_changes",
     "spread",
     "tangent_kernel",
     "train",

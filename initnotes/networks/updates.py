@@ -5,7 +5,7 @@ What lives here makes no loop; training does, and sweeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,14 @@ __all__ = [
     "clip_",
     "cross_entropy",
     "data",
+    "each",
+    "epsilon",
+    "jointly",
     "length",
     "mean_squared_error",
-    "rate",
     "rows",
+    "stepper",
+    "whole",
 ]
 
 Step = Callable[[Tensor, Tensor], None]
@@ -95,6 +99,9 @@ GRADIENTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+EPS = 1e-8  # Adam's
+
+
 def _sgd(lr: float | Tensor) -> Step:
     def step(parameters: Tensor, gradient: Tensor) -> None:
         if isinstance(lr, Tensor):
@@ -116,7 +123,7 @@ def _momentum(lr: float | Tensor, beta: float = 0.9) -> Step:
     return step
 
 
-def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: float = 1e-8) -> Step:
+def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: float | Tensor = EPS) -> Step:
     m: Any = None
     v: Any = None
     t = 0
@@ -137,6 +144,35 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
 # Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
 # may overwrite the gradient that it is given, but does not keep it. A rate is a number or a tensor that fits.
 OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
+
+
+def stepper(
+    optimizer: str, lr: float | Tensor, *, decay: float | Tensor | None = None, eps: float | Tensor | None = None
+) -> Step:
+    """Return the step of an optimizer of that name, after which `decay` times the parameters is taken off as well.
+
+    Parameters
+    ----------
+    optimizer : {"sgd", "momentum", "adam"}
+    lr : float or Tensor
+        What fits the parameters. A tensor may be changed between two steps, as `decay` and `eps` may.
+    decay : float or Tensor, optional
+        The rate times the weight decay.
+    eps : float or Tensor, optional
+        Adam's.
+    """
+    step = OPTIMIZERS[optimizer](lr) if eps is None else _adam(lr, eps=eps)
+    if decay is None:
+        return step
+
+    def decayed(parameters: Tensor, gradient: Tensor) -> None:
+        if isinstance(decay, Tensor):
+            parameters.addcmul_(parameters, decay, value=-1)
+        else:
+            parameters.mul_(1 - decay)
+        step(parameters, gradient)
+
+    return decayed
 
 
 def batch_order(
@@ -174,14 +210,68 @@ def _batches(
         yield order[:, at * batch_size : (at + 1) * batch_size]
 
 
-def rate(lr: Any, replicas: int) -> float | Tensor:
-    """Return a learning rate as a float, or one for each of so many replicas as a float64 tensor; raise otherwise."""
-    if np.ndim(lr) == 0:
-        return _checks.real(lr, "lr", low=0.0)
-    rates = np.array([_checks.real(value, "lr", low=0.0) for value in np.ravel(lr)])
-    if np.shape(lr) != (replicas,):
-        raise ValueError(f"lr must be a number or one for each of {replicas} replicas, got shape {np.shape(lr)}")
-    return torch.from_numpy(rates)
+def each(value: Any, name: str, replicas: int, layers: int) -> float | Tensor:
+    """Return a number that is 0 or more, or one for each replica, or for each replica's layers; raise otherwise.
+
+    Parameters
+    ----------
+    value : float, or array of shape (R,), (L, 2) or (R, L, 2)
+        The last axis holds that of the layer's weights and that of its biases.
+    name : str
+        What errors call it.
+    replicas, layers : int
+        R and L.
+
+    Returns
+    -------
+    float, or Tensor of float64, shape (R,) or (R, L, 2)
+    """
+    if np.ndim(value) == 0:
+        return _checks.real(value, name, low=0.0)
+    shape, checked = np.shape(value), [_checks.real(own, name, low=0.0) for own in np.ravel(value)]
+    if shape not in ((replicas,), (layers, 2), (replicas, layers, 2)):
+        raise ValueError(
+            f"{name} must be a number or one for each of {replicas} replicas, got shape {shape}; "
+            f"for weights and biases of each layer, shape ({layers}, 2) or ({replicas}, {layers}, 2)"
+        )
+    values = torch.tensor(checked, dtype=torch.float64).view(shape)
+    return values.expand(replicas, layers, 2) if shape == (layers, 2) else values
+
+
+def jointly(value: Any, name: str, names: Sequence[Any], replicas: int, layers: int) -> float | Tensor:
+    """Return `each` for ensembles that train as one, in the order of `names`.
+
+    A mapping must have a value for each of the names; what is no mapping is the same for all.
+
+    Returns
+    -------
+    float, or Tensor of float64, shape (N · R,) or (N · R, L, 2) for N names
+    """
+    if not isinstance(value, Mapping):
+        own = each(value, name, replicas, layers)
+        return own if isinstance(own, float) else own.repeat(len(names), *[1] * (own.dim() - 1))
+    if set(value) != set(names):
+        raise ValueError(f"{name} must be one for all or have the names {list(names)}, got {list(value)}")
+    return torch.cat([whole(each(value[key], name, replicas, layers), replicas, layers) for key in names])
+
+
+def whole(value: float | Tensor, replicas: int, layers: int) -> Tensor:
+    """Return what `each` returned as a Tensor of shape (R, L, 2)."""
+    if isinstance(value, float):
+        return torch.full((replicas, layers, 2), value, dtype=torch.float64)
+    return value if value.dim() == 3 else value[:, None, None].expand(replicas, layers, 2)
+
+
+def epsilon(eps: Any, optimizer: str, names: Sequence[Any], replicas: int, layers: int) -> float | Tensor | None:
+    """Return Adam's ε as `jointly` does, None for the default; raise unless positive, and if there is no Adam."""
+    if eps is None:
+        return None
+    if optimizer != "adam":
+        raise ValueError(f"eps is for 'adam', got it for {optimizer!r}; leave it out")
+    found = jointly(eps, "eps", names, replicas, layers)
+    if not bool(torch.as_tensor(found).all()):
+        raise ValueError("eps must be greater than 0, got 0")
+    return found
 
 
 def length(clip: Any) -> float | None:

@@ -2,10 +2,12 @@
 
 What lives here predicts; it draws no weights and runs no network. Expectations under a Gaussian are in ``gaussian``,
 the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
-by layer in ``profile``, normalization and residual streams in ``stream``; ``pieces`` finds the kinks and the slope of a
-function of which only values are known. ``flows`` solves gradient flows, which need no wide network.
+by layer in ``profile``, normalization and residual streams in ``stream``, how starts and rates go with the width in
+``width``; ``pieces`` finds the kinks and the slope of a function of which only values are known. ``flows`` solves
+gradient flows, which need no wide network.
 """
 
+from . import width
 from .correlation import correlation_map, depth_scale
 from .flows import diagonal_solution, kernel_prediction, mode_half_time, mode_strength
 from .gaussian import derivative_second_moment, first_moment, second_moment
@@ -36,4 +38,5 @@ __all__ = [
     "stream_factors",
     "stream_moments",
     "variance_map",
+    "width",
 ]
