@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _checks
+from .languages import Markov, markov
 
-__all__ = ["Dataset", "Split", "digits", "gaussian_clouds", "two_spirals"]
+__all__ = ["Dataset", "Markov", "Split", "digits", "gaussian_clouds", "markov", "two_spirals"]
 
 
 class Dataset(NamedTuple):
