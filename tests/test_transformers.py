@@ -13,6 +13,7 @@ from torch import nn
 
 import initnotes as ini
 from initnotes import layers, recipes
+from initnotes.examine import ensembles
 from initnotes.networks import Transformer, join
 from initnotes.networks.attention import attend
 from initnotes.networks.training import cross_entropy, sweep, train
@@ -231,9 +232,21 @@ def test_parts_and_joints_keep_replicas():
         join([first, made(causal=False)])
 
 
-def test_a_twin_can_be_audited():
-    report = ini.audit(made().twin(1), torch.from_numpy(tokens()))
-    assert "mlp_out" in str(report) or report
+@pytest.mark.parametrize("name", FORMS)
+def test_the_examiner_sees_the_network(name):
+    net, x = made(name, **FORMS[name]), tokens().astype(float)
+    module = ensembles.as_module(net)
+    assert torch.allclose(module(torch.from_numpy(x)).detach(), net(x), atol=1e-12)
+    seen = str(ini.probe(net, x, loss=lambda out: (out**2).mean((1, 2))))
+    assert all(f"{role}_1 " in seen for role in ("query", "attention_out", "mlp_in", "mlp_out"))
+
+
+def test_an_audit_finds_what_is_planted_in_a_transformer():
+    healthy, broken = made(), made()
+    broken.weights[broken.roles.index(("mlp_in", 1))][:] = 0.5  # equal units
+    for net, said in ((healthy, False), (broken, True)):
+        for model, x in ((net, tokens().astype(float)), (net.twin(0), torch.from_numpy(tokens()))):
+            assert ("mlp_in" in str(ini.audit(model, x))) == said
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ What lives here wires embeddings, attention and MLPs; with which weights they st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from ..recipes import ACTIVATIONS, LOOKUPS, Recipe, Sizes, get
 from .residual import _Network, normalize
 from .twin import Twin
 
-__all__ = ["Glance", "Transformer", "attend"]
+__all__ = ["Glance", "Transformer", "attend", "rows"]
+
+Map = Callable[[Tensor], Tensor]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool) -> tuple[Tensor, Tensor]:
@@ -230,7 +232,7 @@ class Transformer(_Network):
         return tokens
 
     def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        seen = self.passed(h, weights)
+        seen = self.passed(h, self._maps(weights), self._tied(weights))
         return [*seen.stream, seen.logits], [*seen.stream[:-1], seen.read]
 
     def look(self, inputs: Any) -> Glance:
@@ -242,14 +244,33 @@ class Transformer(_Network):
             Tokens, as floating-point numbers.
         """
         with torch.no_grad():
-            return self.passed(self._inputs(inputs), self.weights)
+            return self.passed(self._inputs(inputs), self._maps(self.weights), self._tied(self.weights))
 
-    def passed(self, tokens: Tensor, weights: Sequence[Tensor]) -> Glance:
-        """Pass tokens, shape (R, batch, T), through the network with these weights, in the order of `roles`."""
+    def _maps(self, weights: Sequence[Tensor]) -> list[Map]:
+        made = {True: _lookup, False: _linear}
+        return [made[role in LOOKUPS](weight) for (role, _), weight in zip(self.roles, weights, strict=True)]
+
+    def _tied(self, weights: Sequence[Tensor]) -> Map | None:
+        return _linear(weights[0].mT) if self.form.tied else None
+
+    def passed(self, tokens: Tensor, maps: Sequence[Map], head: Map | None) -> Glance:
+        """Pass tokens through the network that these maps make.
+
+        Parameters
+        ----------
+        tokens : Tensor, shape (R, batch, T)
+        maps : sequence of callable
+            What each of `roles` does: of a lookup, from numbers of rows, shape (R, batch, T), to rows, shape
+            (R, batch, T, d); of a matrix, from shape (R, batch · T, fan_in) to (R, batch · T, fan_out).
+        head : callable, optional
+            The head if it is tied, and stands in no role of its own.
+        """
         form = self.form
-        parts = iter(weights)
-        token = next(parts)
-        x = _rows(token, tokens) + (next(parts).mT[:, None] if form.positions else 0.0)
+        parts = iter(maps)
+        x = next(parts)(tokens)
+        if form.positions:
+            places = torch.arange(self.context, device=tokens.device)
+            x = x + next(parts)(places.expand(len(tokens), 1, -1))
         x = form.embedding_multiplier * x.flatten(1, 2)
         x = self._norm(x) if form.embedding_norm else x
         stream, branches, attention = [x], [], []
@@ -263,7 +284,7 @@ class Transformer(_Network):
                 stream.append(x)
                 attention += softmax
         read = self._norm(x) if form.place == "pre" else x
-        logits = form.head_multiplier * (read @ (token if form.tied else next(parts).mT))
+        logits = form.head_multiplier * (next(parts) if head is None else head)(read)
         return Glance(stream, branches, attention, read, logits)
 
     def twin(self, replica: int) -> Twin:
@@ -296,19 +317,19 @@ class Transformer(_Network):
     def _norm(self, x: Tensor) -> Tensor:
         return normalize(x, self.norm, eps=self.eps)
 
-    def _attention(self, read: Tensor, parts: Iterator[Tensor], batch: int) -> tuple[Tensor, list[Tensor]]:
+    def _attention(self, read: Tensor, parts: Iterator[Map], batch: int) -> tuple[Tensor, list[Tensor]]:
         heads = (self.replicas, batch, self.context, self.form.heads, -1)
-        q, k, v = ((read @ next(parts).mT).unflatten(1, heads[1:3]).view(heads).transpose(2, 3) for _ in range(3))
+        q, k, v = (next(parts)(read).reshape(heads).transpose(2, 3) for _ in range(3))
         if self.form.qk_norm:
             q, k = normalize(q, "rms", eps=self.eps), normalize(k, "rms", eps=self.eps)
         mixed, weights = attend(q, k, v, scale=self.form.attention_scale, causal=self.form.causal)
-        return mixed.transpose(2, 3).flatten(3).flatten(1, 2) @ next(parts).mT, [weights]
+        return next(parts)(mixed.transpose(2, 3).flatten(3).flatten(1, 2)), [weights]
 
-    def _mlp(self, read: Tensor, parts: Iterator[Tensor], batch: int) -> tuple[Tensor, list[Tensor]]:
-        hidden = self.activation(read @ next(parts).mT)
+    def _mlp(self, read: Tensor, parts: Iterator[Map], batch: int) -> tuple[Tensor, list[Tensor]]:
+        hidden = self.activation(next(parts)(read))
         if self.form.gated:
-            hidden = hidden * (read @ next(parts).mT)
-        return hidden @ next(parts).mT, []
+            hidden = hidden * next(parts)(read)
+        return next(parts)(hidden), []
 
     def __repr__(self) -> str:
         sizes = f"vocabulary {self.vocabulary}, context {self.context}, width {self.width}"
@@ -316,8 +337,16 @@ class Transformer(_Network):
         return f"Transformer({sizes}, {kind}, {self.replicas} replicas)"
 
 
-def _rows(matrix: Tensor, tokens: Tensor) -> Tensor:
-    """Return column `token` of each replica's matrix, shape (R, d, V), for tokens of shape (R, batch, T)."""
+def rows(matrix: Tensor, numbers: Tensor) -> Tensor:
+    """Return the columns of each replica's matrix, shape (R, d, V), that are named, shape (R, batch, T), as rows."""
     replicas, _, count = matrix.shape
     first = count * torch.arange(replicas, device=matrix.device)[:, None, None]
-    return torch.nn.functional.embedding(tokens.long() + first, matrix.mT.flatten(0, 1))
+    return torch.nn.functional.embedding(numbers.long() + first, matrix.mT.flatten(0, 1))
+
+
+def _lookup(matrix: Tensor) -> Map:
+    return lambda numbers: rows(matrix, numbers)
+
+
+def _linear(matrix: Tensor) -> Map:
+    return lambda read: read @ matrix.mT
