@@ -163,6 +163,15 @@ class Form:
     multiplier: float = 1.0
     head_multiplier: float = 1.0
 
+    @property
+    def phi(self) -> Any:
+        """What `initnotes.activations.get` takes for the activation."""
+        return ACTIVATIONS[self.activation]
+
+    def sizes(self, width: int, blocks: int) -> Sizes:
+        """Return the sizes that a law may name, at a width and a number of blocks."""
+        return Sizes(width, self.hidden, blocks, width // self.heads)
+
     def __post_init__(self) -> None:
         """Refuse what no network can have."""
         for name in ("heads", "hidden"):
@@ -257,8 +266,8 @@ class Recipe:
         Examples
         --------
         >>> sizes = Sizes(width=768, hidden=3072, blocks=12, head=64)
-        >>> get("nanogpt").initializer("mlp_out", sizes)
-        Drawn(family='normal', sigma=0.00408248290463863, at=inf)
+        >>> get("nanogpt").initializer("mlp_out", sizes).name
+        'normal(0.004082)'
         """
         law, at = self.law(role), _checks.integer(block, "block", low=0)
         if at >= sizes.blocks:

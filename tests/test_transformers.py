@@ -18,7 +18,7 @@ from initnotes.networks import Transformer, join
 from initnotes.networks.attention import attend
 from initnotes.networks.training import cross_entropy, sweep, train
 from initnotes.recipes import ROLES, Drawn, Sizes
-from initnotes.theory import attention_entropy, initial_loss, transformer_stream
+from initnotes.theory import attention_entropy, initial_loss
 
 SEED = 20261201
 SIGMAS = 4.5
@@ -36,6 +36,10 @@ FORMS = {
 
 def rng(seed=SEED):
     return np.random.default_rng(seed)
+
+
+def transformer_stream(name, *sizes, **form):
+    return ini.theory.transformer_stream(recipes.get(name), *sizes, **form)
 
 
 def made(name="nanogpt", replicas=3, **form):
@@ -508,6 +512,8 @@ def test_post_norm_keeps_the_stream_and_loses_the_embedding():
     for at in range(12):
         assert agrees(seen.branches[at].square().mean((1, 2)).numpy(), theory.branches[at], 0.12), at
     assert (np.diff(theory.share[1:]) < 0).all()
+    with pytest.raises(TypeError, match="recipe must be a Recipe, such as"):
+        ini.theory.transformer_stream("neox", 6, 64, 16)
     with pytest.raises(ValueError, match="place must be 'pre' or 'post'"):
         transformer_stream("neox", 6, 64, 16, place="none")
 

@@ -226,10 +226,11 @@ def _rules(
         elif part.role != "head" or part in heads_own:
             laws = [chosen.initializer(role, sizes, block=part.block, like=like) for role in part.role.split("+")]
             rules[key] = laws[0] if len(set(laws)) == 1 else _Stacked(tuple(laws))
-    return rules, unknown, _form_notes(chosen, model, sizes, tied=not heads_own)
+    tied = not heads_own if any(part.role == "head" for part in parts) else None  # where there is no head at all
+    return rules, unknown, _form_notes(chosen, model, sizes, tied=tied)
 
 
-def _form_notes(chosen: Recipe, model: Any, sizes: Sizes, *, tied: bool) -> list[str]:
+def _form_notes(chosen: Recipe, model: Any, sizes: Sizes, *, tied: bool | None) -> list[str]:
     """Say what a recipe counts on and the model does not have, as far as its form is known."""
     heads = sizes.width // sizes.head
     form, wanted = getattr(model, "form", Form(heads, sizes.hidden)), chosen.form(sizes.width, heads)
@@ -237,7 +238,7 @@ def _form_notes(chosen: Recipe, model: Any, sizes: Sizes, *, tied: bool) -> list
     notes = []
     if tied and not chosen.tied:
         notes.append(f"the head is the embedding, and {chosen.name} has one of its own: the embedding's law holds")
-    if not tied and chosen.tied:
+    if tied is False and chosen.tied:
         notes.append(f"the head is one of its own, and {chosen.name} has the embedding there: it gets the same law")
     for name in _COUNTED_ON:
         needed = getattr(wanted, name)

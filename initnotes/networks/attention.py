@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import _checks
-from ..recipes import ACTIVATIONS, LOOKUPS, Recipe, Sizes, get
+from ..recipes import LOOKUPS, Recipe, Sizes, get
 from .residual import _Network, normalize
 from .twin import Twin
 
@@ -180,13 +180,12 @@ class Transformer(_Network):
         self.norm = None if self.form.place == "none" else self.form.norm
         self.vocabulary, self.context, self.width = V, T, d
         drawn = self.drawn_by(self.recipe, like=like)
-        activation = ACTIVATIONS[self.form.activation]
-        super().__init__((T, d, V), activation, drawn, rng=rng, replicas=replicas, dtype=dtype)
+        super().__init__((T, d, V), self.form.phi, drawn, rng=rng, replicas=replicas, dtype=dtype)
 
     @property
     def sizes(self) -> Sizes:
         """The sizes that a recipe's laws may name."""
-        return Sizes(self.width, self.form.hidden, self.blocks, self.width // self.form.heads)
+        return self.form.sizes(self.width, self.blocks)
 
     @property
     def roles(self) -> list[tuple[str, int]]:

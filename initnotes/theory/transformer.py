@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import _checks, activations
-from ..recipes import ACTIVATIONS, Form, Recipe, Sizes, get
 
-__all__ = ["TransformerStream", "attention_entropy", "initial_loss", "transformer_stream"]
+__all__ = ["Start", "TransformerStream", "attention_entropy", "initial_loss", "transformer_stream"]
 
 TERMS = 60  # of a Hermite series; what is left of E φ² counts as one term more
 REACH = 8.3  # standard deviations: what lies beyond has a probability below 1e-16
 EPS = 1e-5  # under the root of a normalization, as the networks have it
+
+
+class Start(Protocol):
+    """What is asked of a recipe; `initnotes.recipes.Recipe` answers it."""
+
+    def form(self, width: int, heads: int, blocks: int, **changes: Any) -> Any:
+        """Return the network around the weights."""
+
+    def std(self, role: str, sizes: Any, *, block: int, like: int | None) -> float:
+        """Return the standard deviation of the weights of a role in a block."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class TransformerStream:
 
 
 def transformer_stream(
-    recipe: str | Recipe,
+    recipe: Start,
     depth: int,
     width: int,
     tokens: Any,
@@ -80,7 +89,8 @@ def transformer_stream(
 
     Parameters
     ----------
-    recipe : str or Recipe
+    recipe : Recipe
+        Such as ``ini.recipes.get("nanogpt")``.
     depth : int
         L, blocks.
     width : int
@@ -117,17 +127,20 @@ def transformer_stream(
     --------
     GPT-2 small, whose branches are scaled by 1/√(2L) so that the stream does not grow:
 
-    >>> round(transformer_stream("nanogpt", 12, 768, 64).growth, 1)
+    >>> from initnotes import recipes
+    >>> round(transformer_stream(recipes.get("nanogpt"), 12, 768, 64).growth, 1)
     10.6
     """
-    chosen, L = get(recipe), _checks.integer(depth, "depth")
-    made = chosen.form(width, heads, L, **form)
+    L = _checks.integer(depth, "depth")
+    if not hasattr(recipe, "form"):
+        raise TypeError(f"recipe must be a Recipe, such as ini.recipes.get('nanogpt'), got {recipe!r:.80}")
+    made = recipe.form(width, heads, L, **form)
     if made.place == "none":
         raise ValueError("place must be 'pre' or 'post', got 'none': without normalization tokens differ in size")
-    sizes = Sizes(width, made.hidden, L, width // heads)
+    sizes = made.sizes(width, L)
 
     def variance(role: str, block: int = 0) -> float:
-        return chosen.std(role, sizes, block=block, like=like) ** 2
+        return recipe.std(role, sizes, block=block, like=like) ** 2
 
     token = made.embedding_multiplier**2 * variance("token")
     position = made.embedding_multiplier**2 * variance("position") if made.positions else 0.0
@@ -169,9 +182,9 @@ def transformer_stream(
     )
 
 
-def _attention_std(form: Form, sizes: Sizes, query: float, key: float) -> float:
+def _attention_std(form: Any, sizes: Any, query: float, key: float) -> float:
     size = 1.0 if form.qk_norm else math.sqrt(query * key) * sizes.width
-    return form.attention_scale * math.sqrt(sizes.head) * size
+    return float(form.attention_scale) * math.sqrt(sizes.head) * size
 
 
 def _equal(tokens: Any) -> np.ndarray:
@@ -202,9 +215,9 @@ def _normalized(gram: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndar
     return gram / (root[..., None] * root[..., None, :]), kept / root
 
 
-def _mlp(read: np.ndarray, form: Form, width: int, variance: Any, block: int) -> np.ndarray:
+def _mlp(read: np.ndarray, form: Any, width: int, variance: Any, block: int) -> np.ndarray:
     """Return the Gram matrix of the hidden layer; N(x) has variance 1 at every token, but for eps."""
-    squares = _squares(ACTIVATIONS[form.activation], math.sqrt(variance("mlp_in", block) * width))
+    squares = _squares(form.phi, math.sqrt(variance("mlp_in", block) * width))
     hidden = np.full_like(read, squares[-1])
     for square in squares[-2::-1]:
         hidden = hidden * read + square
