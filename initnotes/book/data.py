@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _checks
+from .languages import Markov, markov
 
-__all__ = ["Dataset", "Split", "digits", "gaussian_clouds", "two_spirals"]
-__all__ += ["parity", "tree"]
+__all__ = ["Dataset", "Markov", "Split", "digits", "gaussian_clouds", "markov", "parity", "tree", "two_spirals"]
 
 
 class Dataset(NamedTuple):

@@ -4,6 +4,7 @@ What lives here draws, passes signals and trains; what the layers look like is f
 """
 
 from . import training
+from .attention import Transformer
 from .changes import own_changes
 from .ensemble import Ensemble, Gradients, Signals, join
 from .products import order_free_product
@@ -19,6 +20,7 @@ __all__ = [
     "Normalized",
     "Residual",
     "Signals",
+    "Transformer",
     "accuracy",
     "distinct_units",
     "distinct_values",

@@ -185,6 +185,11 @@ class Ensemble:
         return list(zip(self.widths[1:], self.widths[:-1], strict=True))
 
     @property
+    def labels(self) -> tuple[int, ...]:
+        """Axes of the labels of a sample; here none, as a sample has one label."""
+        return ()
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Weights and biases in the order of `parameters`: W_1, b_1, W_2, …, each with the replica's axis first."""
         return [part for layer in zip(self.weights, self.biases, strict=True) for part in layer]

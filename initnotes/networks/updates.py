@@ -45,6 +45,7 @@ def cross_entropy(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     outputs : array or Tensor, shape (..., R, batch, classes)
         Logits.
     targets : array or Tensor of int64, shape (..., R, batch)
+        For sequences (..., R, sequences, T), where the batch is that of all their tokens.
 
     Raises
     ------
@@ -54,6 +55,7 @@ def cross_entropy(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     outputs, targets = _checks.floating(outputs, "outputs"), _checks.tensor(targets, "targets")
     if targets.is_floating_point():
         raise TypeError(f"targets must be integer labels, got {targets.dtype}")
+    targets = _of_tokens(targets, outputs)
     _fit(targets, outputs.shape[:-1])
     log_p = outputs.mT.log_softmax(-2).mT  # several times as fast as over a short last axis
     at = targets.long()[..., None]
@@ -85,7 +87,13 @@ def _fit(targets: Tensor, shape: torch.Size) -> None:
         raise ValueError(f"targets must have shape {tuple(shape)}, got {tuple(targets.shape)}; use targets.expand(…)")
 
 
+def _of_tokens(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Return the labels of sequences, shape (..., R, sequences, T), as those of their tokens; others as they are."""
+    return targets.flatten(-2) if targets.dim() == outputs.dim() else targets
+
+
 def _cross_entropy_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
+    targets = _of_tokens(targets, outputs)
     gradient = outputs.mT.softmax(-2).mT
     minus_one = torch.full((*targets.shape, 1), -1.0, dtype=outputs.dtype)
     return gradient.scatter_add_(-1, targets[..., None], minus_one).div_(outputs.shape[-2])
@@ -310,9 +318,10 @@ def data(x: Any, y: Any, net: Ensemble, loss: str) -> tuple[Tensor, Tensor]:
         if not bool(targets.isfinite().all()):
             raise ValueError("y must be finite, got NaN or inf; clean the data first")
         return inputs, targets.to(net.dtype)
-    if targets.is_floating_point() or targets.shape != (len(inputs),):
+    if targets.is_floating_point() or targets.shape != (len(inputs), *net.labels):
         given = f"{targets.dtype} of shape {tuple(targets.shape)}"
-        raise ValueError(f"y must be {len(inputs)} integer labels for 'cross_entropy', got {given}")
+        wanted = "×".join(map(str, (len(inputs), *net.labels)))
+        raise ValueError(f"y must be {wanted} integer labels for 'cross_entropy', got {given}")
     if int(targets.min()) < 0 or int(targets.max()) >= outputs:
         raise ValueError(f"labels must be 0 … {outputs - 1}, got {int(targets.min())} … {int(targets.max())}")
     return inputs, targets.long()
