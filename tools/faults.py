@@ -212,8 +212,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "initgrade/sampling.py",
-        "return np.minimum(1.0, 2 * special.smirnov(size, apart))",
-        "return np.minimum(1.0, special.smirnov(size, apart))",
+        "return np.minimum(1.0, 2 * np.exp(-2 * size * np.square(apart)))",
+        "return np.minimum(1.0, np.exp(-2 * size * np.square(apart)))",
         "tests/test_judging.py::test_law_fails_draws_of_that_law_as_often_as_it_says",
     ),
     Mutant(
