@@ -72,7 +72,7 @@ def _release(options: argparse.Namespace) -> int:
     print(f"Students' version, with an example's parameters: {released}")
     for path in handouts:
         print(f"  {path}")
-    print(f"{len(handouts)} copies with students' own parameters.")
+    print(f"Copies with students' own parameters: {len(handouts)}.")
     return DONE
 
 
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     if not found:
         print(f"Nothing was handed in: {course.submitted(options.assignment, 'STUDENT')}")
         return FAILED
-    print(f"{len(found)} submissions: {records.counts(found)}. {results / options.assignment}")
+    print(f"Submissions: {len(found)} ({records.counts(found)}). {results / options.assignment}")
     again = [result["student"] for result in found if result.get("attempts", 1) > 1 and result["student"] not in failed]
     if again:
         print(f"The sandbox started only at the second attempt for: {', '.join(again)}")
@@ -151,7 +151,7 @@ def _merge(options: argparse.Namespace) -> int:
 
     course = _course(options)
     done = paperwork.merge(course, options.assignment)
-    print(f"{len(done.written)} results are in {course.gradebook}{f': {done.counts}' if done.counts else ''}")
+    print(f"Results in {course.gradebook}: {len(done.written)}{f' ({done.counts})' if done.counts else ''}.")
     for what, students in (
         ("To be marked by hand in formgrader", done.to_mark_by_hand),
         ("Counted as on time, because no time stamp says otherwise", done.undated),
@@ -180,17 +180,16 @@ def _export(options: argparse.Namespace) -> int:
 
     course = _course(options)
     names = [options.assignment] if options.assignment else paperwork.released(course)
-    grades = tables.Grades("")
     if options.format == "all":
-        table = paperwork.export(course, names)
+        grades = tables.Grades(paperwork.export(course, names))
     else:
         grades = tables.grades(course, names, options.format)
-        table = grades.text
     if options.csv == "-":
-        print(table, end="")
+        print(grades.text, end="")
     else:
-        records.write(Path(options.csv), table)
-        print(f"{table.count(chr(10)) - 1} lines: {options.csv}")
+        records.write(Path(options.csv), grades.text)
+        above = 2 if options.format == "canvas" else 1  # the header, and Canvas' points possible
+        print(f"Lines with marks in {options.csv}: {grades.text.count(chr(10)) - above}")
     for student, why in grades.left_out.items():
         print(f"Left out: {student}: {why}", file=sys.stderr)
     if grades.unknown:

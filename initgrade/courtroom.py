@@ -6,7 +6,6 @@ is read and judged: ten bytes can ask a judge for an hour.
 
 import atexit
 import contextlib
-import functools
 import json
 import os
 import pickle
@@ -24,7 +23,7 @@ from typing import Any
 
 from . import assignment as assignments
 from . import hints, processes, questions, values, walls
-from .assignment import Assignment, Request, Variant, Verdict
+from .assignment import Request, Variant, Verdict
 from .sandbox import Limits, Outcome
 from .submission import Malformed
 
@@ -38,7 +37,7 @@ _POLL = 0.05
 class Case:
     """What is to be judged: a submission's outcome, and what it was asked, which follows from the seed.
 
-    `given_up` holds the requests that a judge could not judge within the limits, and what the student reads instead.
+    `given_up` holds what took too much, and what the student reads instead: a request, whose judge did, or its hint.
     """
 
     checks: Path
@@ -47,11 +46,6 @@ class Case:
     seed: int
     outcome: Outcome
     given_up: Mapping[str, str]
-
-
-@functools.lru_cache(maxsize=8)
-def _loaded(checks: Path, sha256: str) -> Assignment:
-    return assignments.load(checks)
 
 
 def hear(case: Case, memory: str, announce: Callable[[str], None]) -> dict[str, Any]:
@@ -80,7 +74,7 @@ def hear(case: Case, memory: str, announce: Callable[[str], None]) -> dict[str, 
         announce(name)
         return teacher(request, *given)
 
-    asked = questions.draw(_loaded(case.checks, case.sha256), case.variant, case.seed)
+    asked = questions.draw(assignments.loaded(case.checks, case.sha256), case.variant, case.seed)
     announce("")
     try:
         return questions.marks(case.outcome, list(map(careful, asked)), case.variant, taught)

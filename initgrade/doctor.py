@@ -6,6 +6,7 @@ needs nothing but Python, so it works wherever the notebook does. It executes no
 
 import ast
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -357,5 +358,6 @@ def report(path: Path, findings: Iterable[Finding], *, tried: bool = False) -> s
     elif tried:
         end = f"{path.name} is ready to be handed in: every visible check passes. The marker asks for more cases."
     else:
-        end = f"{path.name} can be handed in. Nothing was run: `initgrade doctor {path.name} --run` tries the checks."
+        command = f"initgrade doctor --run {shlex.quote(str(path))}"
+        end = f"{path.name} can be handed in. Nothing was run: `{command}` tries the checks."
     return "\n".join([*map(str, findings), end])

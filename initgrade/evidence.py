@@ -204,10 +204,10 @@ def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Off:
-    """The number of a value that is farthest off: how far, of the size of what is due, and both in words."""
+    """What of a value is farthest off: how far, of the size of what is due; in words, the part, and the direction."""
 
     distance: float
-    came: str = ""
+    part: str = ""
     direction: str = ""
 
 
@@ -241,7 +241,8 @@ def _off(place: str, came: Any, due: Any) -> Off:
 
 
 def _at(value: str, place: str) -> str:
-    return f"{value} at {place}" if place else value
+    """Return a part of a value with its place; nothing if it is all of the value, or missing."""
+    return f"{value} at {place}" if place and value != "None" else ""
 
 
 def direction(came: float, due: float) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import doctor, evidence
+from . import doctor, evidence, submission
 from .assignment import Request, Variant, shown
 
 LONGEST = 240  # characters of arguments or values on a page
@@ -43,7 +43,7 @@ def _check(path: Path, name: str, changed: int) -> Any:
 
 
 def _example(cell: Mapping[str, Any]) -> bool:
-    return "variant" in cell["metadata"].get("tags", ())
+    return submission.VARIANT in cell["metadata"].get("tags", ())
 
 
 @functools.lru_cache(maxsize=256)
@@ -94,9 +94,11 @@ class Teacher:
             number, off = _worst(found, right, drawn)
             said["off"] = off.direction
             said["hint"] = self._hint(request, calls, found, right, drawn)
-        said["asked"], said["came"] = called(request, calls[number]), off.came or described(found[number])
+        said["asked"], said["came"] = called(request, calls[number]), described(found[number])
         if not request.call:  # a student's own number may be tried again: no word on its size
-            said |= {"off": "", "came": described(found[0])}
+            said["off"] = ""
+        elif off.part:
+            said["came"] = off.part if "…" in said["came"] else f"{said['came']}, with {off.part}"
         return said
 
     def _hint(

@@ -13,6 +13,7 @@ import numpy as np
 from .assignment import Verdict
 
 KINDS = {"real": "iuf", "whole": "iu", "truth": "b"}
+LINES = 8  # of a message that joins several
 NAMES = {"real": "real numbers", "whole": "whole numbers", "truth": "True and False"}
 
 
@@ -298,7 +299,7 @@ def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     """Join verdicts into one: the mean of their shares or, with `every`, the smallest.
 
     The p-value is Bonferroni's: the smallest, times how many there are. The message says what was not right, a line
-    each, or that all was.
+    each, or that all was; of many lines it has the first ones.
     """
     shares = [verdict.share for verdict in verdicts]
     p_values = [verdict.p_value for verdict in verdicts if verdict.p_value is not None]
@@ -306,10 +307,16 @@ def combine(*verdicts: Verdict, every: bool = False) -> Verdict:
     plots = [verdict.plot for verdict in sorted(verdicts, key=lambda verdict: verdict.share) if verdict.plot]
     return Verdict(
         min(shares) if every else sum(shares) / len(shares),
-        "\n".join(dict.fromkeys(lacking or [verdict.message for verdict in verdicts])),
+        _first_lines(lacking or [verdict.message for verdict in verdicts]),
         min(1.0, len(p_values) * min(p_values)) if p_values else None,
         plots[0] if plots else None,
     )
+
+
+def _first_lines(messages: Sequence[str]) -> str:
+    lines = "\n".join(dict.fromkeys(messages)).split("\n")
+    more = ["… and more like these."] if len(lines) > LINES else []
+    return "\n".join([*lines[:LINES], *more])
 
 
 def draw_plot(title: str, x_label: str, y_label: str, **series: tuple[Any, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox import Limits
 from .submission import Malformed, Submission, linked, read
 
 NEARLY = 0.9  # share of common runs of tokens from which two submissions are reported
@@ -116,14 +115,13 @@ def report(submitted: Path, assignment: str, published: Path) -> Iterator[str]:
     published : Path
         The course's own notebook.
     """
-    limits = Limits()
     found: dict[str, Submission] = {}
     for path in sorted(submitted.glob(f"*/{assignment}/{assignment}.ipynb")):
         with contextlib.suppress(Malformed, OSError):
             if not linked(path):
-                found[path.parts[-3]] = read(path, largest=limits.notebook)
+                found[path.parts[-3]] = read(path)
     try:
-        own = read(published, largest=limits.notebook)
+        own = read(published)
     except (Malformed, OSError):
         own = None
     groups = alike(found, own)

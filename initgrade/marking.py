@@ -29,19 +29,13 @@ from tqdm import tqdm
 from . import assignment as assignments
 from . import courtroom, processes, questions, sandbox, values, walls
 from .assignment import Assignment, Variant
+from .records import FORMAT, STATUSES
 from .sandbox import Limits, Outcome
 from .submission import Malformed, handed_in, linked, read
 from .walls import NoSandbox
 
-FORMAT = 1
-STATUSES = ("graded", "crashed", "timed_out", "out_of_memory", "malformed", "infrastructure_error")
 _PACKAGES = ("numpy", "scipy", "torch", "initnotes")
 _ATTEMPTS = 2  # to start a sandbox
-
-
-@lru_cache(maxsize=8)
-def _loaded(path: Path, sha256: str) -> Assignment:
-    return assignments.load(path)
 
 
 def sha256(path: Path) -> str:
@@ -129,7 +123,7 @@ def one(
         ``infrastructure_error`` says that it was not marked, through no fault of its own.
     """
     begun, limits = time.monotonic(), limits or Limits()
-    assignment = _loaded(checks.resolve(), sha256(checks))
+    assignment = assignments.loaded(checks.resolve(), sha256(checks))
     result = {**_empty(assignment, student, _hashes(checks, None)), "limits": asdict(limits)}
     try:
         result.update(_mark(submission, checks, result, assignment, key, limits, seed, trust_container))
@@ -237,7 +231,7 @@ def rehearse(checks: Path, *, limits: Limits | None = None, trust_container: boo
     NoSandbox
         If it does not start, does not hold, or lacks a package.
     """
-    assignment = _loaded(checks.resolve(), sha256(checks))
+    assignment = assignments.loaded(checks.resolve(), sha256(checks))
     why = "" if trust_container else sandbox.available()
     if why:
         raise NoSandbox(f"{why}. Nothing was marked")
@@ -306,7 +300,7 @@ def run(
         If there is no sandbox, or none that can run the assignment.
     """
     limits = limits or Limits()
-    assignment = _loaded(checks.resolve(), sha256(checks))
+    assignment = assignments.loaded(checks.resolve(), sha256(checks))
     with turn(checks):
         return _run(assignment, submitted, checks, results, key, jobs, limits, dask, trust_container)
 
@@ -409,7 +403,7 @@ def _mark_some(
 
 def one_of(submitted: Path, checks: Path, student: str, **options: Any) -> dict[str, Any]:
     """Mark a student's submission as `one` does; nobody can hand in a link to another's folder."""
-    assignment = _loaded(checks.resolve(), sha256(checks))
+    assignment = assignments.loaded(checks.resolve(), sha256(checks))
     path = submitted / student / assignment.name / f"{assignment.name}.ipynb"
     if linked(path):
         result = _empty(assignment, student, _hashes(checks, None))

@@ -65,6 +65,7 @@ _UNANSWERED = (
     "It is not answered yet.",
     "The cell is as you got it: it still raises NotImplementedError. Write your answer in place of that line.",
 )
+_BY_CHANCE = 0.01  # a p-value above this is not what cost the points
 _ALL_OR_NOTHING = "All points, or none."
 _PROBLEMS = {"raised": "raised an error", "timed_out": "took too long", "out_of_memory": "needed too much memory"}
 _WHY_NOT_RUN = {
@@ -150,7 +151,7 @@ def request(row: Mapping[str, Any], result: Result, lesson: Lesson) -> Said:
         came=clean(row.get("came") or "") if judged else "",
         off=f"This is {clean(off)}." if judged and off else "",
         message="" if status == "not_run" or _unanswered(row) else clean(row.get("message") or ""),
-        chance=chance(row.get("p_value")),
+        chance="" if lost and (row.get("p_value") or 0.0) > _BY_CHANCE else chance(row.get("p_value")),
         rule=clean(lesson.rule) if judged else "",
         hint=clean(hint),
         read=clean(lesson.read) if judged else "",

@@ -5,6 +5,7 @@ from . import figures as figures
 from . import frameworks as frameworks
 from . import layers as layers
 from . import networks as networks
+from . import recipes as recipes
 from . import schemes as schemes
 from . import theory as theory
 from ._table import table as table
@@ -20,6 +21,7 @@ from .examine import audit as audit
 from .examine import probe as probe
 from .frameworks import translate as translate
 from .layers import initialize_ as initialize_
+from .layers import recipe as recipe
 from .networks import training as training
 from .schemes import Scheme as Scheme
 from .schemes import constant as constant

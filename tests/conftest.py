@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +18,7 @@ from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `make test` sets it: two threads lose much on a busy machine
 
 from tools import notebooks, site, system_parts
 

@@ -714,6 +714,12 @@ def test_the_box_is_escaped_and_accessible():
     assert "".join(page.head) == "EvidenceMeasured [99.9% interval]DemandedFails by chance (estimate)"
 
 
+def test_emphasis_of_the_list_is_emphasis_in_the_box():
+    assert "*ensure*" in listed()[28]["claim"]
+    page = settle(28, "fails", "so", exact("units", [1], 1, excludes=SEPARATE), budget="2 steps: a try")._repr_html_()
+    assert "Xavier/He <em>ensure</em> convergence" in page
+
+
 def test_the_plain_text():
     assert str(claim()).split("\n") == [
         "Claim 3: Zero init is just a special case of equal weights.",

@@ -206,7 +206,7 @@ def test_regrade_of_one_student_leaves_the_others(
 def test_run_counts_by_status(course: Course, marker: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     marker["gives"] = result("student-a", (0.0, 0.0), status="malformed")
     assert call(course, "run", "tiny") == 0
-    assert "1 submissions: 1 malformed." in capsys.readouterr().out
+    assert "Submissions: 1 (1 malformed)." in capsys.readouterr().out
 
 
 def test_one_writes_gradescopes_results(course: Course, marker: dict[str, Any], tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_the_rest_of_a_course(
     course: Course, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert call(course, "release", "tiny") == 0
-    assert "3 copies" in capsys.readouterr().out
+    assert "own parameters: 3." in capsys.readouterr().out
     hand_in(course, "student-a", {"explain": "Because."})
     store(course, result("student-a"))
     assert call(course, "merge", "tiny") == 0

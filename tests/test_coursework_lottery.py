@@ -3,17 +3,17 @@
 What a marking draws is what it asks; what most functions answer follows from that. Requests are of three kinds.
 
 - Exact ones: 500 markings of each. A request that a wrong solution keeps with a chance of 1.4 % or more would be seen
-  here but for one such case in a thousand (0.986^500 < 0.001). Those in `COSTLY` calculate for long, and have fewer.
+  here but for one such case in a thousand (0.986^500 < 0.001). Those in `COSTLY` have fewer: the wrong solutions
+  bisect or integrate for long, or many networks are drawn, 5 to 20 ms a marking.
 - Draws of weights (`DRAWN`): 25 markings, which see a chance of 25 % or more. The law of the draws does the rest:
   tests/test_coursework_power.py takes what 500 markings ask for, and finds that none misses a named wrong answer with
   a chance above 0.1 %. A right answer fails with 1e-6 a marking.
 - Networks that are drawn or trained (`SLOW`): what is asked does not depend on the seed, only the draws do, and
   tests/test_judging.py and tests/test_coursework_power.py have their laws. Here none.
 
-With EVERY_MARKING=1 in the environment the first two kinds all have 500, which takes some five minutes.
+With EVERY_MARKING=1 in the environment the first two kinds all have 500, right solutions too: some five minutes.
 """
 
-import ast
 import functools
 import json
 import os
@@ -26,13 +26,12 @@ import pytest
 
 from initgrade import questions
 from initgrade.assignment import Assignment, Request, Variant
-from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, own, run, source
+from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, loses, own, run, source
 
 MARKINGS, STUDENTS = 500, 5  # a fifth of the markings for each student's parameters
 DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal")
 SLOW = ("forward_factors", "backward_factors", "repair")
-COSTLY = {"choose_sigma": 20, "chi": 20, "critical_line": 40, "diagnose": 20, "settled_rms": 50, "last_q": 200}
-COSTLY |= {"gradients": 100, "signal": 100, "first_phase": 100, "forward": 100, "backward": 100, "stability": 200}
+COSTLY = {"choose_sigma": 20, "chi": 20, "diagnose": 20, "critical_line": 100, "settled_rms": 100}
 Space = dict[str, Any]
 
 
@@ -61,29 +60,28 @@ def alone(name: str, request: str) -> Assignment:
 
 def shares(name: str, request: str, spaces: list[Space], count: int) -> list[float]:
     """What so many markings give, each of one of the students in turn."""
-    found = []
-    for seed in range(count):
-        given = students(name)[seed % STUDENTS]
-        [asked] = questions.draw(alone(name, request), given, seed)
-        with np.errstate(all="ignore"):
-            found.append(judged(asked, spaces[seed % STUDENTS], given).share)
-    return found
+    with np.errstate(all="ignore"):
+        return [
+            judged(asked, spaces[seed % STUDENTS], students(name)[seed % STUDENTS]).share
+            for seed, asked in enumerate(drawings(name, request, count))
+        ]
 
 
-def count(request: str) -> int:
+@functools.lru_cache(maxsize=8)
+def drawings(name: str, request: str, count: int) -> list[questions.Asked]:
+    """What so many markings ask; all wrong solutions are asked the same."""
+    asked = [questions.draw(alone(name, request), students(name)[seed % STUDENTS], seed) for seed in range(count)]
+    return [only for [only] in asked]
+
+
+def count(request: str, most: int = MARKINGS) -> int:
     if os.environ.get("EVERY_MARKING"):
         return MARKINGS
-    return 25 if request in DRAWN else COSTLY.get(request, MARKINGS)
+    return min(most, 25 if request in DRAWN else COSTLY.get(request, MARKINGS))
 
 
 def asked_of(name: str) -> list[Request]:
     return [request for request in checks(name).requests if not request.literal and request.name not in SLOW]
-
-
-def loses(path: Path) -> set[str]:
-    [line] = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("LOSES")]
-    found: set[str] = ast.literal_eval(line.partition("=")[2].strip())
-    return found
 
 
 def with_wrong(path: Path) -> list[Space]:
@@ -111,7 +109,7 @@ def test_right_solutions_lose_nothing_in_any_marking(name: str) -> None:
     """Up to 100 markings: a chance of 7 % would be seen but for one such case in a thousand."""
     spaces = [run(source(name), given) for given in students(name)]
     for request in asked_of(name):
-        found = shares(name, request.name, spaces, min(100, count(request.name)))
+        found = shares(name, request.name, spaces, count(request.name, most=100))
         assert min(found) == 1, request.name
 
 
@@ -127,6 +125,7 @@ def test_a_request_that_asks_by_chance_is_found(monkeypatch: pytest.MonkeyPatch)
     request = Request("he_leaky", "he_leaky", 2.0, whole.judge, series=by_chance)
     lottery = Assignment("ps6", "as it was", (request,), checks("ps6").make_variant)
     monkeypatch.setitem(globals(), "alone", lambda *_: lottery)
+    monkeypatch.setitem(globals(), "drawings", drawings.__wrapped__)
     assert 10 < shares("ps6", "he_leaky", with_wrong(path), 60).count(1.0) < 50
 
 

@@ -1,6 +1,5 @@
 """Every assignment through the real sandbox, as `initgrade one` marks it: right and plausibly wrong submissions."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ from coursework import demo
 from initgrade import doctor, marking
 from initgrade.assignment import load, shown, variant
 from initgrade.sandbox import Limits
+from tests.test_coursework import NAMES, ROOT, loses
 
-ROOT = Path(__file__).resolve().parent.parent / "coursework"
-NAMES = sorted(folder.name for folder in (ROOT / "source").iterdir())
 # A quarter of the memory and an eighth of the bytes of a default submission: no assignment comes near its limits.
 LIMITS = Limits(memory=Limits.memory // 4, result=Limits.result // 8, seconds=60.0, cpu_seconds=30.0)
 
@@ -59,12 +57,6 @@ def test_wrong_solutions_lose_their_requests_in_the_sandbox(name: str, sandbox: 
     known = sorted((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
     path = next(path for path in known if path.stem != "from_initnotes")
     assert loses(path) == set(lost(marked(tmp_path, name, "student-e", path)))
-
-
-def loses(path: Path) -> set[str]:
-    listed = re.search(r"^LOSES = \{(.*)\}$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert listed
-    return set(re.findall(r'"(\w+)"', listed[1]))
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,13 @@ def test_references_agree_with_initnotes() -> None:
     assert math.isclose(q, ini.theory.fixed_point("tanh", sigma_w=sigma_w, sigma_b=0.3), rel_tol=1e-6)
 
 
+def test_steps_that_are_asked_for_can_be_steps() -> None:
+    """A start that differs by a share above 1 is none, and no training has fewer than no steps."""
+    calls = asked("ps1", "steps_to_separate")
+    assert max(given["epsilon"] for given in calls) < 1
+    assert min(room("ps1")["steps_to_separate"](**given) for given in calls) > 0
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The capstone
 

@@ -278,6 +278,13 @@ def test_p_values_are_words(p_value: float | None, said: str) -> None:
     assert bool(words) == bool(said)
 
 
+def test_chance_is_not_spoken_of_where_it_did_not_decide() -> None:
+    """A draw of the right law from a generator of one's own has a large p-value, and loses points."""
+    for points, p_value, said in ((2.0, 0.4, False), (2.0, 1e-9, True), (3.0, 0.4, True)):
+        row = {**request("times_check", points, 3.0, **ROW), "p_value": p_value}
+        assert ("By chance alone" in page(requests=[row])) == said
+
+
 @pytest.mark.parametrize("status", ["crashed", "timed_out", "out_of_memory", "malformed"])
 def test_each_end_says_what_to_do(status: str) -> None:
     text = page(status=status, message="loop in cell 3", hashes={"submission": "abc", "checks": "c", "packages": "p"})

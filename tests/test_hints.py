@@ -210,6 +210,20 @@ def test_a_mark_that_is_not_full_says_what_was_asked_and_what_came() -> None:
     assert row["asked"].startswith("last_q(sigma_w=")
 
 
+def test_what_came_is_shown_whole_with_the_part_that_is_farthest_off() -> None:
+    marking = Marking("ps1")
+    each = marking.asked["distinct_after"]
+    values = [list(value) for value in marking.right("distinct_after")]
+    values[4][-1] += 7
+    said = marking.teach(each.request, each.arguments, values)
+    shown = ", ".join(map(str, values[4]))
+    assert (said["came"], said["off"]) == (f"[{shown}], with {values[4][-1]} at [{len(values[4]) - 1}]", "too large")
+    assert hints.described(each.arguments[4]["widths"]) in said["asked"]
+    marking.teach._known[None, "distinct_after"] = [list(range(300)) for _ in values]
+    values = [[*range(150), -7, *range(151, 300)] for _ in values]
+    assert marking.teach(each.request, each.arguments, values)["came"] == "-7 at [150]"
+
+
 def test_what_is_said_does_not_hold_what_is_due() -> None:
     """Not for a number that is far off, not for a variable, and not for names."""
     marking = Marking("ps2")

@@ -359,6 +359,13 @@ def test_verdicts_are_combined() -> None:
     assert (both.share, both.message, both.p_value, both.plot) == (0.5, "bad", 2e-9, {"title": "t"})
     assert judging.combine(good, bad, every=True).share == 0
     assert judging.combine(good, good).message == "good"
+    many = [Verdict(0.0, f"W{layer} is off.") for layer in range(30)]
+    lines = judging.combine(judging.combine(*many), judging.combine(*many[::-1])).message.splitlines()
+    assert (lines[:2], len(lines), lines[-1]) == (
+        ["W0 is off.", "W1 is off."],
+        judging.LINES + 1,
+        "… and more like these.",
+    )
     assert judging.combine(Verdict(1.0, "exact")).p_value is None
 
 

@@ -359,7 +359,7 @@ def test_dask_does_the_same_work(sandbox: list[str], tmp_path: Path) -> None:
     from distributed import LocalCluster
 
     course = Course(tmp_path, a=GOOD, b=PARTLY, c="1 / 0")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": False}
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None, "silence_logs": False}
     with LocalCluster(**options) as cluster:
         found = course.run(dask=cluster.scheduler_address)
     assert [found[f"student-{name}"]["status"] for name in "abc"] == ["graded", "graded", "crashed"]

@@ -159,7 +159,7 @@ def test_printed_chapter(page: Page, address: str, tmp_path: Path) -> None:
 )
 def test_fault_on_paper_is_found(page: Page, address: str, tmp_path: Path, fault: str, planted: dict[str, str]) -> None:
     missing = "missing" in fault
-    sheets = read(printed(page, address, tmp_path, ranges="" if missing else "1-6", **planted))
+    sheets = read(printed(page, address, tmp_path, ranges="" if missing else "1-8", **planted))
     assert [line for line in faults(sheets) if fault in line]
 
 

@@ -526,6 +526,29 @@ def test_without_a_loss_there_are_activations_only(deep):
     assert [(ax.get_title(), ax.get_ylabel()) for ax in figure.axes] == [("layer 1", "activations"), ("layer 7", "")]
 
 
+@pytest.mark.parametrize("size", [0.0005, 0.002, 0.004, 0.03, 2.0, 30.0, 4e8])
+def test_numbers_below_histograms_do_not_touch(size):
+    rng = np.random.default_rng(SEED)
+    figure = plots.histograms({"z": {layer: size * rng.standard_normal((2, 1000)) for layer in (1, 7, 13, 19)}})
+    figure.canvas.draw()
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        at = [label.get_window_extent() for tick, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+              if low <= tick <= high]  # fmt: skip
+        assert len(at) >= 3
+        assert all(left.x1 + 2 < right.x0 for left, right in itertools.pairwise(at))
+
+
+def test_words_stand_above_the_curve():
+    rng = np.random.default_rng(SEED)
+    values = {layer: 0.01**layer * np.maximum(rng.standard_normal((2, 1000)), 0) for layer in range(4)}
+    figure = plots.histograms({"h": values, "g": {layer: rng.standard_normal((2, 1000)) for layer in range(4)}})
+    figure.canvas.draw()
+    for ax in figure.axes:
+        peak = ax.transData.transform((0, ax.lines[0].get_ydata().max()))[1]
+        assert ax.texts[0].get_window_extent().y0 > peak
+
+
 def test_histograms_of_arrays_with_theory():
     rng = np.random.default_rng(SEED)
     values = {"z": {1: rng.standard_normal((8, 100_000)), 3: 0.1 * rng.standard_normal((8, 100_000))}}

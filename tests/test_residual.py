@@ -9,7 +9,8 @@ from torch import nn
 
 import initnotes as ini
 from initnotes.networks import Ensemble, join
-from initnotes.networks.residual import AXES, BRANCHES, Normalized, Residual, normalize
+from initnotes.networks.residual import BRANCHES, Normalized, Residual
+from initnotes.networks.steps import AXES, normalize
 from initnotes.networks.training import cross_entropy, train
 from initnotes.theory import gradient_factor, stream_factors, stream_moments
 from initnotes.theory.stream import BLOCKS, NORMS, PLACES

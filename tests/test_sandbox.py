@@ -366,12 +366,15 @@ from initgrade import sandbox
 open("key", "w").close()
 os.chmod("key", 0o600)
 source = '''import os
+reader, writer = os.pipe()  # which another program has no more
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.execlp("sleep", "sleep", "MARKER")
     os._exit(0)
 os.wait()
+os.close(writer)
+os.read(reader, 1)
 print(os.getuid())
 open("key")'''
 done = sandbox.execute(

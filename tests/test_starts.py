@@ -1,6 +1,7 @@
 """Starts of residual networks by name, and what the first update does to the function: measured, and in theory."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_what_is_frozen_does_not_move():
     [
         ({"optimizer": "sdg"}, "sgd"),
         ({"loss": "l2"}, "loss"),
-        ({"rate": -1.0}, "lr"),
+        ({"rate": -1.0}, "rate"),
         ({"rate": [0.1, 0.1]}, "replicas"),
     ],
 )
@@ -211,3 +212,32 @@ def test_powers_of_what_stands_beside_the_matrices():
 def test_wrong_powers_are_refused(wrong, match):
     with pytest.raises(ValueError, match=match):
         step_exponent(**{"multiplier": 0, "first": 0, "last": 0, "optimizer": "sgd"} | wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"per_unit": True, "multiplier": 0.3},
+        {"scalars": True},
+        {"norm": "layer", "place": "pre"},
+        {"norm": "rms", "place": "post", "skip": 1.7},
+        {"norm": "batch", "place": "post", "per_unit": True, "block": "pre"},
+    ],
+    ids=str,
+)
+def test_gradients_are_slopes(options: dict[str, Any]) -> None:
+    """Along a random direction through all parameters; those that are no one's have gradient 0 and change nothing."""
+    rng = np.random.default_rng(3)
+    net = Residual((6, 5, 3), 3, "tanh", "he_normal", rng=rng, replicas=2, **options)
+    net.parameters.add_(torch.from_numpy(0.1 * rng.normal(size=net.parameters.shape)))
+    x, weights = (torch.from_numpy(rng.normal(size=size)) for size in ((7, 6), (2, 7, 3)))
+    gradient = net.backward(net.forward(x), weights).parameters
+    along = torch.from_numpy(rng.normal(size=net.parameters.shape))
+    ends = []
+    for step in (1e-5, -1e-5):
+        moved = net.part(slice(None))
+        moved.parameters.add_(along, alpha=step)
+        ends.append((moved(x) * weights).sum())
+    slope = (ends[0] - ends[1]) / 2e-5
+    assert torch.isclose((gradient * along).sum(), slope, rtol=1e-6)

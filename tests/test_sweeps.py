@@ -12,7 +12,7 @@ import torch
 
 import initnotes as ini
 from initnotes.networks import Ensemble, Normalized, Residual, descent, order_free_product, sweeps, train
-from initnotes.networks.training import Sweep, batch_order, sweep
+from initnotes.networks.training import Sweep, batch_order, best_rate, sweep
 
 SEED = 20260301
 REPLICAS, BATCH = 4, 8
@@ -158,6 +158,16 @@ def test_what_diverges_is_counted_and_leaves_the_others_alone(kind, measure):
         assert wild.diverged[arm].tolist() == [[False] * REPLICAS, [True] * REPLICAS]
         assert np.isinf(wild.values[arm][:, 1]).all()
         assert wild.best(arm).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("optimizer", "measured"), [("sgd", 4 + 2 + 2), ("momentum", 4 + 4 + 4)])
+def test_copies_that_have_diverged_for_good_are_left_out_under_sgd_alone(optimizer, measured):
+    seen = []
+    run = {"rates": [0.01, 1e200], "budgets": [3, 6, 12], "optimizer": optimizer, "loss": "mse"}
+    wild = swept("relu", data=(clouds().x, targets()), measure=lambda net: seen.append(1) or np.ones(REPLICAS), **run)
+    assert len(seen) == measured
+    assert np.isinf(wild.values["b"][:, 1]).all()
+    assert (wild.values["b"][:, 0] == 1).all()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -354,3 +364,120 @@ def test_batches_are_those_of_batch_order():
     run = {"rates": [1.0], "budgets": [1], "batch_size": BATCH, "measure": lambda net: net.biases[0][:, 0]}
     found = sweep({"a": arm}, x, y, **run, rng=rng(3))
     np.testing.assert_allclose(found.values["a"][0, 0], (y[seen] == 0).mean(1) - 0.2)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Factors by layer, decay, epsilon, no biases
+
+
+FACTORS = np.array([[1.0, 0.5], [0.1, 2.0], [3.0, 1.0]])
+OWN = {
+    "a": {"factors": FACTORS, "weight_decay": 0.3, "eps": 1e-3},
+    "b": {"factors": [1.0, 0.2, 0.5, 2.0], "weight_decay": FACTORS, "eps": FACTORS * 1e-2},
+}
+
+
+@pytest.mark.parametrize("numbers", [1, 10**9], ids=["one copy", "all copies"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("kind", ["plain", "order-free", "without biases"])
+def test_settings_of_an_arms_layers_are_those_of_training(kind, optimizer, numbers, monkeypatch):
+    monkeypatch.setattr(descent, "NUMBERS", numbers)
+    bare = {"rng": rng(), "replicas": REPLICAS, "bias": None}
+    monkeypatch.setitem(KINDS, "without biases", lambda scheme, seed: Ensemble((4, 6, 7, 5), "tanh", scheme, **bare))
+    names = ["factors", "weight_decay", *(["eps"] if optimizer == "adam" else [])]
+    settings = {name: {arm: OWN[arm][name] for arm in OWN} for name in names}
+    arms = {"a": KINDS[kind]("xavier_normal", 1), "b": KINDS[kind]("he_normal", 2)}
+    run = {"optimizer": optimizer, "batch_size": BATCH, "clip": 0.5}
+    found = sweep(arms, *clouds(), rates=RATES, budgets=[12], rng=rng(3), **settings, **run)
+    for arm, k in ((arm, k) for arm in arms for k in range(len(RATES))):
+        net, own = arms[arm].part(slice(None)), {name: OWN[arm][name] for name in names}
+        train(net, *clouds(), lr=RATES[k] * np.array(own.pop("factors")), steps=12, rng=rng(3), **own, **run)
+        after = train(net, *clouds(), lr=0.0, steps=0, rng=rng()).loss[:, 0]
+        np.testing.assert_allclose(found.values[arm][0, k], after, rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_factors_of_one_change_no_bit(kind):
+    layers = KINDS[kind]("xavier_normal", 1).depth
+    plain, same = swept(kind), swept(kind, factors={"a": np.ones((layers, 2)), "b": 1.0})
+    assert all(plain.values[arm].tobytes() == same.values[arm].tobytes() for arm in plain.arms)
+
+
+def test_arms_of_other_widths_have_settings_of_their_own():
+    arms = {"a": ensemble(), "b": ensemble(widths=(4, 5))}
+    found = sweep(
+        arms,
+        *clouds(),
+        rates=RATES,
+        budgets=[5],
+        factors={"a": np.ones((3, 2)), "b": np.zeros((1, 2))},
+        measure=lambda net: net.parameters.view(REPLICAS, -1)[:, 0] * 0 + net.weights[0].square().sum((1, 2)),
+        rng=rng(),
+    )
+    np.testing.assert_array_equal(found.values["b"][0], np.tile(arms["b"].weights[0].square().sum((1, 2)), (3, 1)))
+    assert (found.values["a"][0] != arms["a"].weights[0].square().sum((1, 2)).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"factors": {"a": 1.0}}, "factors must be one for all or have the names ['a', 'b'], got ['a']"),
+        ({"factors": -1.0}, "factors must be at least 0"),
+        ({"weight_decay": [1.0]}, "weight_decay must be a number or one for each of 4 replicas, got shape (1,)"),
+        ({"eps": 1e-8}, "eps is for 'adam', got it for 'sgd'"),
+    ],
+)
+def test_bad_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        swept(**change)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The bottom of a curve
+
+
+def test_the_best_rate_is_the_bottom_of_a_parabola():
+    rates = np.array([0.01, 0.02, 0.1, 0.3, 1.0])
+    bottoms = np.array([0.02, 0.05, 0.11, 0.2, 0.35])  # uneven steps: the nearest rate is not always the least
+    losses = 3.0 + 2.0 * (np.log(rates)[:, None] - np.log(bottoms)) ** 2
+    found = best_rate(rates, losses)
+    np.testing.assert_allclose(found.rate, bottoms)
+    assert not found.at_edge.any()
+    other = best_rate(7 * rates, 5 * losses.reshape(5, 5, 1) - 100)
+    np.testing.assert_allclose(other.rate[:, 0], 7 * bottoms)
+    alone = best_rate(rates, losses[:, 1])
+    assert isinstance(alone.rate, float)
+    assert alone.rate == found.rate[1]
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate", "at_edge"),
+    [
+        ([1, 2, 3, 4], 1.0, True),
+        ([4, 3, 2, 1], 8.0, True),
+        ([3, 1, math.inf, math.inf], 2.0, False),
+        ([math.nan, 1, 2, 3], 2.0, False),
+        ([2, 1, math.nan, 0.5], 8.0, True),
+        ([1, 1, 1, 1], 1.0, True),
+        ([2, 1, 1, 1], math.sqrt(8), False),
+        ([math.inf] * 4, math.nan, True),
+    ],
+)
+def test_the_best_rate_at_an_edge_or_beside_divergence(losses, rate, at_edge):
+    found = best_rate([1.0, 2.0, 4.0, 8.0], losses)
+    np.testing.assert_allclose(found.rate, rate)
+    assert found.at_edge is at_edge
+
+
+@pytest.mark.parametrize(
+    ("rates", "losses", "error", "message"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], ValueError, "losses must have a row for each of 3 rates or more, got (2,) for 2"),
+        ([1.0, 2.0, 3.0], [1.0, 2.0], ValueError, "losses must have a row for each of 3 rates or more, got (2,) for 3"),
+        ([1.0, 3.0, 2.0], [1.0] * 3, ValueError, "rates must be increasing"),
+        ([1.0, 2.0, 3.0], ["a"] * 3, TypeError, "losses must be an array of real numbers"),
+    ],
+)
+def test_bad_curves(rates, losses, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        best_rate(rates, losses)

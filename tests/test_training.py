@@ -499,3 +499,185 @@ def test_losses_refuse_targets_of_another_shape(loss):
     targets = torch.zeros(1, 4, dtype=torch.int64) if loss is cross_entropy else torch.zeros(1, 4, 5)
     with pytest.raises(ValueError, match=r"targets must have shape \(3, 4.*got \(1, 4.*expand"):
         loss(outputs, targets)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rates by layer, decay, epsilon, a loss to stop at, no biases
+
+
+def by_layer(seed, low, high, shape=(REPLICAS, 2, 2)):
+    return np.exp(rng(seed).uniform(np.log(low), np.log(high), shape))
+
+
+def torch_groups(model, replica, **settings):
+    """A group for each parameter, in the order of (layer, weight or bias); settings of shape (R, L, 2) or (L, 2)."""
+    at = {name: np.broadcast_to(values, (REPLICAS, 2, 2))[replica].ravel() for name, values in settings.items()}
+    return [
+        {"params": [parameter], **{name: float(values[i]) for name, values in at.items()}}
+        for i, parameter in enumerate(model.parameters())
+    ]
+
+
+class DecoupledMomentum(torch.optim.SGD):
+    """SGDW with a momentum of 0.9, Loshchilov & Hutter 2019, algorithm 1."""
+
+    def step(self):
+        for group in self.param_groups:
+            decay, group["weight_decay"] = group["weight_decay"], 0.0
+            for parameter in group["params"]:
+                parameter.data.mul_(1 - group["lr"] * decay)
+            group["kept"] = decay
+        super().step()
+        for group in self.param_groups:
+            group["weight_decay"] = group["kept"]
+
+
+DECAYED = {
+    "sgd": lambda groups: torch.optim.SGD(
+        groups
+    ),  # its decay goes into the gradient, which is the same without momentum
+    "momentum": lambda groups: DecoupledMomentum(groups, momentum=0.9),
+    "adam": lambda groups: torch.optim.AdamW(groups),
+}
+
+
+@pytest.mark.parametrize("per_replica", [True, False], ids=["each replica", "all replicas"])
+@pytest.mark.parametrize("optimizer", DECAYED)
+def test_rates_decay_and_epsilon_of_each_layer_are_those_of_torchs_groups(optimizer, per_replica):
+    x, y = clouds()
+    net, shape = ensemble(), (REPLICAS, 2, 2) if per_replica else (2, 2)
+    own = {"lr": by_layer(5, 0.01, 0.3, shape), "weight_decay": by_layer(6, 0.1, 2.0, shape)}
+    own |= {"eps": by_layer(7, 1e-4, 1e-1, shape)} if optimizer == "adam" else {}
+    models = [sequential(net, r) for r in range(REPLICAS)]
+    train(net, x, y, optimizer=optimizer, steps=STEPS, rng=rng(2), **own)
+    for r, model in enumerate(models):
+        stepper = DECAYED[optimizer](torch_groups(model, r, **own))
+        for _ in range(STEPS):
+            stepper.zero_grad()
+            nn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+            stepper.step()
+        torch.testing.assert_close(row(net, r), torch_row(model), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_rate_written_for_each_layer_is_that_rate_to_the_last_bit(optimizer):
+    rates = np.array([0.1, 0.03, 0.2])
+    nets = [ensemble(), ensemble()]
+    for net, lr in zip(nets, (rates, np.broadcast_to(rates[:, None, None], (REPLICAS, 2, 2))), strict=True):
+        train(net, *clouds(), optimizer=optimizer, lr=lr, steps=STEPS, batch_size=BATCH, rng=rng())
+    assert torch.equal(nets[0].parameters, nets[1].parameters)
+
+
+def test_each_ensemble_may_have_settings_of_its_own():
+    own = {
+        "lr": {"a": 0.1, "b": by_layer(5, 0.01, 0.3)},
+        "weight_decay": {"a": [0.1, 0.0, 0.3], "b": 0.5},
+        "eps": {"a": 1e-3, "b": by_layer(7, 1e-4, 1e-1, (2, 2))},
+    }
+    together = {"a": ensemble(), "b": ensemble(1)}
+    train(together, *clouds(), optimizer="adam", steps=STEPS, batch_size=BATCH, rng=rng(), **own)
+    for name, seed in (("a", SEED), ("b", 1)):
+        alone = ensemble(seed)
+        settings = {key: values[name] for key, values in own.items()}
+        train(alone, *clouds(), optimizer="adam", steps=STEPS, batch_size=BATCH, rng=rng(), **settings)
+        torch.testing.assert_close(together[name].parameters, alone.parameters, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match=re.escape("lr must be one for all or have the names ['a', 'b'], got ['a']")):
+        train(together, *clouds(), lr={"a": 0.1}, steps=1, rng=rng())
+
+
+@pytest.mark.parametrize(("optimizer", "weight_decay"), [("sgd", 0.0), ("momentum", 0.1), ("adam", 0.1)])
+def test_each_replica_stops_where_its_own_loss_is_low_enough(optimizer, weight_decay):
+    nets = {"a": ensemble(), "b": ensemble(1)}
+    run = {"optimizer": optimizer, "lr": 0.1, "weight_decay": weight_decay, "steps": 40}
+    watch = {"parameters": lambda net: torch.cat([part.flatten(1) for part in net.tensors], dim=1)}
+    twins = {name: net.part(slice(None)) for name, net in nets.items()}
+    free = train(twins, *clouds(), watch=watch, rng=rng(), **run)
+    threshold = float(np.median([history.loss[:, 15] for history in free.values()]))
+    found = train(nets, *clouds(), every=1000, until=threshold, rng=rng(), **run)
+    reached = np.concatenate([history.reached for history in found.values()])
+    assert len(set(reached)) > 2
+    assert found["a"].steps.tolist() == [0, min(40, reached.max())] == found["b"].steps.tolist()
+    for name, history in found.items():
+        np.testing.assert_array_equal(history.reached, free[name].steps_to(threshold))
+        stays = np.minimum(history.reached, 40).astype(int)
+        expected = free[name].measures["parameters"][np.arange(REPLICAS), stays]
+        np.testing.assert_allclose(watch["parameters"](nets[name]), expected, rtol=1e-8, atol=1e-11)
+        np.testing.assert_allclose(history.loss[:, -1], free[name].loss[np.arange(REPLICAS), stays], rtol=1e-8)
+
+
+def test_what_never_gets_there_is_said():
+    net = Ensemble((4, 6, 5), "relu", "he_normal", rng=rng(), replicas=4)
+    for part in parts(net, 2):
+        part.fill_(1e40)
+    run = {"lr": [0.05, 0.0, 0.05, 0.05], "loss": "mse", "rng": rng()}
+    history = train(net, clouds().x, targets(), steps=30, until=2.0, **run)
+    low = history.loss[:, -1] <= 2.0
+    assert low.any()
+    assert not low[1:3].any()
+    np.testing.assert_array_equal(np.isfinite(history.reached), low)
+    assert history.diverged.tolist() == [False, False, True, False]
+    assert train(net, clouds().x, targets(), steps=3, **run).reached is None
+    sick = net.part(slice(2, 3))
+    history = train(sick, clouds().x, targets(), lr=0.1, loss="mse", steps=30, until=2.0, rng=rng())
+    assert history.steps[-1] < 30  # nothing is left to train
+    assert history.reached.tolist() == [math.inf]
+
+
+@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_without_biases_a_network_trains_as_torchs_without(optimizer, clip):
+    x, y = clouds()
+    net = ensemble(bias=None, sigma_b=0.0)
+    models = [
+        nn.Sequential(nn.Linear(4, 6, bias=False), nn.Tanh(), nn.Linear(6, 5, bias=False)).double()
+        for _ in range(REPLICAS)
+    ]
+    for r, model in enumerate(models):
+        with torch.no_grad():
+            for own, weight in zip(model.parameters(), net.weights, strict=True):
+                own.copy_(weight[r])
+    train(net, x, y, optimizer=optimizer, lr=0.05, steps=STEPS, clip=clip, rng=rng())
+    for r, model in enumerate(models):
+        stepper = OPTIMIZERS[optimizer](model.parameters(), 0.05)
+        for _ in range(STEPS):
+            stepper.zero_grad()
+            nn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
+            stepper.step()
+        ours = torch.cat([weight[r].flatten() for weight in net.weights])
+        torch.testing.assert_close(ours, torch_row(model), rtol=1e-4 if clip else 1e-10, atol=1e-6 if clip else 1e-12)
+    assert not any(bool(bias.any()) for bias in net.biases)
+    assert "no biases" in repr(net)
+
+
+def test_no_biases_where_there_are_some_is_refused():
+    with pytest.raises(ValueError, match=re.escape("sigma_b must be 0 where bias is None")):
+        ensemble(bias=None)
+    with pytest.raises(ValueError, match="got None; Normalized has biases"):
+        ini.networks.Normalized((4, 6, 5), "relu", "he_normal", norm="batch", bias=None, rng=rng())
+    with pytest.raises(ValueError, match="ensembles to be joined differ in biases"):
+        ini.networks.join([ensemble(bias=None, sigma_b=0.0), ensemble()])
+
+
+SETTINGS = [
+    ({"lr": np.full((3, 2), 0.1)}, "lr must be a number or one for each of 3 replicas, got shape (3, 2); for weights"),
+    ({"lr": np.full((2, 2), -0.1)}, "lr must be at least 0"),
+    ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
+    ({"weight_decay": [0.1, 0.1]}, "weight_decay must be a number or one for each of 3 replicas, got shape (2,)"),
+    ({"eps": 1e-8}, "eps is for 'adam', got it for 'sgd'; leave it out"),
+    ({"eps": 0.0, "optimizer": "adam"}, "eps must be greater than 0"),
+    ({"eps": {"a": 1e-8}, "optimizer": "adam"}, "eps must be one for all or have the names"),
+    ({"until": math.nan, "batch_size": None}, "until must be finite"),
+    ({"until": 0.1}, "until needs the loss of all samples before each update; leave out batch_size and dropout"),
+    ({"until": 0.1, "batch_size": None, "dropout": 0.1}, "until needs the loss of all samples"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), SETTINGS, ids=[str(number) for number in range(len(SETTINGS))])
+def test_bad_settings_train_nothing(change, message):
+    net = ensemble()
+    before = net.parameters.clone()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(net, *clouds(), **(GOOD | {"rng": rng()} | change))
+    assert torch.equal(net.parameters, before)

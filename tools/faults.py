@@ -230,8 +230,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "initgrade/sampling.py",
-        "return np.minimum(1.0, 2 * special.smirnov(size, apart))",
-        "return np.minimum(1.0, special.smirnov(size, apart))",
+        "return np.minimum(1.0, 2 * np.exp(-2 * size * np.square(apart)))",
+        "return np.minimum(1.0, np.exp(-2 * size * np.square(apart)))",
         "tests/test_judging.py::test_law_fails_draws_of_that_law_as_often_as_it_says",
     ),
     Mutant(
@@ -299,5 +299,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "self.feeding.intersection(inputs) or set(inputs)",
         "set(inputs)",
         "tests/test_first_steps.py::test_a_target_is_no_input_and_no_way_around_the_layers",
+    ),
+    Mutant(
+        _THEORY,
+        "size = np.exp(abs(z) + 2 * np.log(alpha))",
+        "size = np.exp(abs(z) + np.log(alpha))",
+        "tests/test_lazy.py::test_descent_on_the_diagonal_network_ends_there_but_for_its_step",
+    ),
+    Mutant(
+        _THEORY,
+        "(s / a0 - 1) * np.exp(-2 * s * t)",
+        "(s / a0 - 1) * np.exp(-s * t)",
+        "tests/test_lazy.py::test_mode_strength_solves_its_equation",
+    ),
+    Mutant(
+        _THEORY,
+        "parts**2 / (2 * len(targets))",
+        "parts**2 / len(targets)",
+        "tests/test_lazy.py::test_kernel_prediction_is_descent_on_the_linear_model",
+    ),
+    Mutant(
+        _NETWORKS,
+        "torch.full_like(h[..., :1], float(trains))",
+        "torch.ones_like(h[..., :1])",
+        "tests/test_lazy.py::test_tangent_kernel_is_that_of_torchs_gradients",
+    ),
+    Mutant(
+        "initnotes/book/lazy.py",
+        "(first + second).square().sum(1) / 4",
+        "(first + second).square().sum(1)",
+        "tests/test_lazy.py::test_a_linear_network_learns_the_tree_mode_by_mode_at_the_times_of_theory",
     ),
 )

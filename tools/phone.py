@@ -5,6 +5,7 @@ A picture's type has a size in points, and the page gives the picture at least t
 Style is in ``book/assets/phone.css``, what enlarges a figure in ``book/assets/enlarge.mjs``.
 """
 
+import html
 import math
 import re
 from collections.abc import Iterable
@@ -68,6 +69,34 @@ def labelled(markup: str) -> str:
     return _EVIDENCE.sub(table, markup)
 
 
+_LONG = 16  # characters: what is shorter stays on one line
+_TABLE = re.compile(r"<div class='wide-table'.*?</table>", re.DOTALL)
+_CELL = re.compile(r"<td(?P<rest>[^>]*)>(?P<text>[^<]*)</td>")
+_ROW_HEAD = re.compile(r"(?<=<th scope='row'>)[^<]+(?:<wbr>[^<]+)*")
+# In a name, or in a call.
+_HUMP = re.compile(r"(?<=[a-z]{3})(?=[A-Z])|(?<=\dD)(?=[A-Z])|(?<=[a-z]{4}\()|(?<==)(?=&#x27;)")
+
+
+def fitted(markup: str) -> str:
+    """Return HTML in which the long cells of tables are marked, and names in their rows' heads break at humps.
+
+    Examples
+    --------
+    >>> row = "<th scope='row'>LayerNormalization</th><td>0.1 to 0.2</td><td>all that is given away</td>"
+    >>> fitted(f"<div class='wide-table'><table><tr>{row}</tr></table>")[35:-13]
+    "<th scope='row'>Layer<wbr>Normalization</th><td>0.1 to 0.2</td><td class='long'>all that is given away</td>"
+    """
+
+    def cell(match: re.Match[str]) -> str:
+        long = len(html.unescape(match["text"])) > _LONG
+        return f"<td class='long'{match['rest']}>{match['text']}</td>" if long else match[0]
+
+    def table(match: re.Match[str]) -> str:
+        return _ROW_HEAD.sub(lambda name: _HUMP.sub("<wbr>", name[0]), _CELL.sub(cell, match[0]))
+
+    return _TABLE.sub(table, markup)
+
+
 # ------------------------------------------------------------------------------------------------- what stays together
 
 # A formula is a box to the browser, and before and after a box it may break a line, whatever stands there.
@@ -122,7 +151,7 @@ def _shape(app: Sphinx, doctree: nodes.document, name: str) -> None:
     for markup in [node for node in doctree.findall(nodes.raw) if node.get("format") == "html"]:
         text = markup.astext()
         if "<table" in text and "-lab>" not in text:
-            markup.replace_self(nodes.raw("", labelled(_PERCENT.sub("\u00a0", text)), format="html"))
+            markup.replace_self(nodes.raw("", fitted(labelled(_PERCENT.sub("\u00a0", text))), format="html"))
 
 
 # ------------------------------------------------------------------------------------------------------ lighter pages

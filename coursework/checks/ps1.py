@@ -179,10 +179,13 @@ def judge_almost_equal(values: list[Any], arguments: list[dict[str, Any]], varia
 
 
 def measurements(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Draw lines, two measured points on each, and a third place: above, between and below; once in the other order."""
+    """Draw lines, two measured points on each, and a third place: above, between and below; once in the other order.
+
+    Every epsilon is below 1, and so every number of steps positive.
+    """
     asked = []
-    for place, order in ((-0.5, 1), (0.5, -1), (2.0, 1)):
-        digits = np.array([rng.uniform(1, 4), rng.uniform(6, 8)])
+    for place, order in ((-0.4, 1), (0.5, -1), (2.0, 1)):
+        digits = np.array([rng.uniform(3, 4), rng.uniform(6, 8)])
         steps = rng.uniform(5, 40) + rng.uniform(2, 15) * digits * np.log(10)
         epsilon = float(10 ** -(digits[0] + (place + rng.uniform(-0.1, 0.1)) * (digits[1] - digits[0])))
         asked.append({"epsilons": 10.0 ** -digits[::order], "steps": steps[::order].copy(), "epsilon": epsilon})
@@ -194,7 +197,8 @@ def judge_steps(values: list[Any], arguments: list[dict[str, Any]], variant: Var
     """Compare with the line through both points."""
     verdicts = []
     for value, asked in zip(values, arguments, strict=True):
-        verdicts.append(judging.close(value, steps_to_separate(**asked), rtol=1e-6, atol=1e-6, what="T"))
+        what = f"T at epsilon = {asked['epsilon']:.3g}"
+        verdicts.append(judging.close(value, steps_to_separate(**asked), rtol=1e-6, atol=1e-6, what=what))
     return judging.combine(*verdicts, every=True)
 
 

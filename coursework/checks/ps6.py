@@ -27,6 +27,7 @@ WAVES: dict[str, tuple[Function, Function]] = {
     "arctan": (np.arctan, lambda z: 1 / (1 + z * z)),
 }
 DEPTH = 12
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
@@ -62,10 +63,9 @@ def _activation(psi: str, asked: Variant) -> tuple[Function, Function]:
 def mean(function: Function, kink: float) -> float:
     """Return E f(ξ) by Gauss-Legendre rules on panels of width 1 at most, with the kink between two of them."""
     edges = np.unique(np.append(np.arange(-12.0, 13.0), kink))
-    nodes, weights = np.polynomial.legendre.leggauss(20)
     half = np.diff(edges)[:, None] / 2
-    xi = (edges[:-1, None] + half * (1 + nodes)).ravel()
-    return float((half * weights).ravel() @ (function(xi) * np.exp(-xi * xi / 2))) / math.sqrt(2 * math.pi)
+    xi = (edges[:-1, None] + half * (1 + NODES)).ravel()
+    return float((half * WEIGHTS).ravel() @ (function(xi) * np.exp(-xi * xi / 2))) / math.sqrt(2 * math.pi)
 
 
 def second_moment(psi: str, asked: Variant, q: float = 1.0) -> float:

@@ -17,6 +17,7 @@ from initgrade.assignment import Assignment, Request, Variant, Verdict
 
 SAMPLES = 2000
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
+FINE, FINE_WEIGHTS = np.polynomial.legendre.leggauss(300)
 
 
 def make_variant(rng: np.random.Generator) -> dict[str, Any]:
@@ -105,9 +106,8 @@ def _biases(variant: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
 
 def critical(sigma_b: float) -> tuple[float, float]:
     """Return q* and σ_w, from the one equation in q that is left without σ_w."""
-    nodes, weights = np.polynomial.legendre.leggauss(300)
-    xi = 10 * nodes
-    weights = 10 * weights * np.exp(-xi * xi / 2) / math.sqrt(2 * math.pi)
+    xi = 10 * FINE
+    weights = 10 * FINE_WEIGHTS * np.exp(-xi * xi / 2) / math.sqrt(2 * math.pi)
 
     def means(q: float) -> tuple[float, float]:
         square = np.tanh(math.sqrt(q) * xi) ** 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,6 +55,11 @@ def _listed() -> dict[int, dict[str, Any]]:
     here = Path(__file__).parents[1]
     path = next(path for path in (here / "claims.yml", here.parent / "book" / "claims.yml") if path.exists())
     return {entry["number"]: entry for entry in yaml.safe_load(path.read_text(encoding="utf-8"))}
+
+
+def _emphasized(text: str) -> str:
+    """Return a text of the list as HTML, Markdown's emphasis included."""
+    return re.sub(r"\*(\w+)\*", r"<em>\1</em>", html.escape(text))
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class Claim:
         budget = f"<p class='claim-budget'>Budget: {html.escape(self.budget)}.</p>" if self.budget else ""
         return (
             f"<section class='claim claim-{self.verdict.replace(' ', '-')}' aria-label='{html.escape(label)}'>"
-            f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {html.escape(self.text)}.</p>"
+            f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {_emphasized(self.text)}.</p>"
             f"<p class='claim-source'>{' '.join(told)}</p>"
             f"<p class='claim-verdict'><strong>{html.escape(self.verdict)}</strong>: {html.escape(self.because)}.</p>"
             f"{budget}<details class='claim-fold'><summary>Evidence: {self._measurements()}</summary>"

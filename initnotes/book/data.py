@@ -10,12 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _checks
+from .languages import Markov, markov
 
-__all__ = ["Dataset", "Split", "digits", "gaussian_clouds", "two_spirals"]
+__all__ = ["Dataset", "Markov", "Split", "digits", "gaussian_clouds", "markov", "parity", "tree", "two_spirals"]
 
 
 class Dataset(NamedTuple):
-    """Inputs `x`, float64, shape (samples, features), and class labels `y`, int64, shape (samples,)."""
+    """Inputs `x`, float64, shape (samples, features), and class labels `y`, int64, shape (samples,).
+
+    Where a function says so, `y` has targets instead, float64, shape (samples, outputs).
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -97,6 +101,94 @@ def gaussian_clouds(
     centers = separation * _checks.generator(rng).standard_normal((classes, features))
     y = np.arange(samples) % classes
     return Dataset(centers[y] + rng.standard_normal((samples, features)), y)
+
+
+def parity(bits: int = 30, hidden: int = 2, *, train: int = 200, test: int = 1000, rng: np.random.Generator) -> Split:
+    """Draw inputs of random signs, whose target is the product of the first few: the others say nothing of it.
+
+    No input is drawn twice, so that none of the test's is known from training.
+
+    Parameters
+    ----------
+    bits : int
+        Of each input, 62 at most.
+    hidden : int
+        How many of them, the first ones, make the target; `bits` at most.
+    train, test : int
+        Samples to learn from and to judge by, at most 2^bits together.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Split
+        x of shape (train, bits) and (test, bits), entries ±1; y targets ±1, float64, shape (train, 1) and (test, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range or `rng` is no Generator.
+
+    References
+    ----------
+    Daniely & Malach, "Learning parities with neural networks", NeurIPS 2020; Barak et al., "Hidden progress in deep
+    learning", NeurIPS 2022: sparse parities as what a kernel cannot learn from few samples and a network can.
+
+    Examples
+    --------
+    >>> train, test = parity(5, train=4, test=9, rng=np.random.default_rng(1))
+    >>> train.x.shape, test.y.shape, bool((train.y[:, 0] == train.x[:, 0] * train.x[:, 1]).all())
+    ((4, 5), (9, 1), True)
+    """
+    bits, hidden = _checks.integer(bits, "bits"), _checks.integer(hidden, "hidden")
+    train, test = _checks.integer(train, "train"), _checks.integer(test, "test")
+    if bits > 62 or hidden > bits or train + test > 2**bits:
+        given = f"{hidden} hidden of {bits} bits and {train} + {test} samples"
+        raise ValueError(f"parity has at most 62 bits, hidden ones among them, and 2^bits samples, got {given}")
+    codes = _checks.generator(rng).choice(2**bits, train + test, replace=False)
+    x = 2.0 * (codes[:, None] >> np.arange(bits) & 1) - 1
+    y = x[:, :hidden].prod(axis=1, keepdims=True)
+    return Split(Dataset(x[:train], y[:train]), Dataset(x[train:], y[train:]))
+
+
+def tree(levels: int = 3) -> Dataset:
+    """Return things that a binary tree sorts, and their properties: one for each node, which all below it share.
+
+    Property 0 is that of the root, 1 and 2 are those of its halves, and so on; the last ones belong to one item each.
+    With 3 levels, 8 items have 15 properties.
+
+    Parameters
+    ----------
+    levels : int
+        Below the root, 10 at most.
+
+    Returns
+    -------
+    Dataset
+        x, of 2^levels items, is the identity times the root of their number, so that its second moments are the
+        identity; y has targets 0 or 1, float64, shape (2^levels, 2^(levels + 1) - 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `levels` is out of range.
+
+    References
+    ----------
+    Saxe, McClelland & Ganguli, ICLR 2014, figure 2, and "A mathematical theory of semantic development in deep neural
+    networks", PNAS 116, 2019: such trees, with other properties.
+
+    Examples
+    --------
+    >>> tree(1).y
+    array([[1., 1., 0.],
+           [1., 0., 1.]])
+    """
+    levels = _checks.integer(levels, "levels")
+    if levels > 10:
+        raise ValueError(f"levels must be at most 10, got {levels}")
+    items = 2**levels
+    shared = [np.repeat(np.eye(2**level), items // 2**level, axis=0) for level in range(levels + 1)]
+    return Dataset(np.eye(items) * items**0.5, np.concatenate(shared, axis=1))
 
 
 def two_spirals(samples: int = 200, *, turns: float = 1.5, noise: float = 0.05, rng: np.random.Generator) -> Dataset:

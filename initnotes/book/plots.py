@@ -360,8 +360,9 @@ def _histogram(ax: Axes, values: np.ndarray, edges: np.ndarray, look: Any, densi
     zeros = np.mean(values == 0)
     said = f"std {values.std():.2g}" + (f"\n{zeros:.0%} are 0" if zeros >= 0.005 else "")
     ax.text(0.03, 0.95, said, transform=ax.transAxes, va="top", fontsize=8)
+    ax.margins(y=0.3 * said.count("\n") + 0.35)  # the words stand above the curve
     ax.set(yticks=[], ylim=(0, None))
-    ax.margins(y=0.35)
+    ax.ticklabel_format(axis="x", scilimits=(-2, 3))  # small panels have no room for 0.005 beside 0.000
 
 
 # ------------------------------------------------------------------------------------------------------ images of units

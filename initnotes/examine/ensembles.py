@@ -5,17 +5,20 @@ What lives here wires an ensemble's own parameters, without a copy, as ``network
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..activations import Activation
-from ..networks import Ensemble, Normalized, Residual, normalize
+from ..networks import Ensemble, Normalized, Residual, Transformer, normalize
+from ..networks.attention import rows
 from ..networks.residual import BRANCHES
+from ..recipes import LOOKUPS
 
-__all__ = ["Linear", "Phi", "Replicas", "as_module"]
+__all__ = ["Linear", "Lookup", "Phi", "Replicas", "as_module"]
 
 
 def _parameter(values: Tensor) -> nn.Parameter:
@@ -189,10 +192,41 @@ def _shifted(net: Residual, at: int) -> list[nn.Module]:
     return [inner, _Shifted(net.weights[at + 1], net.weights[second])]
 
 
+class Lookup(nn.Module):
+    """R embeddings: rows of numbers, shape (R, batch, T), in place of the columns of a weight of shape (R, d, rows)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = _parameter(weight)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Take numbers of rows."""
+        return rows(self.weight, numbers)
+
+
+class _Transformer(Replicas):
+    """Layers are called token, position, query_0 … for the blocks, and head; a tied head is token's weight."""
+
+    def __init__(self, net: Transformer) -> None:
+        super().__init__(net)
+        self.net = copy.copy(net)
+        self.net.activation = cast(Activation, self.phi)  # so that it is seen
+        self.maps: list[nn.Module] = []
+        for (role, block), weight in zip(net.roles, net.weights, strict=True):
+            self.maps.append(Lookup(weight) if role in LOOKUPS else Linear(weight, None, torch.matmul))
+            self.add_module(role if role in (*LOOKUPS, "head") else f"{role}_{block}", self.maps[-1])
+
+    def wire(self, h: Tensor) -> Tensor:
+        token = self.get_parameter("token.weight")
+        head = (lambda read: read @ token) if self.net.form.tied else None
+        return self.net.passed(h, self.maps, head).logits
+
+
 _MADE: dict[type[Ensemble], Callable[[Any], Replicas]] = {
     Ensemble: _Plain,
     Normalized: _Normalized,
     Residual: _Residual,
+    Transformer: _Transformer,
 }
 
 

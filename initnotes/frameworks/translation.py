@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _checks, schemes
-from .._table import Table, table
+from .. import _checks, recipes, schemes
 from .as_they_come import DEFAULTS, NO_LAW, layers_of
 from .laws import CUT, KEPT, Constant, Fixed, Law, Scaled, Special, fraction, root, tidy
 from .libraries import LIBRARIES, LIKE_TORCH, NAMESPACES, read_fans
+from .of_recipes import law_of_role
 from .registry import CLASSICS, KERAS_FAMILIES, REGISTRY, Call, find
 
-__all__ = ["Translation", "translate", "translations"]
+__all__ = ["Translation", "translate"]
 
 FAR = 8.3  # standard deviations: what lies beyond has a probability below 1e-16, less than float64 can see
 
@@ -83,7 +83,8 @@ def translate(
     Parameters
     ----------
     name : str
-        An initializer by the source's name, or a layer of torch or Keras for the law of its weight as it comes.
+        An initializer by the source's name, or a layer of torch or Keras for the law of its weight as it comes; from
+        "initnotes" also a recipe for a language model, with ``role=``, ``width=`` and what else `law_of_role` takes.
     source, target : {"torch", "keras", "jax", "initnotes"}
     shape : sequence of int, optional
         ``(fan_out, fan_in, *kernel)``. Some laws can be said in the target's terms for one shape only.
@@ -120,6 +121,11 @@ def translate(
     fans = None if shape is None else schemes.fans(shape)
     if isinstance(name, str) and name.rpartition(".")[2] in layers_of(source):
         return _translate_layer(name.rpartition(".")[2], source, target, fans, arguments)
+    if source == "initnotes" and name in recipes.known():
+        original, law, notes = law_of_role(name, **arguments)
+        if "role" not in arguments:
+            return Translation(source, target, original, law, None, notes)
+        return _translated(source, target, original, law, fans, *notes)
     call = find(name, source, also=layers_of(source)).call(**arguments)
     if source == target:
         return Translation(source, target, call.code, call.law, call, ())
@@ -423,28 +429,3 @@ _WRITERS: dict[str, Callable[[Any, tuple[int, int] | None], Answer]] = {
     "jax": _to_jax,
     "initnotes": _to_initnotes,
 }
-
-
-def translations() -> Table:
-    """Count the names of each library that `translate` can say in another's terms, without a shape.
-
-    Returns
-    -------
-    Table
-        A row per source, a column per target.
-
-    Examples
-    --------
-    >>> translations()["jax", "to torch"]
-    '14 of 15'
-    """
-    columns: dict[str, list[str]] = {"from": list(LIBRARIES)}
-    for target in LIBRARIES:
-        columns[f"to {target}"] = [_count(source, target) for source in LIBRARIES]
-    return table(columns, caption="Names with a translation")
-
-
-def _count(source: str, target: str) -> str:
-    every = REGISTRY[source].values()
-    found = [translate(named.name, source, target, **named.needed) for named in every]
-    return f"{sum(map(bool, found))} of {len(found)}"

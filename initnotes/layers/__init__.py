@@ -3,6 +3,7 @@
 What lives here writes parameters and says which; what the network then does to a signal is for ``examine``.
 """
 
+from .by_recipe import recipe, recipe_plan
 from .fans import LAYERS, NORMS, bias_names, has_rule, is_layer, true_fans, weight_names
 from .fill import initialize_
 from .planning import ParameterPlan, Plan, plan
@@ -17,6 +18,8 @@ __all__ = [
     "initialize_",
     "is_layer",
     "plan",
+    "recipe",
+    "recipe_plan",
     "true_fans",
     "weight_names",
 ]

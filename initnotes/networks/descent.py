@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from .. import activations
 from ..activations import Activation
 from .ensemble import Ensemble
-from .updates import GRADIENTS, OPTIMIZERS, clip_
+from .updates import GRADIENTS, Step, clip_, stepper
 
 __all__ = ["updater"]
 
@@ -48,17 +49,28 @@ APART: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor,
 }
 
 
-def updater(net: Ensemble, rates: Tensor, *, loss: str, optimizer: str, clip: float | None) -> Update:
+def updater(
+    net: Ensemble,
+    rates: Tensor,
+    *,
+    loss: str,
+    optimizer: str,
+    clip: float | None,
+    decay: Tensor | None = None,
+    eps: float | Tensor | None = None,
+) -> Update:
     """Return a function that makes one update of `net` in place from a batch.
 
     Parameters
     ----------
     net : Ensemble
         C copies of R replicas, one behind the other.
-    rates : Tensor, shape (C · R,)
-        A learning rate for each.
+    rates : Tensor, shape (C · R,) or (C · R, L, 2)
+        A learning rate for each, or for the weights and for the biases of each of its layers.
     loss, optimizer, clip
         As for `initnotes.training.train`.
+    decay, eps : Tensor of such a shape, optional
+        The rates times the weight decay, and Adam's ε, which may be a number.
 
     Returns
     -------
@@ -67,11 +79,26 @@ def updater(net: Ensemble, rates: Tensor, *, loss: str, optimizer: str, clip: fl
     """
     plain = type(net).forward is Ensemble.forward and net.product is torch.matmul
     make = _in_pieces if plain and net.parameters.device.type == "cpu" else _as_a_whole
-    return make(net, rates, loss, optimizer, clip)
+    return make(net, loss, clip, _Steps(optimizer, rates, decay, eps))
 
 
-def _as_a_whole(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: float | None) -> Update:
-    step = OPTIMIZERS[optimizer](net.per_parameter(rates))
+@dataclass(frozen=True)
+class _Steps:
+    """What the steps of some parameters are made of."""
+
+    optimizer: str
+    rates: Tensor
+    decay: Tensor | None
+    eps: float | Tensor | None
+
+    def of(self, choose: Callable[[Tensor], Tensor]) -> Step:
+        """Return the step of those parameters whose values `choose` takes out."""
+        decay, eps = (choose(own) if isinstance(own, Tensor) else own for own in (self.decay, self.eps))
+        return stepper(self.optimizer, choose(self.rates), decay=decay, eps=eps)
+
+
+def _as_a_whole(net: Ensemble, loss: str, clip: float | None, steps: _Steps) -> Update:
+    step = steps.of(net.per_parameter)
 
     def update(x: Tensor, y: Tensor) -> None:
         copies = net.replicas // len(x)
@@ -84,7 +111,7 @@ def _as_a_whole(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: f
     return update
 
 
-def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: float | None) -> Update:
+def _in_pieces(net: Ensemble, loss: str, clip: float | None, steps: _Steps) -> Update:
     """Return an update that takes some copies at a time all the way, while their signals are still in the cache."""
     room: _Room | None = None
     pieces: list[_Piece] = []
@@ -97,7 +124,7 @@ def _in_pieces(net: Ensemble, rates: Tensor, loss: str, optimizer: str, clip: fl
             size = copies * len(x)
             room = _Room(net, size, x.shape[1], together=clip is not None)
             cuts = [slice(cut, cut + size) for cut in range(0, net.replicas, size)]
-            pieces.extend(_Piece(net, rates, cut, room, loss, optimizer, clip) for cut in cuts)
+            pieces.extend(_Piece(net, cut, room, loss, clip, steps) for cut in cuts)
         room.inputs.unflatten(0, (copies, len(x))).copy_(x)
         targets = _repeated(y, copies)
         with np.errstate(all="ignore"):  # of replicas that diverge
@@ -125,6 +152,8 @@ class _Room:
         turns = depth if together else 1
         self.weights = _shared(like, [(replicas, *shape) for shape in net.shapes], turns)
         self.biases = _shared(like, [(replicas, 1, out) for out, _ in net.shapes], turns)
+        for gradient in self.biases:
+            gradient.zero_()
 
 
 def _shared(like: Tensor, shapes: Sequence[tuple[int, ...]], turns: int) -> list[Tensor]:
@@ -140,9 +169,9 @@ class _Piece:
     """
 
     def __init__(
-        self, net: Ensemble, rates: Tensor, replicas: slice, room: _Room, loss: str, optimizer: str, clip: float | None
+        self, net: Ensemble, replicas: slice, room: _Room, loss: str, clip: float | None, steps: _Steps
     ) -> None:
-        self.gradient, self.clip = GRADIENTS[loss], clip
+        self.gradient, self.clip, self.biased = GRADIENTS[loss], clip, net.biased
         self.phi, self.slope = (IN_PLACE | APART).get(net.activation) or _copied(net.activation)
         self.weights = [weight[replicas] for weight in net.weights]
         self.biases = [bias[replicas][:, None] for bias in net.biases]
@@ -152,8 +181,10 @@ class _Piece:
         )
         self.h = [part[:count] for part in (room.inputs, *room.h)]
         self._multiply(room.ones[:count])
-        own = rates[replicas].to(net.parameters)[:, None, None]
-        self.steps = [(OPTIMIZERS[optimizer](own), OPTIMIZERS[optimizer](own)) for _ in self.weights]
+        self.steps = [
+            (steps.of(_of(net, replicas, layer, 0)), steps.of(_of(net, replicas, layer, 1)))
+            for layer in range(net.depth)
+        ]
 
     def _multiply(self, ones: Tensor) -> None:
         """Prepare all products: forward, of the gradients, and back from a layer to the one before."""
@@ -162,10 +193,10 @@ class _Piece:
             (partial(np.copyto, flipped.numpy(), weight.mT.numpy()), _product(self.h[at], flipped, self.z[at]))
             for (at, (weight, _)), flipped in zip(layers, self.flipped, strict=True)
         ]
-        self.found = [
-            (_product(delta.mT, self.h[at], self.weight_gradients[at]), _product(ones, delta, self.bias_gradients[at]))
-            for at, (_, delta) in layers
-        ]
+        self.found = [[_product(delta.mT, self.h[at], self.weight_gradients[at])] for at, (_, delta) in layers]
+        if self.biased:  # without them their gradients stay 0, as the room has them
+            for at, (_, delta) in layers:
+                self.found[at].append(_product(ones, delta, self.bias_gradients[at]))
         self.back = [_product(delta, weight, self.deltas[at - 1]) for at, (weight, delta) in layers[1:]]
 
     def update(self, y: Tensor) -> None:
@@ -196,6 +227,13 @@ class _Piece:
         if self.clip is not None:
             clip_([*self.weight_gradients, *self.bias_gradients], self.clip)
             yield from layers
+
+
+def _of(net: Ensemble, replicas: slice, layer: int, part: int) -> Callable[[Tensor], Tensor]:
+    """Return what takes the values of some replicas' weights (part 0) or biases (part 1) of a layer out of all."""
+    return lambda values: (values if values.dim() == 1 else values[:, layer, part])[replicas].to(net.parameters)[
+        :, None, None
+    ]
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], Any]:

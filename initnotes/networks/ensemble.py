@@ -95,8 +95,8 @@ class Ensemble:
         Where the draws come from.
     replicas : int
         R.
-    bias : float or sequence of L floats
-        Every bias of a layer starts here.
+    bias : float, sequence of L floats, or None
+        Every bias of a layer starts here. None is for networks without biases: they are 0, and have no gradient.
     sigma_b : float
         Standard deviation of normal noise that is added to the biases of all layers.
     dtype : {"float64", "float32"}, or torch's or NumPy's name of it
@@ -118,6 +118,8 @@ class Ensemble:
     torch.Size([3, 7, 5])
     """
 
+    biased = True
+
     def __init__(
         self,
         widths: Sequence[int],
@@ -126,7 +128,7 @@ class Ensemble:
         *,
         rng: np.random.Generator,
         replicas: int = 32,
-        bias: float | Sequence[float] = 0.0,
+        bias: float | Sequence[float] | None = 0.0,
         sigma_b: float = 0.0,
         dtype: Any = "float64",
         device: str | torch.device = "cpu",
@@ -135,8 +137,9 @@ class Ensemble:
         self.widths = _widths(widths)
         self.activation = activations.get(activation)
         by_layer = [schemes.scheme(own) for own in _per_layer(scheme, "scheme", self.depth)]
-        starts = [_checks.real(start, "bias") for start in _per_layer(bias, "bias", self.depth)]
         sigma_b = _checks.real(sigma_b, "sigma_b", low=0.0)
+        self.biased = self._biased(bias, sigma_b)
+        starts = [_checks.real(start, "bias") for start in _per_layer(bias if self.biased else 0.0, "bias", self.depth)]
         self.replicas = _checks.integer(replicas, "replicas")
         self.dtype = _checks.dtype(dtype)
         if not callable(product):
@@ -150,6 +153,14 @@ class Ensemble:
             parts += [weight, np.full(weight.shape[:2], start) + sigma_b * noise]
         self._hold(torch.from_numpy(np.concatenate([part.ravel() for part in parts])).to(device, self.dtype))
 
+    def _biased(self, bias: Any, sigma_b: float) -> bool:
+        """Return whether there are biases; raise if `bias` is None where it cannot be."""
+        if bias is None and sigma_b:
+            raise ValueError(f"sigma_b must be 0 where bias is None, as there are no biases, got {sigma_b:g}")
+        if bias is None and type(self).backward is not Ensemble.backward:
+            raise ValueError(f"bias must be a number or one a layer, got None; {type(self).__name__} has biases")
+        return bias is not None
+
     @property
     def architecture(self) -> dict[str, Any]:
         """What ensembles of one class must share to be joined, beside widths and activation; here nothing."""
@@ -160,6 +171,7 @@ class Ensemble:
         """All that ensembles must share to be joined."""
         phi = self.activation.source or self.activation  # two activations made of one function differ
         own = {"widths": self.widths, "activation": phi, "dtype": self.dtype, "product": self.product}
+        own |= {"biases": self.biased}
         return own | {"device": self.parameters.device, "class": type(self)} | self.architecture
 
     @property
@@ -171,6 +183,11 @@ class Ensemble:
     def shapes(self) -> list[tuple[int, int]]:
         """(fan_out, fan_in) of each weight matrix."""
         return list(zip(self.widths[1:], self.widths[:-1], strict=True))
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Axes of the labels of a sample; here none, as a sample has one label."""
+        return ()
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -185,9 +202,21 @@ class Ensemble:
         return weights, [part.view(self.replicas, -1) for part in parts[1::2]]
 
     def per_parameter(self, values: Tensor) -> Tensor:
-        """Return one value for each replica, shape (R,), as one for each parameter, in the layout of `parameters`."""
+        """Return values as one for each parameter, in the layout of `parameters`.
+
+        Parameters
+        ----------
+        values : Tensor, shape (R,) or (R, L, 2)
+            One for each replica, or one for the weights and one for the biases of each of its layers.
+
+        Returns
+        -------
+        Tensor, shape (R · P,)
+        """
         sizes = [size for out, n in self.shapes for size in (out * n, out)]
-        return torch.cat([values.to(self.parameters).repeat_interleave(size) for size in sizes])
+        values = values.to(self.parameters)
+        columns = [values] * len(sizes) if values.dim() == 1 else values.flatten(1).unbind(1)
+        return torch.cat([column.repeat_interleave(size) for column, size in zip(columns, sizes, strict=True)])
 
     def part(self, replicas: slice) -> Ensemble:
         """Return some of the replicas as an ensemble of their own, with a copy of their parameters."""
@@ -280,7 +309,7 @@ class Ensemble:
         weights, biases = self.split(gradient)
         for layer in range(self.depth - 1, -1, -1):
             self._product_into(weights[layer], delta.mT, signals.activations[layer])
-            biases[layer].copy_(self._over_batch(delta))
+            biases[layer].copy_(self._over_batch(delta)) if self.biased else biases[layer].zero_()
             if not layer:
                 break
             delta, z = self.product(delta, self.weights[layer]), signals.pre_activations[layer - 1]
@@ -338,6 +367,7 @@ class Ensemble:
     def __repr__(self) -> str:
         parts = ["-".join(map(str, self.widths)), self.activation.name]
         parts += [f"{name} {value}" for name, value in self.architecture.items()]
+        parts += [] if self.biased else ["no biases"]
         parts += [f"{self.replicas} replicas", str(self.dtype).removeprefix("torch.")]
         return f"{type(self).__name__}({', '.join(parts)})"
 

@@ -1,13 +1,14 @@
 """R normalized or residual networks, which train like any ensemble.
 
-What lives here adds normalization and skip connections to ``ensemble``; its gradients are autograd's.
+What lives here adds normalization and skip connections to ``ensemble``. Autograd finds its way back through them; each
+step of that way writes the gradient of its own parameters to where an optimizer reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,99 +17,33 @@ from torch import Tensor
 from .. import _checks, schemes
 from ..theory.stream import BLOCKS, NORMS, PLACES
 from .ensemble import Ensemble, Gradients, Signals
+from .steps import Affine, Behind, Into, Scaled, Shifted, normalize
 
-__all__ = ["AXES", "BRANCHES", "Normalized", "Residual", "mean_squares", "normalize"]
-
-AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
-
-
-class _Normalize(torch.autograd.Function):
-    """(z − mean)/√(variance + eps) over an axis, or z/√(mean square + eps), and the gradient through it."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, axis: int, center: bool, eps: float) -> Tensor:
-        if center:
-            z = z - z.mean(axis, keepdim=True)
-        inverse = (z.square().mean(axis, keepdim=True) + eps).rsqrt()
-        inverse = inverse.where(inverse.isfinite(), 0.0)  # no spread and no eps
-        u = z * inverse
-        ctx.save_for_backward(u, inverse)
-        ctx.axis, ctx.center = axis, center
-        return u
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        u, inverse = ctx.saved_tensors
-        (g,) = gradients
-        g = g - u * (g * u).mean(ctx.axis, keepdim=True)
-        if ctx.center:
-            g = g - g.mean(ctx.axis, keepdim=True)
-        return g * inverse, None, None, None
-
-
-def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
-    """Return pre-activations with mean 0 and mean square 1, or with mean square 1 alone.
-
-    Parameters
-    ----------
-    z : Tensor, shape (…, batch, n)
-    norm : {"batch", "layer", "rms"} or None
-        "batch" subtracts each unit's mean over the batch and divides by its std there; "layer" does the same over the
-        units, sample by sample; "rms" divides each sample by its root mean square over the units. None does nothing.
-    eps : float
-        Added to the variance, or the mean square, under the root. With 0, what has no spread becomes 0 and passes no
-        gradient.
-
-    Returns
-    -------
-    Tensor, shape (…, batch, n)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `z` has no two axes, `norm` is unknown, or `eps` is negative.
-
-    References
-    ----------
-    Ioffe & Szegedy, ICML 2015, algorithm 1; Ba, Kiros & Hinton, 2016, equation 3; Zhang & Sennrich, NeurIPS 2019,
-    equation 4.
-
-    Examples
-    --------
-    >>> normalize(torch.tensor([[1.0, 5.0], [3.0, 7.0]]), "batch", eps=0.0)
-    tensor([[-1., -1.],
-            [ 1.,  1.]])
-    """
-    eps = _checks.real(eps, "eps", low=0.0)
-    if not isinstance(z, Tensor) or z.dim() < 2:
-        raise TypeError(f"z must be a tensor of shape (…, batch, n), got {z!r:.80}")
-    if norm is None:
-        return z
-    axis = AXES[_checks.one_of(norm, "norm", NORMS)]
-    return _Normalize.apply(z, axis, norm != "rms", eps)
+__all__ = ["BRANCHES", "Normalized", "Residual", "mean_squares"]
 
 
 @dataclass(frozen=True, repr=False)
 class _Taped(Signals):
     """Signals with what autograd needs to go back through them."""
 
-    leaf: Tensor | None = None
+    start: Tensor | None = None
     tape: Sequence[Tensor] = ()
+    gradient: Tensor | None = None
 
 
 class _Network(Ensemble):
-    """An ensemble whose backward pass is autograd's; a class below says how the layers are wired."""
+    """An ensemble through which autograd goes back; a class below says how the layers are wired."""
 
     norm: str | None
     eps: float
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the pre-activations, and what the layers read; going back fills `gradient`."""
         raise NotImplementedError
 
-    def _phi(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Return φ(N(z) + bias)."""
-        u = normalize(z, self.norm, eps=self.eps)
-        return self.activation(u if bias is None else u + bias[:, None, :])
+    def _phi(self, z: Tensor) -> Tensor:
+        """Return φ(N(z))."""
+        return self.activation(normalize(z, self.norm, eps=self.eps))
 
     def forward(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward and keep every layer, as `Ensemble.forward` does; there is no dropout."""
@@ -116,12 +51,12 @@ class _Network(Ensemble):
             raise ValueError(f"{type(self).__name__} has no dropout; leave out the masks")
         h = self._inputs(inputs)
         with torch.enable_grad():
-            leaf = self.parameters.detach().requires_grad_()
-            tape, fed = self._wire(h, *self.split(leaf))
-        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, leaf, tape)
+            start, gradient = h.new_zeros(()).requires_grad_(), torch.zeros_like(self.parameters)
+            tape, fed = self._wire(h, start, gradient)
+        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, start, tape, gradient)
 
     def untracked(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
-        """Pass `inputs` forward as `forward` does; its backward pass is autograd's."""
+        """Pass `inputs` forward as `forward` does."""
         return self.forward(inputs, masks)
 
     def backward(self, signals: Signals, output_gradient: Any) -> Gradients:
@@ -129,12 +64,12 @@ class _Network(Ensemble):
 
         `pre_activations` has one entry for each of those that `forward` returned.
         """
-        if not isinstance(signals, _Taped) or signals.leaf is None:
+        if not isinstance(signals, _Taped) or signals.start is None or signals.gradient is None:
             raise TypeError(f"signals must be what forward() returned, got {type(signals).__name__}")
-        sources = [signals.leaf, *signals.tape[:-1]]
+        sources = [signals.start, *signals.tape[:-1]]
         delta = self._output_gradient(signals, output_gradient)
         found = torch.autograd.grad(signals.tape[-1], sources, delta, materialize_grads=True)
-        return Gradients(*self.split(found[0]), [*found[1:], delta], found[0])
+        return Gradients(*self.split(signals.gradient), [*found[1:], delta], signals.gradient)
 
 
 class Normalized(_Network):
@@ -188,12 +123,17 @@ class Normalized(_Network):
         """The normalization and its eps."""
         return {"norm": self.norm, "eps": self.eps}
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        passed, fed = [h @ weights[0].mT], []
-        for weight, bias in zip(weights[1:], biases, strict=False):
-            fed.append(self._phi(passed[-1], bias))
-            passed.append(fed[-1] @ weight.mT)
-        passed[-1] = passed[-1] + biases[-1][:, None, :]
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        of_weights, of_biases = self.split(gradient)
+        passed: list[Tensor] = []
+        fed: list[Tensor] = []
+        for at, weight in enumerate(self.weights):
+            last = at == self.depth - 1
+            bias, into = (self.biases[at], of_biases[at]) if last else (None, None)
+            passed.append(Affine.apply(start, fed[-1] if fed else h, weight, bias, (of_weights[at], into)))
+            if not last:
+                u = normalize(passed[-1], self.norm, eps=self.eps)
+                fed.append(self.activation(Shifted.apply(u, self.biases[at], of_biases[at])))
         return passed, fed
 
 
@@ -343,25 +283,40 @@ class Residual(_Network):
         """Return N(z) if that is where the normalization stands, else z."""
         return normalize(z, self.norm, eps=self.eps) if place == self.place else z
 
-    def _phi(self, z: Tensor, bias: Tensor | None = None) -> Tensor:
-        return super()._phi(z, bias) if self.place == "phi" else self.activation(z)
+    def _phi(self, z: Tensor) -> Tensor:
+        return super()._phi(z) if self.place == "phi" else self.activation(z)
 
-    def _wire(self, h: Tensor, weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        into = self.split(gradient)
+        behind = self.split(Behind.apply(start, self.parameters, gradient)) if self.per_unit or self.scalars else None
+        layers = zip(self.weights, self.biases, zip(*into, strict=True), strict=True)
+        maps = [_map(start, *layer) for layer in layers]
         matrices, branch = BRANCHES[self.block]
-        stream = [_affine(weights[0], biases[0])(h)]
-        for first in range(1, len(weights) - 1, self.stride):
-            block, multiplier = slice(first, first + self.stride), first + matrices
-            make = _between_scalars if self.scalars else _affines
-            maps, behind = make(weights[block], biases[block], matrices)
-            x = stream[-1]
-            added = branch(self._phi, self.normalized(x, "pre"), maps)
-            alpha = weights[multiplier] if self.learned else weights[multiplier].detach()
+        stream = [maps[0](h)]
+        for first in range(1, len(maps) - 1, self.stride):
+            multiplier, x = first + matrices, stream[-1]
+            made, last = maps[first:multiplier], None
+            if self.scalars and behind:
+                made, last = self._between_scalars(start, first, into[0], *behind)
+            added = branch(self._phi, self.normalized(x, "pre"), made)
+            if self.per_unit and behind:
+                alpha = behind[0][multiplier] if self.learned else self.weights[multiplier]
+                added = alpha.mT * added
+            else:
+                added = Scaled.apply(added, self.weights[multiplier], into[0][multiplier] if self.learned else None)
             x = x if self.skip == 1 else self.skip * x
-            x = x + alpha.mT * added if behind is None else x + alpha.mT * added + behind
-            stream.append(self.normalized(x, "post"))
+            stream.append(self.normalized(x + added if last is None else x + added + last, "post"))
         x = stream[-1]
         read = self.normalized(x, "pre") if self.norm is None or self.place != "phi" else self._phi(x)
-        return [*stream, _affine(weights[-1], biases[-1])(read)], [*stream[:-1], read]
+        return [*stream, maps[-1](read)], [*stream[:-1], read]
+
+    def _between_scalars(
+        self, start: Tensor, first: int, into: list[Tensor], weights: list[Tensor], biases: list[Tensor]
+    ) -> tuple[list[Callable[[Tensor], Tensor]], Tensor]:
+        """Return the maps of a block W₂(φ(W₁(x + a) + b) + c), and what is added behind its multiplier."""
+        (a, c), (b, last) = weights[first + 3 : first + 5], biases[first + 3 : first + 5]
+        inner, outer = (_map(start, self.weights[at], None, (into[at], None)) for at in (first, first + 1))
+        return [lambda h: inner(h + a) + b[:, None, :], lambda h: outer(h + c)], last[:, None, :]
 
     def __repr__(self) -> str:
         ends = "-".join(map(str, (*self.widths[:2], self.widths[-1])))
@@ -369,23 +324,8 @@ class Residual(_Network):
         return f"Residual({ends}, {kind}, {self.replicas} replicas)"
 
 
-def _affine(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda h: torch.baddbmm(bias[:, None, :], h, weight.mT)
-
-
-Maps = tuple[list[Callable[[Tensor], Tensor]], Tensor | None]
-
-
-def _affines(weights: list[Tensor], biases: list[Tensor], matrices: int) -> Maps:
-    """Return the maps of a block, and nothing to be added behind its multiplier."""
-    return [_affine(weight, bias) for weight, bias in zip(weights[:matrices], biases, strict=False)], None
-
-
-def _between_scalars(weights: list[Tensor], biases: list[Tensor], matrices: int) -> Maps:
-    """Return the maps of a block W₂φ(W₁(x + a) + b) + c), and what is added behind its multiplier."""
-    (a, c), (b, behind) = weights[-2:], biases[-2:]
-    inner = _affine(weights[0], b)
-    return [lambda h: inner(h + a), lambda h: (h + c) @ weights[1].mT], behind[:, None, :]
+def _map(start: Tensor, weight: Tensor, bias: Tensor | None, into: Into) -> Callable[[Tensor], Tensor]:
+    return lambda h: cast(Tensor, Affine.apply(start, h, weight, bias, into))
 
 
 def _norm(norm: Any) -> str | None:

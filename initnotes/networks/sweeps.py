@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from . import updates
 from .descent import updater
 from .ensemble import Ensemble, join
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["BestRate", "Sweep", "best_rate", "sweep"]
 
 HALVES = (slice(0, None, 2), slice(1, None, 2))  # of the replicas
 NUMBERS = 2**22  # of all layers, that a loss is measured from at once
@@ -140,6 +140,9 @@ def sweep(
     batch_size: int | None = None,
     loss: str = "cross_entropy",
     clip: float | None = None,
+    factors: Any = 1.0,
+    weight_decay: Any = 0.0,
+    eps: Any = None,
     held_out: tuple[Any, Any] | None = None,
     measure: Callable[[Ensemble], Any] | None = None,
     rng: np.random.Generator,
@@ -161,6 +164,10 @@ def sweep(
     budgets : sequence of B ints
         Numbers of updates after which to measure, increasing.
     optimizer, batch_size, loss, clip
+        As for `train`.
+    factors : float, array of shape (R,), (L, 2) or (R, L, 2), or mapping of each arm's name to these
+        What the rates are multiplied by; as `lr` of `train`, such as the rates of `initnotes.theory.width.multipliers`.
+    weight_decay, eps : in such forms
         As for `train`.
     held_out : (x, y), optional
         Where the loss is measured; without it, on all of `x` and `y`.
@@ -199,9 +206,11 @@ def sweep(
     first = next(iter(arms.values()))
     inputs, targets = updates.data(x, y, first, loss)
     judged_on = (inputs, targets) if held_out is None else updates.data(*held_out, first, loss)
+    groups = _groups(arms)
+    taken = [_settings(list(arms), group, factors, weight_decay, eps, optimizer) for group in groups]
     batches = _batches(inputs, targets, batch_size, budgets[-1], replicas, rng)
 
-    joined = [_Joined(group, rates, loss, optimizer, clip) for group in _groups(arms)]
+    joined = [_Joined(group, rates, loss, optimizer, clip, *own) for group, own in zip(groups, taken, strict=True)]
     seen: list[dict[str, np.ndarray]] = []
     for count in range(budgets[-1] + 1):
         if count in budgets:
@@ -219,17 +228,45 @@ def sweep(
 
 
 class _Joined:
-    """Arms of one kind, a copy of each for each rate, as one ensemble."""
+    """Arms of one kind, a copy of each for each rate, as one ensemble; copies that have diverged for good drop out."""
 
     def __init__(
-        self, arms: dict[str, Ensemble], rates: list[float], loss: str, optimizer: str, clip: float | None
+        self,
+        arms: dict[str, Ensemble],
+        rates: list[float],
+        loss: str,
+        optimizer: str,
+        clip: float | None,
+        factors: float | Tensor,
+        weight_decay: float | Tensor,
+        eps: float | Tensor | None,
     ) -> None:
-        self.names, self.loss = list(arms), loss
-        self.net = join([net for net in arms.values() for _ in rates])
-        replicas = self.net.replicas // (len(arms) * len(rates))
-        self.shape = (len(arms), len(rates), replicas)
-        each = torch.tensor(rates, dtype=torch.float64).repeat_interleave(replicas).repeat(len(arms))
-        self.update = updater(self.net, each, loss=loss, optimizer=optimizer, clip=clip)
+        net = join([net for net in arms.values() for _ in rates])
+        self.names, self.shape = list(arms), (len(arms), len(rates), net.replicas // (len(arms) * len(rates)))
+        each = torch.tensor(rates, dtype=torch.float64).repeat_interleave(self.shape[-1]).repeat(len(arms))
+        if isinstance(factors, Tensor) or isinstance(weight_decay, Tensor):
+            each = each[:, None, None]
+        self.rates = each * self._copied(factors, net.depth)
+        decays = isinstance(weight_decay, Tensor) or weight_decay != 0
+        decay = self.rates * self._copied(weight_decay, net.depth) if decays else None
+        small = self._copied(eps, net.depth) if isinstance(eps, Tensor) else eps
+        self.options = {"loss": loss, "optimizer": optimizer, "clip": clip, "decay": decay, "eps": small}
+        self._train(net, np.arange(len(arms) * len(rates)))
+
+    def _train(self, net: Ensemble, copies: np.ndarray) -> None:
+        """Go on with these of all copies, which `net` holds."""
+        self.net, self.copies = net, copies
+        rows = (copies[:, None] * self.shape[-1] + np.arange(self.shape[-1])).ravel()
+        own: dict[str, Any] = {k: v[rows] if isinstance(v, Tensor) else v for k, v in self.options.items()}
+        self.update = updater(net, self.rates[rows], **own)
+
+    def _copied(self, values: float | Tensor, depth: int) -> Any:
+        """Return values of each arm's replicas as those of all copies, shape (arms · K · R, L, 2); or the number."""
+        if isinstance(values, float):
+            return values
+        arms, rates, replicas = self.shape
+        own = updates.whole(values, arms * replicas, depth).unflatten(0, (arms, 1, replicas))
+        return own.expand(-1, rates, -1, -1, -1).flatten(0, 2)
 
     def measured(self, measure: Callable[[Ensemble], Any] | None, data: tuple[Tensor, Tensor]) -> dict[str, np.ndarray]:
         """Return what was measured of each arm, shape (K, R); inf where that or a parameter is not finite."""
@@ -240,8 +277,20 @@ class _Joined:
             cuts = range(0, self.net.replicas, replicas)
             values = np.concatenate([_of(measure, self.net.part(slice(cut, cut + replicas))) for cut in cuts])
         finite = torch.stack([part.flatten(1).isfinite().all(1) for part in self.net.tensors]).all(0).numpy(force=True)
-        values = np.where(finite & np.isfinite(values), values, np.inf).reshape(self.shape)
-        return dict(zip(self.names, values, strict=True))
+        found = np.full((self.shape[0] * self.shape[1], self.shape[-1]), np.inf)
+        found[self.copies] = np.where(finite & np.isfinite(values), values, np.inf).reshape(-1, self.shape[-1])
+        self._leave_out(np.logical_not(finite.reshape(-1, self.shape[-1]).any(1)))
+        return dict(zip(self.names, found.reshape(self.shape), strict=True))
+
+    def _leave_out(self, gone: np.ndarray) -> None:
+        """Leave out the copies of which no replica has finite parameters: SGD never makes them finite again.
+
+        Other optimizers remember something of each copy, and keep all.
+        """
+        if self.options["optimizer"] == "sgd" and gone.any() and not gone.all():
+            size = self.shape[-1]
+            rest = join([self.net.part(slice(at * size, (at + 1) * size)) for at in np.flatnonzero(~gone)])
+            self._train(rest, self.copies[~gone])
 
     def _losses(self, x: Tensor, y: Tensor) -> np.ndarray:
         """Return the loss of each replica on all samples, few replicas at a time."""
@@ -249,7 +298,7 @@ class _Joined:
         found = []
         for cut in range(0, self.net.replicas, together):
             net = self.net.part(slice(cut, cut + together))
-            found.append(updates.LOSSES[self.loss](net(x), y.expand(net.replicas, *y.shape))[0])
+            found.append(updates.LOSSES[str(self.options["loss"])](net(x), y.expand(net.replicas, *y.shape))[0])
         return torch.cat(found).numpy(force=True).astype(np.float64)
 
 
@@ -273,6 +322,25 @@ def _batches(
     return ((updates.rows(inputs, batch), updates.rows(targets, batch)) for batch in numbers)
 
 
+def _settings(
+    names: list[str], group: dict[str, Ensemble], factors: Any, weight_decay: Any, eps: Any, optimizer: str
+) -> tuple[float | Tensor, float | Tensor, float | Tensor | None]:
+    """Return the factors on the rates, the weight decay and Adam's ε of a group's arms; raise if one is wrong."""
+    first = next(iter(group.values()))
+    own: dict[str, Any] = {"factors": factors, "weight_decay": weight_decay, "eps": eps}
+    for name, value in own.items():
+        if isinstance(value, Mapping):
+            if set(value) != set(names):
+                raise ValueError(f"{name} must be one for all or have the names {names}, got {list(value)}")
+            own[name] = {arm: value[arm] for arm in group}
+    size = (list(group), first.replicas, first.depth)
+    return (
+        updates.jointly(own["factors"], "factors", *size),
+        updates.jointly(own["weight_decay"], "weight_decay", *size),
+        updates.epsilon(own["eps"], optimizer, *size),
+    )
+
+
 def _groups(arms: Mapping[str, Ensemble]) -> list[dict[str, Ensemble]]:
     """Return the arms in groups that can be joined."""
     groups: list[dict[str, Ensemble]] = []
@@ -284,6 +352,69 @@ def _groups(arms: Mapping[str, Ensemble]) -> list[dict[str, Ensemble]]:
         else:
             groups.append({name: net})
     return groups
+
+
+class BestRate(NamedTuple):
+    """What `best_rate` finds, a number or an array with an entry for each curve.
+
+    Attributes
+    ----------
+    rate : float or ndarray
+    at_edge : bool or ndarray
+        Whether the least loss is at the smallest or the largest rate: the best may lie beyond the grid.
+    """
+
+    rate: Any
+    at_edge: Any
+
+
+def best_rate(rates: Any, losses: Any) -> BestRate:
+    """Return the rate at the bottom of the parabola through the least loss and its two neighbors, over log rate.
+
+    Parameters
+    ----------
+    rates : sequence of K floats
+        Learning rates, increasing, 3 or more.
+    losses : array, shape (K,) or (K, …)
+        Of one curve, or of several; inf or NaN where training diverged.
+
+    Returns
+    -------
+    BestRate
+        At most half a step from the rate with the least loss; that rate itself at an edge of the grid, and where a
+        neighbor diverged. NaN if all did.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> rates = [0.01, 0.1, 1.0, 10.0]
+    >>> found = best_rate(rates, [2.0, 1.0, 1.0, 4.0])
+    >>> round(found.rate, 3), found.at_edge
+    (0.316, False)
+    >>> round(best_rate(rates, [4.0, 3.0, 2.0, 1.0]).rate, 3), best_rate(rates, [4.0, 3.0, 2.0, 1.0]).at_edge
+    (10.0, True)
+    """
+    grid = np.log(_increasing(rates, "rates", _rate))
+    values = _checks.array(losses, "losses").astype(np.float64)
+    if len(grid) < 3 or values.shape[:1] != grid.shape:
+        raise ValueError(f"losses must have a row for each of 3 rates or more, got {values.shape} for {len(grid)}")
+    curves = np.where(np.isfinite(values), values, np.inf).reshape(len(grid), -1)
+    least = curves.argmin(axis=0)
+    inner = np.clip(least, 1, len(grid) - 2)
+    left, middle, right = (np.take_along_axis(curves, inner[None] + step, axis=0)[0] for step in (-1, 0, 1))
+    edge = least != inner
+    below, above = grid[inner] - grid[inner - 1], grid[inner + 1] - grid[inner]
+    with np.errstate(all="ignore"):  # where there is no parabola
+        falls, rises = (left - middle) / below, (right - middle) / above
+        shift = (above * falls - below * rises) / (falls + rises) / 2
+    found = np.exp(grid[least] + np.where(edge | ~np.isfinite(shift), 0.0, shift))
+    found[np.isinf(curves.min(axis=0))] = np.nan
+    shape = values.shape[1:]
+    return BestRate(found.reshape(shape), edge.reshape(shape)) if shape else BestRate(float(found[0]), bool(edge[0]))
 
 
 def _replicas(arms: Any) -> int:

@@ -16,15 +16,17 @@ from torch import Tensor
 from .. import _checks
 from . import updates
 from .ensemble import Ensemble, join
-from .sweeps import Sweep, sweep
+from .sweeps import BestRate, Sweep, best_rate, sweep
 from .updates import LOSSES, OPTIMIZERS, batch_order, cross_entropy, mean_squared_error
 
 __all__ = [
     "LOSSES",
     "OPTIMIZERS",
+    "BestRate",
     "History",
     "Sweep",
     "batch_order",
+    "best_rate",
     "cross_entropy",
     "mean_squared_error",
     "sweep",
@@ -46,11 +48,14 @@ class History:
         Loss of the batch that the next update uses. From the first record at which a replica's loss is not finite, inf.
     measures : dict of str to ndarray, shape (R, T, …)
         What `watch` returned at the same moments.
+    reached : ndarray, shape (R,), or None
+        Updates made before the loss was first at most `until`, inf where it never was; None if `until` was not given.
     """
 
     steps: np.ndarray
     loss: np.ndarray
     measures: dict[str, np.ndarray] = field(default_factory=dict)
+    reached: np.ndarray | None = None
 
     @property
     def diverged(self) -> np.ndarray:
@@ -102,8 +107,11 @@ def train(
     steps: int,
     batch_size: int | None = None,
     loss: str = "cross_entropy",
+    weight_decay: Any = 0.0,
+    eps: Any = None,
     dropout: float = 0.0,
     clip: float | None = None,
+    until: float | None = None,
     watch: Mapping[str, Measure] | None = None,
     every: int = 1,
     rng: np.random.Generator,
@@ -123,18 +131,28 @@ def train(
     optimizer : {"sgd", "momentum", "adam"}
         Momentum is 0.9 times the last update plus the gradient (Polyak 1964); Adam is algorithm 1 of Kingma & Ba 2015
         with its default betas and epsilon.
-    lr : float, or array of shape (R,)
-        Learning rate: one for all, or one for each replica, the same in every ensemble.
+    lr : float, array of shape (R,), (L, 2) or (R, L, 2), or mapping of str to these
+        Learning rate: one for all, or one for each replica, the same in every ensemble; or one for the weights and one
+        for the biases of each layer, in all replicas or in each; or one of these for each ensemble, by its name.
     steps : int
-        Updates to make.
+        Updates to make, at most.
     batch_size : int, optional
         Without it every update uses all samples.
     loss : {"cross_entropy", "mse"}
+    weight_decay : as `lr`
+        Each update also takes lr · weight_decay times a parameter off it, whatever the optimizer, biases included. With
+        "adam" that is AdamW; with "momentum" it does not go through the momentum (Loshchilov & Hutter 2019, algorithms
+        1 and 2).
+    eps : as `lr`, optional
+        Adam's ε, greater than 0: 1e-8 without it.
     dropout : float
         Probability in [0, 1) that a hidden activation is set to 0; the others are divided by 1 - dropout.
     clip : float, optional
         A gradient (of all parameters of a replica) longer than this is scaled down to this length before the optimizer
         sees it (Pascanu, Mikolov & Bengio 2013, algorithm 1).
+    until : float, optional
+        A replica stays as it is from the first time that its loss of all samples is at most this; training ends when
+        each has come there or diverged. Neither for batches nor with dropout, where no update sees that loss.
     watch : mapping of str to callable, optional
         Each takes an Ensemble and returns an array or tensor whose first axis is the replica's; each is tried once
         before training.
@@ -171,8 +189,11 @@ def train(
     optimizer = _checks.one_of(optimizer, "optimizer", OPTIMIZERS)
     _checks.generator(rng)
     whole, replicas = _joined(named)
-    lr = updates.rate(lr, replicas)
-    step = OPTIMIZERS[optimizer](lr if isinstance(lr, float) else whole.per_parameter(lr.repeat(len(named))))
+    until = _threshold(until, batch_size, dropout)
+    rates = updates.jointly(lr, "lr", list(named), replicas, whole.depth)
+    decays = updates.jointly(weight_decay, "weight_decay", list(named), replicas, whole.depth)
+    small = updates.epsilon(eps, optimizer, list(named), replicas, whole.depth)
+    step, stop = _step(whole, optimizer, rates, decays, small, until)
     inputs, targets = updates.data(x, y, whole, loss)
     size = len(inputs) if batch_size is None else batch_size
     order = None if batch_size is None else batch_order(len(inputs), size, steps + 1, replicas, rng=rng)
@@ -186,18 +207,20 @@ def train(
         masks = _masks(whole, size, dropout, len(named), rng) if dropout else None
         signals = whole.untracked(inputs if order is None else updates.rows(inputs, batch), masks)
         losses, output_gradient = loss_of(signals.output, updates.rows(targets, batch))
-        if count % every == 0 or count == steps:
+        last = count == steps if stop is None else stop.at(count, losses) or count == steps
+        if last or count % every == 0:
             curves.record(count, losses, whole)
-        if count < steps:
-            gradients = whole.backward(signals, output_gradient)
-            if clip is not None:
-                updates.clip_([*gradients.weights, *gradients.biases], clip)
-            step(whole.parameters, gradients.parameters)
+        if last:
+            break
+        gradients = whole.backward(signals, output_gradient)
+        if clip is not None:
+            updates.clip_([*gradients.weights, *gradients.biases], clip)
+        step(whole.parameters, gradients.parameters)
     for at, net in enumerate(named.values()):
         rows = slice(at * replicas, (at + 1) * replicas)
         for own, trained in zip(net.tensors, whole.tensors, strict=True):
             own.copy_(trained[rows])
-    histories = curves.histories()
+    histories = curves.histories(None if stop is None else stop.reached)
     return histories if isinstance(nets, Mapping) else histories[""]
 
 
@@ -226,6 +249,56 @@ def _masks(net: Ensemble, batch: int, dropout: float, copies: int, rng: np.rando
     return [torch.from_numpy(mask).to(net.parameters) / (1 - dropout) for mask in kept]
 
 
+def _threshold(until: Any, batch_size: Any, dropout: float) -> float | None:
+    if until is None:
+        return None
+    if batch_size is not None or dropout:
+        raise ValueError("until needs the loss of all samples before each update; leave out batch_size and dropout")
+    return _checks.real(until, "until")
+
+
+class _Stop:
+    """Holds replicas where they are, from the first time that their loss is low enough, and where they diverged."""
+
+    def __init__(self, threshold: float, net: Ensemble, rates: list[Tensor]) -> None:
+        self.threshold, self.net, self.rates = threshold, net, rates
+        self.reached = np.full(net.replicas, np.inf)
+        self.runs = np.full(net.replicas, True)
+
+    def at(self, count: int, losses: Tensor) -> bool:
+        """Look at the losses after so many updates; return whether no replica runs any more."""
+        values = losses.numpy(force=True)
+        low = self.runs & (values <= self.threshold)
+        self.reached[low] = count
+        ends = low | (self.runs & ~np.isfinite(values))
+        if ends.any():
+            self.runs &= ~ends
+            kept = self.net.per_parameter(torch.from_numpy(self.runs))
+            for rate in self.rates:
+                rate *= kept
+        return not self.runs.any()
+
+
+def _step(
+    net: Ensemble,
+    optimizer: str,
+    lr: float | Tensor,
+    weight_decay: float | Tensor,
+    eps: float | Tensor | None,
+    until: float | None,
+) -> tuple[updates.Step, _Stop | None]:
+    """Return what makes an update of an ensemble, and what holds its replicas if something does."""
+    lr, weight_decay = (net.per_parameter(own) if isinstance(own, Tensor) else own for own in (lr, weight_decay))
+    decay = None if isinstance(weight_decay, float) and not weight_decay else lr * weight_decay
+    stop = None
+    if until is not None:
+        ones = torch.ones_like(net.parameters)
+        lr, decay = ones * lr, None if decay is None else ones * decay
+        stop = _Stop(until, net, [lr] if decay is None else [lr, decay])
+    eps = net.per_parameter(eps) if isinstance(eps, Tensor) else eps
+    return updates.stepper(optimizer, lr, decay=decay, eps=eps), stop
+
+
 class _Curves:
     """Collects records of the joined ensemble and cuts them into a History for each part."""
 
@@ -252,13 +325,18 @@ class _Curves:
             copies[name] = copy
         return copies
 
-    def histories(self) -> dict[str, History]:
+    def histories(self, reached: np.ndarray | None) -> dict[str, History]:
         loss = np.stack(self.losses, axis=1)
         gone = np.logical_or.accumulate(~np.isfinite(loss), axis=1)
         loss = np.where(gone, np.inf, loss)
         watched = {name: np.stack(values, axis=1) for name, values in self.measures.items()}
         rows = [slice(i * self.replicas, (i + 1) * self.replicas) for i in range(len(self.names))]
         return {
-            name: History(np.array(self.steps), loss[at], {key: value[at] for key, value in watched.items()})
+            name: History(
+                np.array(self.steps),
+                loss[at],
+                {key: value[at] for key, value in watched.items()},
+                None if reached is None else reached[at],
+            )
             for name, at in zip(self.names, rows, strict=True)
         }

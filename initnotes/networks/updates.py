@@ -5,7 +5,7 @@ What lives here makes no loop; training does, and sweeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,15 @@ __all__ = [
     "clip_",
     "cross_entropy",
     "data",
+    "each",
+    "epsilon",
     "function_change",
+    "jointly",
     "length",
     "mean_squared_error",
-    "rate",
     "rows",
+    "stepper",
+    "whole",
 ]
 
 Step = Callable[[Tensor, Tensor], None]
@@ -42,6 +46,7 @@ def cross_entropy(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     outputs : array or Tensor, shape (..., R, batch, classes)
         Logits.
     targets : array or Tensor of int64, shape (..., R, batch)
+        For sequences (..., R, sequences, T), where the batch is that of all their tokens.
 
     Raises
     ------
@@ -51,6 +56,7 @@ def cross_entropy(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     outputs, targets = _checks.floating(outputs, "outputs"), _checks.tensor(targets, "targets")
     if targets.is_floating_point():
         raise TypeError(f"targets must be integer labels, got {targets.dtype}")
+    targets = _of_tokens(targets, outputs)
     _fit(targets, outputs.shape[:-1])
     log_p = outputs.mT.log_softmax(-2).mT  # several times as fast as over a short last axis
     at = targets.long()[..., None]
@@ -82,7 +88,13 @@ def _fit(targets: Tensor, shape: torch.Size) -> None:
         raise ValueError(f"targets must have shape {tuple(shape)}, got {tuple(targets.shape)}; use targets.expand(…)")
 
 
+def _of_tokens(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Return the labels of sequences, shape (..., R, sequences, T), as those of their tokens; others as they are."""
+    return targets.flatten(-2) if targets.dim() == outputs.dim() else targets
+
+
 def _cross_entropy_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
+    targets = _of_tokens(targets, outputs)
     gradient = outputs.mT.softmax(-2).mT
     minus_one = torch.full((*targets.shape, 1), -1.0, dtype=outputs.dtype)
     return gradient.scatter_add_(-1, targets[..., None], minus_one).div_(outputs.shape[-2])
@@ -94,6 +106,9 @@ GRADIENTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": _cross_entropy_gradient,
     "mse": lambda outputs, targets: (outputs - targets) / outputs.shape[-2],
 }
+
+
+EPS = 1e-8  # Adam's
 
 
 def _sgd(lr: float | Tensor) -> Step:
@@ -117,7 +132,7 @@ def _momentum(lr: float | Tensor, beta: float = 0.9) -> Step:
     return step
 
 
-def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: float = 1e-8) -> Step:
+def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: float | Tensor = EPS) -> Step:
     m: Any = None
     v: Any = None
     t = 0
@@ -138,6 +153,35 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
 # Elementwise operations one by one, each correctly rounded: equal parameters with equal gradients stay equal. A step
 # may overwrite the gradient that it is given, but does not keep it. A rate is a number or a tensor that fits.
 OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}
+
+
+def stepper(
+    optimizer: str, lr: float | Tensor, *, decay: float | Tensor | None = None, eps: float | Tensor | None = None
+) -> Step:
+    """Return the step of an optimizer of that name, after which `decay` times the parameters is taken off as well.
+
+    Parameters
+    ----------
+    optimizer : {"sgd", "momentum", "adam"}
+    lr : float or Tensor
+        What fits the parameters. A tensor may be changed between two steps, as `decay` and `eps` may.
+    decay : float or Tensor, optional
+        The rate times the weight decay.
+    eps : float or Tensor, optional
+        Adam's.
+    """
+    step = OPTIMIZERS[optimizer](lr) if eps is None else _adam(lr, eps=eps)
+    if decay is None:
+        return step
+
+    def decayed(parameters: Tensor, gradient: Tensor) -> None:
+        if isinstance(decay, Tensor):
+            parameters.addcmul_(parameters, decay, value=-1)
+        else:
+            parameters.mul_(1 - decay)
+        step(parameters, gradient)
+
+    return decayed
 
 
 def function_change(
@@ -194,7 +238,10 @@ def function_change(
     array([10., 10., 10., 10.])
     """
     x, y = data(inputs, targets, net, _checks.one_of(loss, "loss", LOSSES))
-    step = OPTIMIZERS[_checks.one_of(optimizer, "optimizer", OPTIMIZERS)](_rates(net, rate))
+    own = each(rate, "rate", net.replicas, net.depth)
+    step = stepper(
+        _checks.one_of(optimizer, "optimizer", OPTIMIZERS), net.per_parameter(own) if isinstance(own, Tensor) else own
+    )
     signals = net.forward(x)
     before = signals.output
     gradients = net.backward(signals, GRADIENTS[loss](before, y.expand(net.replicas, *y.shape)))
@@ -205,12 +252,6 @@ def function_change(
     moved = net.part(slice(None))
     step(moved.parameters, gradients.parameters)
     return np.asarray((moved(x) - before).square().mean((1, 2)).sqrt().cpu().numpy())
-
-
-def _rates(net: Ensemble, lr: Any) -> float | Tensor:
-    """Return a learning rate for an optimizer of an ensemble's parameters."""
-    checked = rate(lr, net.replicas)
-    return checked if isinstance(checked, float) else net.per_parameter(checked)
 
 
 def batch_order(
@@ -248,14 +289,68 @@ def _batches(
         yield order[:, at * batch_size : (at + 1) * batch_size]
 
 
-def rate(lr: Any, replicas: int) -> float | Tensor:
-    """Return a learning rate as a float, or one for each of so many replicas as a float64 tensor; raise otherwise."""
-    if np.ndim(lr) == 0:
-        return _checks.real(lr, "lr", low=0.0)
-    rates = np.array([_checks.real(value, "lr", low=0.0) for value in np.ravel(lr)])
-    if np.shape(lr) != (replicas,):
-        raise ValueError(f"lr must be a number or one for each of {replicas} replicas, got shape {np.shape(lr)}")
-    return torch.from_numpy(rates)
+def each(value: Any, name: str, replicas: int, layers: int) -> float | Tensor:
+    """Return a number that is 0 or more, or one for each replica, or for each replica's layers; raise otherwise.
+
+    Parameters
+    ----------
+    value : float, or array of shape (R,), (L, 2) or (R, L, 2)
+        The last axis holds that of the layer's weights and that of its biases.
+    name : str
+        What errors call it.
+    replicas, layers : int
+        R and L.
+
+    Returns
+    -------
+    float, or Tensor of float64, shape (R,) or (R, L, 2)
+    """
+    if np.ndim(value) == 0:
+        return _checks.real(value, name, low=0.0)
+    shape, checked = np.shape(value), [_checks.real(own, name, low=0.0) for own in np.ravel(value)]
+    if shape not in ((replicas,), (layers, 2), (replicas, layers, 2)):
+        raise ValueError(
+            f"{name} must be a number or one for each of {replicas} replicas, got shape {shape}; "
+            f"for weights and biases of each layer, shape ({layers}, 2) or ({replicas}, {layers}, 2)"
+        )
+    values = torch.tensor(checked, dtype=torch.float64).view(shape)
+    return values.expand(replicas, layers, 2) if shape == (layers, 2) else values
+
+
+def jointly(value: Any, name: str, names: Sequence[Any], replicas: int, layers: int) -> float | Tensor:
+    """Return `each` for ensembles that train as one, in the order of `names`.
+
+    A mapping must have a value for each of the names; what is no mapping is the same for all.
+
+    Returns
+    -------
+    float, or Tensor of float64, shape (N · R,) or (N · R, L, 2) for N names
+    """
+    if not isinstance(value, Mapping):
+        own = each(value, name, replicas, layers)
+        return own if isinstance(own, float) else own.repeat(len(names), *[1] * (own.dim() - 1))
+    if set(value) != set(names):
+        raise ValueError(f"{name} must be one for all or have the names {list(names)}, got {list(value)}")
+    return torch.cat([whole(each(value[key], name, replicas, layers), replicas, layers) for key in names])
+
+
+def whole(value: float | Tensor, replicas: int, layers: int) -> Tensor:
+    """Return what `each` returned as a Tensor of shape (R, L, 2)."""
+    if isinstance(value, float):
+        return torch.full((replicas, layers, 2), value, dtype=torch.float64)
+    return value if value.dim() == 3 else value[:, None, None].expand(replicas, layers, 2)
+
+
+def epsilon(eps: Any, optimizer: str, names: Sequence[Any], replicas: int, layers: int) -> float | Tensor | None:
+    """Return Adam's ε as `jointly` does, None for the default; raise unless positive, and if there is no Adam."""
+    if eps is None:
+        return None
+    if optimizer != "adam":
+        raise ValueError(f"eps is for 'adam', got it for {optimizer!r}; leave it out")
+    found = jointly(eps, "eps", names, replicas, layers)
+    if not bool(torch.as_tensor(found).all()):
+        raise ValueError("eps must be greater than 0, got 0")
+    return found
 
 
 def length(clip: Any) -> float | None:
@@ -294,9 +389,10 @@ def data(x: Any, y: Any, net: Ensemble, loss: str) -> tuple[Tensor, Tensor]:
         if not bool(targets.isfinite().all()):
             raise ValueError("y must be finite, got NaN or inf; clean the data first")
         return inputs, targets.to(net.dtype)
-    if targets.is_floating_point() or targets.shape != (len(inputs),):
+    if targets.is_floating_point() or targets.shape != (len(inputs), *net.labels):
         given = f"{targets.dtype} of shape {tuple(targets.shape)}"
-        raise ValueError(f"y must be {len(inputs)} integer labels for 'cross_entropy', got {given}")
+        wanted = "×".join(map(str, (len(inputs), *net.labels)))
+        raise ValueError(f"y must be {wanted} integer labels for 'cross_entropy', got {given}")
     if int(targets.min()) < 0 or int(targets.max()) >= outputs:
         raise ValueError(f"labels must be 0 … {outputs - 1}, got {int(targets.min())} … {int(targets.max())}")
     return inputs, targets.long()
