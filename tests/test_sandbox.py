@@ -70,7 +70,7 @@ def test_of_initnotes_there_is_what_is_offered_and_no_other_copy(sandbox: list[s
     }  # fmt: skip
     found = seen("initnotes", offers=["data"])
     assert found["/course/initnotes"] == ["__init__.py", "_checks.py", "book"]
-    assert found["/course/initnotes/book"] == ["__init__.py", "data.py"]
+    assert found["/course/initnotes/book"] == ["__init__.py", "data.py", "languages.py"]  # which data imports
 
 
 def test_a_copy_that_is_installed_is_hidden_and_python_in_a_source_tree_is_not(
