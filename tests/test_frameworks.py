@@ -641,7 +641,8 @@ def test_the_initializers_of_flax_are_those_of_jax() -> None:
 
 def test_hugging_face_starts_from_one_standard_deviation() -> None:
     """What chapter 9 says of transformers' `_init_weights`. Stds within 6 %: false-failure rate below 1e-6."""
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
     with seeded(8):
         bert = transformers.BertModel(transformers.BertConfig(vocab_size=100, **size))

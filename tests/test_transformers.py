@@ -397,7 +397,8 @@ def test_an_ensemble_and_its_twin_get_the_same_laws():
 
 @pytest.fixture(scope="module")
 def hugging_face():
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     sizes = {"vocab_size": 90, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     gpt2 = transformers.GPT2Config(n_embd=64, n_layer=3, n_head=4, n_positions=50, **sizes)
     llama = transformers.LlamaConfig(
