@@ -25,7 +25,7 @@ def _audit(sick: clinic.Patient) -> ini.examine.Report:
 
 @pytest.mark.parametrize("name", clinic.PATIENTS)
 def test_a_patient_is_found_ill_and_gets_well(name: str) -> None:
-    """In 8 draws of each; benchmarks and chapter 11 count more."""
+    """In 8 draws of each; benchmarks and chapter 15 count more."""
     for seed in range(8):
         rng = np.random.default_rng([3, seed])
         sick = clinic.patient(name, rng=rng)

@@ -31,20 +31,20 @@ TUNED = [
     ("initialisation", "08_biases#which-initialization-do-i-use | index#before-the-first-step"),
     ("claim 17", "05_xavier#claim-17"),
     ("dying relu", "06_he#dead-units-and-dead-networks"),
-    ("BN", "10_normalization#normalization | glossary#term-batch-normalization"),
+    ("BN", "09_normalization#normalization | glossary#term-batch-normalization"),
     ("symmetry breaking", "01_symmetry#symmetry"),
     ("xavier uniform sqrt 6", "05_xavier#the-compromise-derived | 05_xavier#one-name-five-formulas"),
     ("why factor 2", "06_he#the-factor-2"),
     ("orthogonal", "06_he#orthogonal-weights"),
     ("edge of chaos", "04_vanishing_exploding#order-and-chaos"),
-    ("residual network init", "10_normalization#what-a-skip-connection-does-to-the-scale"),
+    ("residual network init", "09_normalization#what-a-skip-connection-does-to-the-scale"),
     ("class imbalance output bias", "08_biases#the-output-bias-start-from-what-you-know"),
-    ("keras default initializer", "09_frameworks#layers-as-they-come"),
+    ("keras default initializer", "14_frameworks#layers-as-they-come"),
     ("gradient clipping", "04_vanishing_exploding#what-clipping-and-adam-repair"),
     ("which initialization should i use", "08_biases#which-initialization-do-i-use"),
-    ("random seed", "09_frameworks#what-a-seed-fixes"),
+    ("random seed", "14_frameworks#what-a-seed-fixes"),
     ("saturated unit", "glossary#term-saturated-unit"),
-    ("exploding gradients batchnorm", "10_normalization#the-explosion-that-batchnorm-makes"),
+    ("exploding gradients batchnorm", "09_normalization#the-explosion-that-batchnorm-makes"),
 ]
 SEEN = [
     ("kaiming", "06_he#he-initialization"),
@@ -52,7 +52,7 @@ SEEN = [
     ("0.01", "03_small_random#small-random-weights | 08_biases#what-0-01-does-to-a-relu"),
     ("lsuv", "introductions#modern-claims-still-open"),
     ("nn.Linear", "06_he#what-nn-linear-does"),
-    ("batchnorm", "10_normalization#normalization | glossary#term-batch-normalization"),
+    ("batchnorm", "09_normalization#normalization | glossary#term-batch-normalization"),
     ("vanishing gradient", "04_vanishing_exploding#vanishing-and-exploding-gradients"),
     ("fan in", "glossary#term-fan-in"),
     ("gain for other activations", "06_he#any-activation-a-gain-and-whether-it-holds"),
@@ -60,17 +60,17 @@ SEEN = [
     ("selu", "07_lecun#selu-an-activation-made-for-the-variance"),
     ("lstm forget gate bias", "08_biases#the-forget-gate-one-bias-that-buys-time"),
     ("loss at initialization", "08_biases#the-loss-at-step-0"),
-    ("tied embeddings", "09_frameworks#embeddings"),
+    ("tied embeddings", "14_frameworks#embeddings"),
     ("sigmoid xavier", "05_xavier#why-the-sigmoid-is-not-rescued"),
     ("gelu", "06_he#gelu-and-silu"),
     ("sqrt(5)", "06_he#what-nn-linear-does"),
     ("bias 0.01", "08_biases#what-0-01-does-to-a-relu"),
     ("kaimng", "06_he#he-initialization"),
-    ("convert pytorch init to keras", "09_frameworks#translate"),
+    ("convert pytorch init to keras", "14_frameworks#translate"),
 ]
 HELD_OUT = [
     ("mean field theory", "glossary#term-mean-field-theory"),
-    ("layernorm", "10_normalization#normalization | glossary#term-layer-normalization"),
+    ("layernorm", "09_normalization#normalization | glossary#term-layer-normalization"),
     ("he uniform vs normal", "05_xavier#normal-or-uniform"),
     ("lecun 1998", "07_lecun#the-rule-of-1998"),
     ("normalize inputs", "07_lecun#why-the-inputs-are-normalized"),
@@ -78,9 +78,9 @@ HELD_OUT = [
     ("chain rule", "refresher#gradients-and-the-chain-rule"),
     ("gain 5/3", "05_xavier#why-the-gain-5-3-is-not-the-cure"),
     ("dropout selu", "07_lecun#few-inputs-and-dropout"),
-    ("audit my network", "11_clinic#clinic | 11_clinic#what-an-audit-measures"),
+    ("audit my network", "15_clinic#clinic | 15_clinic#what-an-audit-measures"),
     ("does bias need to be zero", "08_biases#zero-because-something-else-is-random"),
-    ("embedding initialization std", "09_frameworks#embeddings"),
+    ("embedding initialization std", "14_frameworks#embeddings"),
     ("zero init last layer", "02_zero#zero-on-purpose"),
     ("histogram of activations", "03_small_random#what-the-units-do | 05_xavier#what-each-layer-sees"),
     ("silu swish", "06_he#gelu-and-silu"),
@@ -88,7 +88,7 @@ HELD_OUT = [
     ("lstm long memory gradient", "08_biases#how-far-an-lstm-s-gradient-reaches"),
     (
         "weight decay batchnorm",
-        "10_normalization#why-nothing-diverges | 10_normalization#the-scale-becomes-a-learning-rate",
+        "09_normalization#why-nothing-diverges | 09_normalization#the-scale-becomes-a-learning-rate",
     ),
 ]
 MENDED = [
@@ -114,8 +114,8 @@ FRESH = [
     ),
     ("adam small weights slow", "04_vanishing_exploding#why-small-weights-cost-adam-time"),
     ("bottleneck xavier", "05_xavier#the-compromise-in-a-bottleneck"),
-    ("false failure rate", "glossary#term-false-failure-rate | 12_ledger#how-often-a-clean-book-fails"),
-    ("theory mismatch", "12_ledger#does-theory-hold"),
+    ("false failure rate", "glossary#term-false-failure-rate | 16_ledger#how-often-a-clean-book-fails"),
+    ("theory mismatch", "16_ledger#does-theory-hold"),
     ("swish", "06_he#gelu-and-silu"),
     ("what loss before training", "08_biases#the-loss-at-step-0 | essentials#stop-7-the-loss-before-the-first-step"),
 ]
@@ -278,7 +278,7 @@ def test_dialog_leads_to_the_section(page: Page, address: str) -> None:
     faults = watched(page)
     loaded: list[str] = []
     page.on("request", lambda sent: loaded.append(sent.url))
-    page.goto(f"{address}/book/12_ledger.html", wait_until="load")
+    page.goto(f"{address}/book/16_ledger.html", wait_until="load")
     assert not [url for url in loaded if "search" in url]
     page.keyboard.press("Control+k")
     page.keyboard.type("nn.Linear")

@@ -34,7 +34,7 @@ class Told(NamedTuple):
 _ZERO, _SMALL, _VANISHING, _XAVIER = "02_zero", "03_small_random", "04_vanishing_exploding", "05_xavier"
 _LOSS = ("08_biases", "biases-loss", "The loss at step 0")
 _ORDER = (_VANISHING, "vanishing-order", "Order and chaos")
-_NORMS = ("10_normalization", "normalization", "Normalization")
+_NORMS = ("09_normalization", "normalization", "Normalization")
 TOLD = {
     "not finite": Told(
         "Some numbers are NaN or infinite, and everything after them is too.",
@@ -97,7 +97,7 @@ TOLD = {
     "initial loss": Told("The network is sure of itself before it has learned anything.", *_LOSS),
     "normalization": Told("A normalization sets the size of the signal anew.", *_NORMS),
     "skip connections": Told("Some layers have a way around them.", *_NORMS),
-    "not examined": Told("One check could not be made.", "11_clinic", "clinic", "Clinic"),
+    "not examined": Told("One check could not be made.", "15_clinic", "clinic", "Clinic"),
 }
 HARMLESS = {  # the same of an info of these kinds
     "zero weights": Told(
