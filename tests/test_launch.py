@@ -1,16 +1,11 @@
 """Buttons to hosted notebooks and the cell that installs there: none without an address, the right ones with one."""
 
-import html
-import re
-import shutil
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import yaml
 from nbformat import v4
 
-from tools import guards, launch, notebooks, site
+from tools import guards, launch, notebooks
 
 BOOK = guards.notebooks()
 PUBLIC = {"repository": {"url": "https://github.com/example/course/", "branch": "main"}}
@@ -55,38 +50,3 @@ def test_cell_installs_nothing_where_the_package_is(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     exec(source, {"ran": ran})
     assert ran == [0]
-
-
-def hosts(page: Path) -> dict[str, str]:
-    """Return the launch buttons of a page: text and address."""
-    text = page.read_text(encoding="utf-8")
-    menu = re.search(r'dropdown-launch-buttons">.*?</ul>', text, re.DOTALL)
-    links = re.findall(r'<a href="([^"]+)".*?btn__text-container">([^<]+)<', menu.group(), re.DOTALL) if menu else []
-    return {name: html.unescape(address) for address, name in links}
-
-
-@pytest.mark.parametrize("url", ["", PUBLIC["repository"]["url"]])
-def test_buttons_follow_the_address(tmp_path: Path, url: str) -> None:
-    config = launch.configuration()
-    config["repository"]["url"] = url
-    config["launch_buttons"]["jupyterhub_url"] = "https://hub.example.org"
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
-    shutil.copytree(notebooks.ROOT / "book" / "assets", tmp_path / "book" / "assets")
-    (tmp_path / "references.bib").write_text("")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
-    (tmp_path / "book" / "index.ipynb").write_text(notebooks.dump(notebooks.normalize(small())))
-    assert site.build(tmp_path) == 0
-    found = hosts(tmp_path / "_build" / "html" / "book" / "index.html")
-    if not url:
-        assert found == {}
-        return
-    path = "book/index.ipynb"
-    assert found["Colab"] == f"https://colab.research.google.com/github/example/course/blob/main/{path}"
-    assert found["Binder"] == f"https://mybinder.org/v2/gh/example/course/main?urlpath=lab/tree/{path}"
-    hub = parse_qs(urlsplit(found["JupyterHub"]).query)
-    assert found["JupyterHub"].startswith("https://hub.example.org/hub/user-redirect/git-pull?")
-    assert hub == {
-        "repo": ["https://github.com/example/course"],
-        "urlpath": [f"lab/tree/course/{path}"],
-        "branch": ["main"],
-    }

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from docutils import nodes
 from docutils.core import publish_doctree
+from nbformat import v4
 from PIL import Image
 from test_site import broken_links, unfit_files
 
@@ -83,22 +84,26 @@ def test_page_that_does_not_is_found(tmp_path: Path, content: str) -> None:
 
 
 def small(root: Path, *, baseurl: str, repository: str) -> Path:
-    """Build a book of two pages and the changelog with these addresses, and return the folder of its pages."""
+    """Build a book of three pages and the changelog with these addresses, and return the folder of its pages."""
     config = launch.configuration()
     config["html"]["baseurl"], config["repository"]["url"] = baseurl, repository
+    config["launch_buttons"]["jupyterhub_url"] = "https://hub.example.org"
     (root / "_config.yml").write_text(yaml.safe_dump(config))
     shutil.copytree(ROOT / "book" / "assets", root / "book" / "assets")
     for name in ("CHANGELOG.md", "pyproject.toml", "book/changelog.md"):
         shutil.copy(ROOT / name, root / name)
     (root / "references.bib").write_text("")
     (root / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/other\n  - file: book/changelog\n"
+        "format: jb-book\nroot: book/index\nchapters:\n"
+        "  - file: book/other\n  - file: book/run\n  - file: book/changelog\n"
     )
     (root / "book" / "index.md").write_text(
         "# Small\n\nStart here.\n\n```{figure} assets/cover.png\n:alt: Units\n```\n"
     )
     (root / "book" / "other.md").write_text("# Other & more\n\nIs $x^2$ > 1?\n\n```{figure} own.png\n:alt: Own\n```\n")
     Image.new("RGB", (30, 20)).save(root / "book" / "own.png")
+    page = v4.new_notebook(cells=[v4.new_markdown_cell("# To run\n\nA cell."), v4.new_code_cell("x = 1")])
+    (root / "book" / "run.ipynb").write_text(notebooks.dump(notebooks.normalize(page)))
     assert site.build(root) == 0
     return root / "_build" / "html"
 
@@ -106,7 +111,7 @@ def small(root: Path, *, baseurl: str, repository: str) -> Path:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the pages of a small book that has both addresses."""
-    return small(tmp_path_factory.mktemp("book"), baseurl=SITE.rstrip("/"), repository=CODE)
+    return small(tmp_path_factory.mktemp("book"), baseurl=SITE.rstrip("/"), repository=f"{CODE}/")
 
 
 def test_preview_has_the_pages_address_and_picture(published: Path) -> None:
@@ -125,6 +130,29 @@ def test_preview_has_the_pages_address_and_picture(published: Path) -> None:
             assert picture.size == tuple(int(told[f"og:image:{side}"][0]) for side in ("width", "height"))
     assert f'<link rel="canonical" href="{SITE}book/other.html"' in (published / "book" / "other.html").read_text()
     assert meta(published / "index.html")["og:image"] == start["og:image"]
+
+
+def hosts(page: Path) -> dict[str, str]:
+    """Return the launch buttons of a page: text and address."""
+    text = page.read_text(encoding="utf-8")
+    menu = re.search(r'dropdown-launch-buttons">.*?</ul>', text, re.DOTALL)
+    links = re.findall(r'<a href="([^"]+)".*?btn__text-container">([^<]+)<', menu.group(), re.DOTALL) if menu else []
+    return {name: unescape(address) for address, name in links}
+
+
+def test_buttons_follow_the_address(published: Path, built_site: Path) -> None:
+    found, path = hosts(published / "book" / "run.html"), "book/run.ipynb"
+    repository = CODE.removeprefix("https://github.com/")
+    assert found["Colab"] == f"https://colab.research.google.com/github/{repository}/blob/main/{path}"
+    assert found["Binder"] == f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{path}"
+    hub = parse_qs(urlsplit(found["JupyterHub"]).query)
+    assert found["JupyterHub"].startswith("https://hub.example.org/hub/user-redirect/git-pull?")
+    assert hub == {
+        "repo": [f"https://github.com/{repository}"],
+        "urlpath": [f"lab/tree/{repository.split('/')[-1]}/{path}"],
+        "branch": ["main"],
+    }
+    assert hosts(built_site / "book" / "01_symmetry.html") == {}, "the book's own address is not decided"
 
 
 def test_site_map_lists_the_pages(published: Path) -> None:
