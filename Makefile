@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
+.PHONY: help book test coverage mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -22,6 +22,10 @@ book: .venv/.reading ## build the site from the stored outputs; every warning fa
 test: .venv/.testing ## run every check: tests, doctests, guards, notebooks' outputs, lint, types
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.check
+
+coverage: .venv/.testing ## run the tests and say which lines of the packages none reaches: 95 % at least; slow
+	$(PY) -m pytest -p tools -p no:logging tests initnotes --doctest-modules -n auto --dist worksteal \
+	--cov=initnotes --cov=initgrade --cov-report=term-missing
 
 mutants: .venv/.testing ## plant faults in the packages, and demand that a test fails for each
 	$(PY) -m tools.mutants

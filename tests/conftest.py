@@ -5,9 +5,8 @@ import http.server
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +33,7 @@ BROWSER_ARGUMENTS = [
 ]
 
 
-# Coverage slows all of Python. These, and tests marked `untraced`, reach no line that others do not reach.
-UNTRACED = [
-    "test_controls",
-    "test_coursework*",
-    "test_figures",
-    "test_guards",
-    "test_hosted",
-    "test_jupyterlab",
-    "test_lab",
-    "test_lab*",
-    "test_pages",
-    "test_paper",
-    "test_phone",
-    "test_race",
-    "test_reading",
-    "test_search",
-    "test_sharing",
-    "test_site",
-    "test_tools",
-]
+collect_ignore = ["formgrader_button.py", "lab_pages.py", "snapshots.py", "tiny_course.py"]  # helpers, without doctests
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -84,21 +64,6 @@ def _needs(part: str, request: pytest.FixtureRequest) -> None:
     if system_parts.under_ci():
         pytest.fail(f"{why}; under CI nothing may be left out")
     pytest.skip(why)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Pause coverage's tracer. The `no_cover` of pytest-cov stops one of the two that a worker of xdist has."""
-    tracer = sys.gettrace()
-    untraced = item.get_closest_marker("untraced") or any(fnmatch(item.path.stem, name) for name in UNTRACED)
-    pausing = untraced and type(tracer).__module__.startswith("coverage")
-    if pausing:
-        sys.settrace(None)
-    try:
-        return (yield)
-    finally:
-        if pausing:
-            sys.settrace(tracer)
 
 
 @pytest.fixture

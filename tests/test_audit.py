@@ -37,7 +37,6 @@ def inputs(batch: int = 64, width: int = 64, seed: int = 1) -> Tensor:
 # Rates
 
 
-@pytest.mark.untraced
 def test_random_architectures_are_told_from_planted_faults() -> None:
     """`make bench` takes 400. A fresh entropy fails this with 1 % false alarms and 1 % misses in 1 of 500 runs."""
     planted, false, found, missed = bench.rates(24, 99)
@@ -62,7 +61,6 @@ def test_a_known_architecture_is_healthy(name: str) -> None:
         assert ("normalization" in report.kinds("info")) == (name != "lstm")
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for kind, names in bench.KNOWN.items() for name in names])
 def test_a_fault_in_a_known_architecture_is_found(name: str, kind: str) -> None:
     sick = bench.plant_known(name, kind, seed=3)

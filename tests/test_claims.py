@@ -70,7 +70,6 @@ def p_coverage(make, sets, truth):
     return stats.binom.sf(misses - 1, len(sets), 0.001)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("law", LAWS)
 def test_intervals_cover_as_often_as_they_say(law):
     """2000 sets; false-failure rate ALPHA over all laws."""
@@ -78,7 +77,6 @@ def test_intervals_cover_as_often_as_they_say(law):
     assert p_coverage(make, draw(2000), truth) > ALPHA / len(LAWS)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("law", ["median of normal draws", "mean of normal draws", "proportion of 0.3"])
 def test_intervals_at_a_lower_confidence_are_caught(law, monkeypatch):
     monkeypatch.setattr(intervals, "CONFIDENCE", 0.95)
@@ -132,7 +130,6 @@ def is_honest(observed, stated):
     return stated / 10 < observed < stated * 10
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("case", NEAR)
 def test_stated_rates_are_honest(case):
     """False-failure rate below ALPHA: of 1000 sets about 100 fail, so 50 to 200 do; and so with the median stated."""

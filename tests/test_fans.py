@@ -161,7 +161,6 @@ def test_an_input_of_a_bilinear_layer_is_in_as_many_products_as_the_mean_says():
     assert true_fans(layer) == (out[0, 0], gradients.mean())
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("mode", "factor"), [("sum", 5.0), ("mean", 1 / 5)])
 def test_a_bag_has_the_mean_square_that_is_documented(mode, factor):
     """False-failure rate ALPHA over the 2 cases; taking the bag for the fan is caught."""
@@ -224,7 +223,6 @@ def test_any_layer_is_filled_as_planned(layer, name, bias, seed):
 # Variances: with inputs of ±1, an output is a sum of fan_in weights, so Var = scale exactly where mode is fan_in
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize(("signal", "mode"), [(forward, "fan_in"), (backward, "fan_out")])
 def test_signals_have_the_promised_variance(name, signal, mode):
@@ -242,7 +240,6 @@ WRONG_IN_TORCH = [
 ]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("name", "signal", "which"), WRONG_IN_TORCH)
 def test_torchs_fans_are_caught(name, signal, which):
     generator = rng()
@@ -281,7 +278,6 @@ def test_weights_have_the_law_of_the_scheme(name, distribution):
     assert p_law(unit_weights(name, distribution), distribution) > ALPHA / (3 * len(LAYERS))
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("distribution", UNIT_LAWS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_wrong_laws_are_caught(name, distribution):
@@ -375,7 +371,6 @@ def strided_values(name, fill):
     return (values / np.sqrt(np.where(own, own, np.inf) / own.mean()))[:, own > 0].ravel()
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", STRIDED)
 def test_strided_signals_have_the_promised_variance(name):
     """He's 2 arrives on average. False-failure rate ALPHA over the 10 cases."""
@@ -384,7 +379,6 @@ def test_strided_signals_have_the_promised_variance(name):
     assert p_variance(strided_values(name, fill), 2.0) > ALPHA / len(STRIDED)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", STRIDED)
 def test_fans_without_the_stride_are_caught(name):
     generator, made = rng(), STRIDED[name]()
@@ -506,7 +500,6 @@ def test_blocks_are_draws_of_their_own(name):
     assert p_variance(copies.sum(axis=1), count / fan_in) < ALPHA / len(SEVERAL)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("distribution", UNIT_LAWS)
 @pytest.mark.parametrize("name", STACKS)
 def test_each_block_has_the_law_of_the_scheme(name, distribution):

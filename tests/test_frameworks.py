@@ -88,7 +88,6 @@ def drawn() -> Any:
     return draw
 
 
-@pytest.mark.untraced
 def test_translations_draw_the_same_law(drawn: Any) -> None:
     """False-failure rate: at most 1e-4 for a fresh seed, over all comparisons (Bonferroni)."""
     pairs = [

@@ -81,7 +81,6 @@ def script(*lines: str) -> list[str]:
     ]
 
 
-@pytest.mark.untraced
 def test_what_is_killed_is_told_from_what_survives_and_what_breaks() -> None:
     rows = [
         (LATENESS, CEIL, CEIL.replace("ceil", "floor"), TEST),

@@ -325,7 +325,6 @@ def logits(draw):
     return np.concatenate(values)
 
 
-@pytest.mark.untraced
 def test_logits_of_a_tied_matrix_have_the_promised_variance():
     """False-failure rate ALPHA; drawing the matrix for its job as embedding is caught."""
     tied = logits(lambda net, generator: ini.initialize_(net, "he_normal", rng=generator))

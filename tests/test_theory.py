@@ -99,7 +99,6 @@ def high_precision(function, scale):
     return float(mpmath.quad(lambda xi: function(scale * xi) ** 2 * mpmath.npdf(xi), points))
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", MP)
 def test_moments_against_mpmath(name, scale):

@@ -159,7 +159,6 @@ def mean_square(function, q, breaks):
     return float(mpmath.quad(lambda xi: function(scale * xi) ** 2 * mpmath.npdf(xi), points))
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("q", [0.4, 5.0])
 @pytest.mark.parametrize("name", PIECES)
 def test_pieces_against_mpmath(name, q):

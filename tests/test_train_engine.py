@@ -8,7 +8,9 @@ run. Fresh seeds: in 20 to 88 other draws of each race none missed its limit, an
 deviations away or more, which makes two misses in 20 draws rarer than 1 in 2000 for each race.
 """
 
+import itertools
 import json
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -510,8 +512,14 @@ def test_a_small_positive_bias_switches_few_units_on() -> None:
 
 @pytest.fixture(scope="module")
 def effects(races: dict[str, Any]) -> dict[str, Any]:
-    """Return of each race the scores of 20 draws; about 40 seconds of one processor."""
+    """Return of each race the scores of 20 draws; about 20 seconds of one processor."""
     return ask("effects", {"names": list(races), "draws": DRAWS, "seed": SEED})
+
+
+def products(race: dict[str, Any]) -> int:
+    """Count the multiplications of one pair: forward, back and for the weights."""
+    sizes = [(spec["batch"], spec["sizes"]) for spec in race["specs"]]
+    return sum(3 * race["steps"] * batch * sum(map(math.prod, itertools.pairwise(of))) for batch, of in sizes)
 
 
 def hits(ahead: str, scores: np.ndarray) -> int:
@@ -549,13 +557,16 @@ def hits(ahead: str, scores: np.ndarray) -> int:
     ],
 )
 def test_a_race_shows_its_effect(effects: dict[str, Any], races: dict[str, Any], name: str) -> None:
-    """In 19 of 20 draws; a trap's median gap is below three points; eight pairs take less than ten seconds."""
+    """In 19 of 20 draws, without more work than a phone does in ten seconds; a trap's median gap is below three points.
+
+    `benchmarks.train_lab` measures the seconds; a busy machine is no race's fault.
+    """
     scores = np.array(effects[name]["scores"])
     assert hits(races[name]["ahead"], scores) >= 19
     if races[name]["ahead"] == "even":
         assert abs(np.median(scores[:, 1] - scores[:, 0])) <= 0.03
     assert effects[name]["replicas"] == 8
-    assert effects[name]["replicas"] * min(effects[name]["spent"][:3]) < 10  # a busy machine is no race's fault
+    assert effects[name]["replicas"] * products(races[name]) < 2.5e9
 
 
 def test_every_race_is_tried(effects: dict[str, Any], races: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ const data = (task) => (sets[task] ??= E.digits(trainDigits, task));
 
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-const seconds = () => process.cpuUsage().user / 1e6;
 const rows = (net, l) => Array.from({ length: net.sizes[l] },
   (_, r) => Array.from(net.W[l].subarray(r * net.widths[l - 1], r * net.widths[l - 1] + net.sizes[l - 1])));
 const matrices = (net) => net.sizes.slice(1).map((_, l) => rows(net, l + 1));
@@ -111,18 +110,16 @@ const QUESTIONS = {
     try { return String(new E.Net(spec, 1, 0)); } catch (error) { return error.message; }
   },
 
-  /** Of each race, the scores of many draws of one pair, and the processor's seconds; the first three with all frames. */
+  /** Of each race, the scores of many draws of one pair. */
   effects: ({ names, draws, seed }) => Object.fromEntries(names.map((name) => {
-    const { specs, steps, task, find } = PRESETS[name], scores = [], spent = [];
+    const { specs, steps, task, find } = PRESETS[name], scores = [];
     for (let draw = 0; draw < draws; draw++) {
-      const begun = seconds(), all = draw < 3 ? undefined : Infinity;
       let end;
-      const race = { lanes: specs, steps, replicas: 1, seed: seed + draw, only: find, every: all, all };
+      const race = { lanes: specs, steps, replicas: 1, seed: seed + draw, only: find, every: Infinity, all: Infinity };
       for (const record of E.race(race, data(task))) end = record ?? end;
       scores.push(end.scores.map(([one]) => one || 0));
-      spent.push(seconds() - begun);
     }
-    return [name, { scores, spent, replicas: E.replicas(PRESETS[name]) }];
+    return [name, { scores, replicas: E.replicas(PRESETS[name]) }];
   })),
 
   // ------------------------------------------------------------------------------- what the sentences of races say

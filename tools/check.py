@@ -18,13 +18,12 @@ _PYTEST = ("-m", "pytest", "-p", "tools", "-p", "no:logging")  # tools first: th
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
 _ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")  # one more: much of it waits for a browser
 _A_FILE_A_KERNEL = ("-n", str((os.cpu_count() or 1) // 2 if (os.cpu_count() or 1) > 3 else 0), "--dist", "loadscope")
-_COVERAGE = ("--cov=initnotes", "--cov=initgrade", "--cov-report=term-missing")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
-    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_COVERAGE, *_ALL_CORES),
+    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_ALL_CORES),
     "mutants": ("-m", "tools.mutants"),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
