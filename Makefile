@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test coverage mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
+.PHONY: help book test integration coverage mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -19,9 +19,13 @@ help: ## list the verbs
 book: .venv/.reading ## build the site from the stored outputs; every warning fails
 	$(PY) -m tools.site
 
-test: .venv/.testing ## run every check: tests, doctests, guards, notebooks' outputs, lint, types
+test: .venv/.testing ## run the checks: tests, doctests, guards, notebooks' outputs, lint, types, planted faults
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.check
+
+integration: .venv/.testing ## run the tests that start whole programs: JupyterLab, nbgrader, pip, builds, kernels
+	$(PY) -m tools.system_parts install
+	$(PY) -m tools.check site integration
 
 coverage: .venv/.testing ## run the tests and say which lines of the packages none reaches: 95 % at least; slow
 	$(PY) -m pytest -p tools -p no:logging tests initnotes --doctest-modules -n auto --dist worksteal \

@@ -11,6 +11,8 @@ from coursework import demo
 from initgrade import assignment, doctor
 from initgrade import course as courses
 
+pytestmark = pytest.mark.integration
+
 
 def test_the_demonstration_ends_with_pages_and_marks(
     sandbox: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

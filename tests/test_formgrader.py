@@ -13,6 +13,8 @@ from initgrade import handing_out
 from initgrade.course import Course
 from tests.tiny_course import hand_in, make
 
+pytestmark = pytest.mark.integration
+
 BUTTON = Path(__file__).with_name("formgrader_button.py")
 SETTINGS = Path(__file__).resolve().parent.parent / "coursework" / "nbgrader_config.py"
 OPENS = "open({path!r}, 'w').write('a submission ran')\ndef times(x):\n    return x"

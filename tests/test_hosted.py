@@ -122,6 +122,7 @@ def installed(source: str, wheel: Path) -> tuple[str, set[str]]:
     return source.replace(ADDRESS, wheel.as_uri()), Requirement(asked).extras
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("source", CELLS, ids=lambda source: source.split('"')[-2].split(" @")[0])
 def test_install_cell_brings_what_its_chapters_import(source: str, wheel: Path, tmp_path: Path) -> None:
     code, extras = installed(source, wheel)
@@ -132,6 +133,7 @@ def test_install_cell_brings_what_its_chapters_import(source: str, wheel: Path, 
     assert done.stdout.splitlines()[-1] == "1", "the second time there was nothing to install"
 
 
+@pytest.mark.integration
 def test_cell_without_its_extra_is_caught(wheel: Path, tmp_path: Path) -> None:
     """Without [widget] chapter 1 cannot show its live figure."""
     chapter = BOOK[1]

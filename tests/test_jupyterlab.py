@@ -159,11 +159,13 @@ def test_lab_and_binder_take_what_names_the_sources() -> None:
     assert os.access(notebooks.ROOT / "binder" / "postBuild", os.X_OK)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", OPENED)
 def test_chapter_shows_no_warning(page: Page, lab: tuple[str, Path], name: str) -> None:
     assert opened(page, lab, name) == []
 
 
+@pytest.mark.integration
 def test_planted_warnings_are_seen(page: Page, lab: tuple[str, Path]) -> None:
     """Without its last cell a notebook warns at the citation, at both links and at the term."""
     text = "# A\n\n{cite:t}`he2015`, {ref}`he-dead`, {ref}`Chapter 6 <he>`, a {term}`replica`.\n\n```{nonsense}\n```"

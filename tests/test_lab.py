@@ -455,6 +455,7 @@ def test_mime_bundle() -> None:
 CELL = "import initnotes as ini\n\nini.lab('xavier_normal', 'relu', width=32)"
 
 
+@pytest.mark.integration
 def test_notebook_is_stored_and_compared(tmp_path: Path, make_notebook: Callable[..., NotebookNode]) -> None:
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01_small\n", encoding="utf-8")
     path = tmp_path / "book" / "01_small.ipynb"

@@ -325,6 +325,7 @@ def test_stale_row_is_caught_in_html_alone(copy: Path) -> None:
     assert len(ledger.faults(copy)) == 1
 
 
+@pytest.mark.integration
 def test_planted_faults_fail_each_next_build(
     tree: Path, small: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

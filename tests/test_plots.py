@@ -49,6 +49,7 @@ def shown(*cells):
     return [any("image/png" in output.get("data", {}) for output in cell.outputs) for cell in notebook.cells]
 
 
+@pytest.mark.integration
 def test_each_cell_displays_its_figure(monkeypatch):
     """The context of the style must not undo what loading the inline backend set; the second notebook lets it."""
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
@@ -469,6 +470,7 @@ def test_a_bad_comparison_draws_nothing(measured, options, message, ax):
     assert not ax.lines
 
 
+@pytest.mark.integration
 def test_a_cell_shows_a_comparison_once(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     start = "import initnotes as ini\nx, measured = [0, 1], {'He': [[0, 1], [1, 2]]}"

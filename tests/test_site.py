@@ -367,6 +367,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.integration
 def test_changed_pages_are_built_as_from_nothing_and_each_warning_fails(
     book: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_notebook_can_be_shown_as_text(make_notebook: Maker) -> None:
     assert show.shown(notebook) == "[code cell-01 #seed]\nSEED = 1\n\n>>> one\n"
 
 
+@pytest.mark.integration
 def test_two_runs_are_byte_identical(make_notebook: Maker, book: Callable[..., Path]) -> None:
     noisy = "import sys\nfor i in range(50):\n    print(i)\n    sys.stdout.flush()"
     path = book(
@@ -61,6 +62,7 @@ def test_two_runs_are_byte_identical(make_notebook: Maker, book: Callable[..., P
     assert sorted(p.name for p in path.parent.iterdir()) == ["01_small.ipynb", "assets", "times.yml"]
 
 
+@pytest.mark.integration
 def test_failing_cell_leaves_the_file_untouched(
     make_notebook: Maker, book: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +77,7 @@ def test_failing_cell_leaves_the_file_untouched(
     assert "Traceback" in message
 
 
+@pytest.mark.integration
 def test_unfit_outputs_are_not_stored(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("print(object())", "import sys\nprint('beware', file=sys.stderr)", ("x = 1", ["cover"])))
     before = path.read_bytes()
@@ -85,6 +88,7 @@ def test_unfit_outputs_are_not_stored(make_notebook: Maker, book: Callable[..., 
     assert path.read_bytes() == before
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_interrupt_leaves_the_file_untouched(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("open('started', 'w').close()\nimport time\ntime.sleep(60)"))
@@ -188,6 +192,7 @@ def test_book_without_chapters_proves_nothing(tmp_path: Path) -> None:
         notebooks.chapters(tmp_path)
 
 
+@pytest.mark.integration
 def test_reprove_catches_a_claim_that_holds_for_the_stored_seed_only(
     make_notebook: Maker, book: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,6 +210,7 @@ def test_reprove_catches_a_claim_that_holds_for_the_stored_seed_only(
     assert "cell 3" in shown.err
 
 
+@pytest.mark.integration
 def test_reprove_passes_what_holds_for_every_seed(
     make_notebook: Maker, book: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +234,7 @@ def settling(make_notebook: Maker, holds: str, *tags: str) -> NotebookNode:
     return make_notebook(("SEED = 1", ["seed"]), (SETTLE.format(holds=holds), list(tags)))
 
 
+@pytest.mark.integration
 def test_reprove_says_how_many_claims_held(
     make_notebook: Maker, book: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +244,7 @@ def test_reprove_says_how_many_claims_held(
     assert "all claims held (1)" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_reprove_catches_a_claim_that_hides_its_failure(
     make_notebook: Maker, book: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +264,7 @@ def test_reprove_catches_a_claim_that_is_not_settled_as_stored(monkeypatch: pyte
     assert reprove.broken(settled((1, "holds")), settled((1, "fails")))
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no HOME")
 def test_kernels_leave_home_alone(make_notebook: Maker, book: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, so that nothing can be written below it")
@@ -291,6 +300,7 @@ def test_canary_fails_when_no_bit_changes() -> None:
     assert drift.any_bit_changed({"plain": "a", "x": "a", "y": "b"})
 
 
+@pytest.mark.integration
 def test_canary_repeats_its_bits() -> None:
     assert drift.canary({}) == drift.canary({})
 
@@ -413,6 +423,7 @@ def test_interrupted_check_shows_its_summary(
     assert re.search(r"second +not run\nthird +not run\n$", shown)
 
 
+@pytest.mark.integration
 def test_own_copies_are_not_compared(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("1"))
     files.replace_file(path.parent / "my" / "copy.ipynb", path.read_bytes())

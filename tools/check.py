@@ -1,7 +1,8 @@
-"""``make test``: run every check, let no failure hide another, and end with a summary and with what was not run.
+"""``make test``: run the checks, let no failure hide another, and end with a summary and with what was not run.
 
 The notebooks, and then mypy, run beside the others, of which much uses one core or waits for a browser or a sandbox.
-``python -m tools.check`` runs all; ``python -m tools.check pytest mypy`` runs the parts named.
+``python -m tools.check`` runs all but "integration", the tests that start whole programs (JupyterLab, nbgrader, pip, a
+build of a book, a kernel), which `make integration` runs; ``python -m tools.check pytest mypy`` runs the parts named.
 """
 
 import os
@@ -23,11 +24,13 @@ PARTS: dict[str, tuple[str, ...]] = {
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
-    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", *_ALL_CORES),
+    "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", "-m", "not integration", *_ALL_CORES),
+    "integration": (*_PYTEST, "tests", "-m", "integration", *_ALL_CORES),
     "mutants": ("-m", "tools.mutants"),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
 BESIDE = ("nbval", "mypy", "mutants")  # one after the other
+APART = ("integration",)  # runs when it is named
 
 
 @dataclass
@@ -81,7 +84,7 @@ def main(names: list[str]) -> int:
         sys.exit(f"unknown part {unknown[0]!r}. Parts: {', '.join(PARTS)}")
     own_folders()
     system_parts.RECORD.unlink(missing_ok=True)
-    wanted = names or list(PARTS)
+    wanted = names or [name for name in PARTS if name not in APART]
     rows: list[Row] = []
     try:
         run_all(wanted, rows)
@@ -93,7 +96,7 @@ def main(names: list[str]) -> int:
     for name in wanted:
         if name not in [row.name for row in rows]:
             print(f"{name:<14} not run")
-    lacking = system_parts.missing() if "pytest" in wanted else 0
+    lacking = system_parts.missing() if {"pytest", *APART} & set(wanted) else 0
     return 1 if lacking or len(rows) < len(wanted) or any(row.code for row in rows) else 0
 
 
