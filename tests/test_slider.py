@@ -235,7 +235,6 @@ OUTSIDE = """() => {
 }"""
 
 
-@pytest.mark.untraced
 def test_slider_moves_by_keyboard_and_pointer_from_a_file(page: Page, folder: Path) -> None:
     page.goto((folder / "page.html").as_uri())
     slider = page.get_by_role("slider", name="depth σw")
@@ -268,7 +267,6 @@ def test_slider_moves_by_keyboard_and_pointer_from_a_file(page: Page, folder: Pa
     assert page.locator("svg").is_visible()
 
 
-@pytest.mark.untraced
 def test_picture_stands_without_javascript_and_has_the_height_of_the_live_one(
     browser_options: dict[str, str], chromium: Browser, folder: Path
 ) -> None:
@@ -307,7 +305,6 @@ WIDGET = """(html) => import('./curve-slider.mjs').then(({ default: { render } }
 })"""
 
 
-@pytest.mark.untraced
 def test_widget_and_python_have_one_position(
     page: Page, folder: Path, serve: Callable[[Path], AbstractContextManager[str]]
 ) -> None:
