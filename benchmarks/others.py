@@ -208,7 +208,7 @@ def _planted(name: str, make: Callable[[], Made]) -> dict[str, Any]:
     return {"host": name, "faults": list(planted(name, make))}
 
 
-def proceed(path: Path, seconds: float, half: str) -> bool:
+def proceed(path: Path, seconds: float, half: str = "") -> bool:
     """Do what the file does not hold yet, a line each, for so many seconds; return whether all is done.
 
     If `half` is "planted" or the name of a list, only that is done.

@@ -61,7 +61,7 @@ def role(module: nn.Module) -> str:
 
 
 @cache
-def _rooms(kind: type) -> frozenset[str]:
+def _rooms(kind: Any) -> frozenset[str]:
     return frozenset(own.__module__ for own in kind.__mro__)
 
 
