@@ -48,7 +48,7 @@ def role(module: nn.Module) -> str:
         return "layer"
     if isinstance(module, ensembles.Phi):
         return "activation"
-    rooms = _rooms(type(module))
+    rooms = _rooms(type(module).__mro__)
     if next(module.children(), None) is not None:  # a normalization may have an activation of its own
         return "other" if rooms.isdisjoint(_NORMS) else "norm"
     if "torch.nn.modules.activation" in rooms:
@@ -61,8 +61,8 @@ def role(module: nn.Module) -> str:
 
 
 @cache
-def _rooms(kind: Any) -> frozenset[str]:
-    return frozenset(own.__module__ for own in kind.__mro__)
+def _rooms(kinds: tuple[type, ...]) -> frozenset[str]:
+    return frozenset(kind.__module__ for kind in kinds)
 
 
 def known_activation(module: nn.Module) -> Activation | None:
