@@ -6,7 +6,8 @@ was built for another torch and lacks its operators, a network that needs them i
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +73,27 @@ def _segmentation(name: str) -> Made:
     return Made(model, _images(number=4))
 
 
+def _videos(name: str) -> Made:
+    models = importlib.import_module("torchvision.models")
+    return Made(models.get_model(name, weights=None), torch.randn(2, 3, 16, SIZE, SIZE), _classes)
+
+
+def _detection(name: str) -> Made:
+    models = importlib.import_module("torchvision.models")
+    sizes = {} if "320" in name else {"min_size": 128, "max_size": 128}
+    model = models.get_model(name, weights=None, weights_backbone=None, num_classes=5, **sizes)
+    boxes, labels = torch.tensor([[10.0, 10.0, 60.0, 60.0]]), torch.tensor([1])
+    batch = (list(torch.rand(2, 3, 128, 128)), [{"boxes": boxes, "labels": labels}] * 2)
+    return Made(model, batch, lambda losses: torch.stack(list(losses.values())).sum())
+
+
+def _flows(kind: str, options: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Made:
+    model = getattr(importlib.import_module("diffusers"), kind)(**options)
+    batch = {name: torch.randn(*shape) for name, shape in shapes.items()}
+    timed = "timestep" in inspect.signature(model.forward).parameters
+    return Made(model, batch | ({"timestep": torch.tensor([3, 5])} if timed else {}))
+
+
 def _words(kind: str, head: str, **options: Any) -> Made:
     transformers = importlib.import_module("transformers")
     config = getattr(transformers, f"{kind}Config")(**(WORDS | {"pad_token_id": 0} | options))
@@ -131,14 +153,17 @@ def _diffusers(kind: str) -> Made:
         return Made(model, batch)
 
 
-def networks() -> Iterator[tuple[str, bool, Callable[[], Made]]]:
-    """Yield the name of each network, its library in front, whether nobody looked at it before, and what builds it."""
+def networks() -> Iterator[tuple[str, str, Callable[[], Made]]]:
+    """Yield the name of each network, its library in front, its list (empty: the first), and what builds it."""
     listed = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     makers = {"timm": _timm, "torchvision": _torchvision, "segmentation": _segmentation, "sounds": _sounds}
-    for fresh, own in ((False, listed), (True, listed["fresh"])):
-        for library, make in {**makers, "diffusers": _diffusers}.items():
+    makers |= {"diffusers": _diffusers, "videos": _videos, "detection": _detection}
+    for which, own in (("", listed), ("fresh", listed["fresh"]), ("unseen", listed["unseen"])):
+        for library, make in makers.items():
             for name in own.get(library, ()):
-                yield f"{library}/{name}", fresh, partial(make, name)
+                yield f"{library}/{name}", which, partial(make, name)
+        for kind, (options, shapes) in own.get("flows", {}).items():
+            yield f"diffusers/{kind}", which, partial(_flows, kind, options, shapes)
         for library, build in {"words": _words, "pictures": _pictures}.items():
             for kind, (head, options) in own.get(library, {}).items():
-                yield f"{library}/{kind}", fresh, partial(build, kind, head or "Model", **options)
+                yield f"{library}/{kind}", which, partial(build, kind, head or "Model", **options)

@@ -39,7 +39,7 @@ def inputs(batch: int = 64, width: int = 64, seed: int = 1) -> Tensor:
 
 def test_random_architectures_are_told_from_planted_faults() -> None:
     """`make bench` takes 400. A fresh entropy fails this with 1 % false alarms and 1 % misses in 1 of 500 runs."""
-    planted, false, found, missed = bench.rates(24, 99)
+    planted, false, found, missed = bench.rates(12, 99)
     assert len(false) <= 2, false
     assert len(missed) <= 0.05 * sum(planted.values()), missed
     assert len(found) == 12

@@ -319,3 +319,12 @@ def test_an_array_becomes_a_tensor_before_it_is_rescaled() -> None:
     exec(fixes.standardized(fixes.place(batch, ("x",)), unequal=False, by_feature=True), known)
     healed = known["batch"]["x"]  # type: ignore[index]
     assert float(healed.square().mean()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("size", "signal", "found"), [(4.6, 0.2, False), (4.6, 2.0, True), (9.0, 0.2, True)])
+def test_log_odds_of_a_rare_class_are_no_saturation(size: float, signal: float, found: bool) -> None:
+    """A detector starts with a bias of -log 99; loud weights, and a bias that no prior needs, are found."""
+    units = (Units("sigmoid", 0.9, 0.0, 64, 10),)
+    record = Record("head", "Linear", activation="sigmoid", size=size, signal=signal, applied=units)
+    kinds = [finding.kind for finding in judge(Case("net", (record,)))]
+    assert ("saturated units" in kinds) == found

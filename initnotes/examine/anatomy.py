@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def role(module: nn.Module) -> str:
         return "layer"
     if isinstance(module, ensembles.Phi):
         return "activation"
-    rooms = {kind.__module__ for kind in type(module).__mro__}
+    rooms = _rooms(type(module).__mro__)
     if next(module.children(), None) is not None:  # a normalization may have an activation of its own
         return "other" if rooms.isdisjoint(_NORMS) else "norm"
     if "torch.nn.modules.activation" in rooms:
@@ -57,6 +58,11 @@ def role(module: nn.Module) -> str:
     if any(own is not None and own.dim() >= 2 for own in module._parameters.values()):
         return "layer"
     return "norm" if "norm" in type(module).__name__.lower() else "other"  # one that is no torch class
+
+
+@cache
+def _rooms(kinds: tuple[type, ...]) -> frozenset[str]:
+    return frozenset(kind.__module__ for kind in kinds)
 
 
 def known_activation(module: nn.Module) -> Activation | None:
@@ -134,6 +140,8 @@ def _rows(module: Any) -> Tensor | None:
 
 def fan_in(module: Any) -> float:
     """Return over how many products an output sums; NaN where that is not known."""
+    if type(module) is nn.Linear:
+        return float(module.in_features)
     if isinstance(module, (nn.Linear, _ConvNd)):
         return float(true_fans(module)[0])
     if isinstance(module, ensembles.Linear):
@@ -209,7 +217,12 @@ def count_distinct(module: Any) -> tuple[float, int]:
         return float(len(torch.unique(own[0], dim=0))), own.shape[1]
     names = ("out_features", "out_channels", "nf")
     number = int(next((found for name in names if (found := getattr(module, name, None))), 0))
-    of_units = None if number < 2 or isinstance(module, nn.Embedding) else units(module)
+    if number < 2 or isinstance(module, nn.Embedding):
+        return math.inf, 0
+    rows = isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and not module.transposed)
+    if rows and moments.differ(module.weight.detach().flatten(1)[:, 0]):  # the usual case, with groups or without
+        return float(number), number
+    of_units = units(module)
     return (math.inf, 0) if of_units is None else (float(moments.count_distinct(of_units[0]).min()), number)
 
 

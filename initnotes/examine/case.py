@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import anatomy, batches, fixes, moments
+from . import anatomy, batches, fixes, moments, walk
 from .graph import Graph
 from .hooks import Call, Watch
 from .limits import USUAL, Limits
@@ -149,7 +149,7 @@ def case_of(
     calls = watch.calls
     healthy = all(math.isfinite(record.size) for record in records)
     found = [(path, batches.tensor(given)) for path, given in batches.places(batch)]
-    named = list(model.named_parameters())
+    named = list(walk.parameters(watch.parts).items())
     factors = {name: moments.rms(own.detach()[None]) for name, own in _factors(named, watch).items()}
     real = [(path, given.detach()) for path, given in found if given.is_floating_point()]
     entering = [(path, given, node) for (path, given), node in zip(real, entries, strict=True)]

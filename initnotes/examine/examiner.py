@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import _checks
 from ..networks import Ensemble
-from . import batches
+from . import batches, walk
 from .case import Case, case_of
 from .ensembles import as_module
 from .findings import judge
@@ -123,7 +123,7 @@ def audit(
         Other thresholds, by the names of `initnotes.examine`, such as ``{"dead_error": 0.99}``.
     try_fixes : bool
         Whether every repair is tried on a copy of the model before it is printed, with ten steps of training at three
-        rates if there is a loss. All trials take a minute at most; what there is no time to try is withheld.
+        rates if there is a loss. All trials compute for a minute at most; what there is no time to try is withheld.
 
     Returns
     -------
@@ -160,13 +160,14 @@ def audit(
             return Report(name, [], (), None if loss is None else run.value, (NO_LAYER.format(name),))
         records = records_of(watch.calls, run.graph, module, watch.failed)
         facts = case_of(module, batch, records, watch, run.graph, run.entries)
-        asked = set(facts["zeros"]).union(*(_asked(record, module) for record in records))
+        asked = set(facts["zeros"]).union(*(_asked(record, watch.parts) for record in records))
         if asked:
             facts |= _second_step(module, batch, loss, watch, asked)
         if loss is not None:
             facts["twice"] = run.graph.judged_twice()
             head = run.graph.head()
-            facts["head"] = next((name for name, own in module.named_parameters() if own is head), "")
+            named = walk.parameters(watch.parts)
+            facts["head"] = next((name for name, own in named.items() if own is head), "")
     value = None if loss is None else run.value
     case = Case(name, loss=value, fair=run.fair, limits=allowed, **facts)
     found = [finding for finding in judge(case) if not any(_matches(finding, *pattern) for pattern in patterns)]
@@ -198,13 +199,13 @@ def _matches(finding: Finding, kind: str, layers: str) -> bool:
     return finding.kind == kind and all(fnmatchcase(layer, layers) for layer in finding.layers or (finding.layer,))
 
 
-def _asked(record: Record, module: nn.Module) -> set[str]:
+def _asked(record: Record, parts: Mapping[str, nn.Module]) -> set[str]:
     """Return the parameters of a layer of which it matters whether the first steps move them."""
     if not record.zero and record.weight_gradient != 0:
         return set()
-    own = module if record.whole else module.get_submodule(record.place)
-    before = "" if record.whole else f"{record.place}."
-    return {before + name for name in own._parameters if "bias" not in name}
+    place = "" if record.whole else record.place
+    before = f"{place}." if place else ""
+    return {before + name for name in parts[place]._parameters if "bias" not in name}
 
 
 def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: set[str]) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: 
         return found.sum()
 
     try:
-        return moves(module, value, first=watch.gradients, asked=asked)._asdict()
+        return moves(watch.parts, value, first=watch.gradients, asked=asked)._asdict()
     except Exception as error:
         watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
         return {"steps_known": False}
@@ -251,10 +252,13 @@ def _watched(model: Any, batch: Any, loss: Any, *, full: bool) -> Iterator[tuple
     with torch.inference_mode(False), torch.enable_grad():
         module, replicas = (as_module(model), model.replicas) if isinstance(model, Ensemble) else (model, None)
         batches.check_arguments(module, batch)
-        parameters = checked_parameters(module)
-        kept = untouched(module, parameters) if replicas is None else random_states_kept(parameters)
-        with kept as own, Watch(module, own, replicas=replicas, full=full) as watch:
-            yield module.train(), watch
+        parts = walk.modules(module)
+        parameters = checked_parameters(parts)
+        kept = untouched(parts, parameters) if replicas is None else random_states_kept(parameters)
+        with kept as own, Watch(parts, own, replicas=replicas, full=full) as watch:
+            if not all(part.training for part in parts.values()):
+                module.train()
+            yield module, watch
 
 
 class _Run(NamedTuple):

@@ -20,6 +20,7 @@ __all__ = ["judge"]
 
 _ONE_SIDED = ("relu", "relu6", "gelu", "silu", "mish", "softplus", "hardswish")
 BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what squeezes a picture to one number
+RAREST = 5.5  # log-odds of a prior of 0.4 %
 OUTPUTS = 0.25  # share of the usual limit at which outputs are saturated: nothing behind them makes up for it
 _LOUD = ("unscaled inputs", "exploding signal")
 
@@ -297,8 +298,14 @@ def _saturated_units(case: Case) -> Iterator[Finding]:
         (units.saturated, replace(record, activation=units.activation))
         for record, units in _applied(case, TWO_SIDED)
         if units.saturated >= case.limits.saturated_warning * (OUTPUTS if record is case.records[-1] else 1)
+        and not _is_prior(record, units.activation)
     ]
     yield from _worst("saturated units", shares, case.limits.saturated_error, "of the activations have |φ′| < 0.01")
+
+
+def _is_prior(record: Record, activation: str) -> bool:
+    """Whether a sigmoid is near 0 or 1 by a bias on purpose, such as the log-odds of a rare class, 1 % or less."""
+    return activation == "sigmoid" and record.size < RAREST and record.signal < record.size / 5
 
 
 def _saturated_gates(case: Case) -> Iterator[Finding]:

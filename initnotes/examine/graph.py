@@ -90,15 +90,18 @@ class Graph:
     def _count(self) -> None:
         """Count the paths of the data from its sources to each node, and from there to the root."""
         self.paths: dict[Any, int] = {}
-        for node in reversed(self.order):
-            paths = sum([self.paths[parent] for parent in self.parents[node]])
-            starts = node in self.inputs or (node in self.layers and paths == 0)
-            self.paths[node] = 1 if starts else paths
         self.from_first: dict[Any, int] = {}
+        self._merges: set[Any] = set()
         first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
         for node in reversed(self.order):
-            paths = sum([self.from_first[parent] for parent in self.parents[node]])
-            self.from_first[node] = 1 if node is first else paths
+            of_parents = [self.paths[parent] for parent in self.parents[node]]
+            paths = sum(of_parents)
+            starts = node in self.inputs or (node in self.layers and paths == 0)
+            self.paths[node] = 1 if starts else paths
+            ways = sum([self.from_first[parent] for parent in self.parents[node]])
+            self.from_first[node] = 1 if node is first else ways
+            if self.kinds[node] == "Add" and sum([own > 0 for own in of_parents]) > 1:
+                self._merges.add(node)
         self.to_root: dict[Any, int] = {self.root: 1}
         for node in self.order[1:]:
             self.to_root[node] = sum([self.to_root[consumer] for consumer in self.consumers[node]])
@@ -128,7 +131,7 @@ class Graph:
 
     def is_merge(self, node: Any) -> bool:
         """Whether a node adds two streams of data."""
-        return self.kinds.get(node) == "Add" and sum(map(self.is_data, self.parents[node])) > 1
+        return node in self._merges
 
     def follows(self, node: Any) -> tuple[str | None, bool, bool]:
         """Return the activation that follows a layer, whether a normalization comes first, and whether it is last.
@@ -185,7 +188,7 @@ class Graph:
 
     def merges(self) -> int:
         """Return how often two streams of data that share a source are added."""
-        return sum(self.is_merge(node) for node in self.order)
+        return len(self._merges)
 
     @cached_property
     def trunk(self) -> list[Any]:
@@ -242,7 +245,7 @@ class Graph:
 
     def normalized_sums(self) -> int:
         """Return how many sums of streams nothing reads but a normalization: blocks with the norm behind the sum."""
-        return sum(self.is_merge(node) and self._is_normed(self.consumers[node]) for node in self.order)
+        return sum(self._is_normed(self.consumers[node]) for node in self._merges)
 
     def _is_normed(self, after: Sequence[Any]) -> bool:
         kinds = {self.kinds[consumer] for consumer in after}
@@ -250,10 +253,14 @@ class Graph:
 
     def shut(self) -> set[Any]:
         """Return the nodes whose every way to the root is a softmax over one place, which no score changes."""
+        able = [node for node in self.order if "oft" in self.kinds[node] or "Attention" in self.kinds[node]]
+        flat_at = {node: flat for node in able if (flat := nodes.flat_inputs(node))}
+        if not flat_at:
+            return set()
         found = {self.root}
         for node in self.order:
             if node in found:
-                flat = nodes.flat_inputs(node) if "oft" in self.kinds[node] or "Attention" in self.kinds[node] else ()
+                flat = flat_at.get(node, ())
                 below = enumerate(node.next_functions)
                 found.update(parent for at, (parent, _) in below if parent is not None and at not in flat)
         return set(self.order) - found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -110,7 +110,8 @@ class Watch:
 
     Parameters
     ----------
-    model : torch.nn.Module
+    parts : mapping of str to torch.nn.Module
+        The model, as "", and its submodules.
     parameters : sequence of Parameter
     replicas : int or None
         R, if the tensors have a replica axis in front.
@@ -119,13 +120,19 @@ class Watch:
     """
 
     def __init__(
-        self, model: nn.Module, parameters: Sequence[nn.Parameter], *, replicas: int | None, full: bool
+        self,
+        parts: Mapping[str, nn.Module],
+        parameters: Sequence[nn.Parameter],
+        *,
+        replicas: int | None,
+        full: bool,
     ) -> None:
+        self.parts = parts
         self.calls: list[Call] = []
         self.parameters = [parameter for parameter in parameters if parameter.is_floating_point()]
         self.replicas, self.full = replicas, full
         self.gradients: dict[int, Tensor | None] = {}  # by the parameter's id
-        self.weights: dict[int, tuple[float, tuple[float, int]]] = {}  # by the module's id: size and units
+        self.units: dict[int, tuple[float, int]] = {}  # by the module's id
         self.counts: Counter[int] = Counter()  # by the module's id: calls
         self.nodes: set[Any] = set()  # of the layers called so far
         self.heard: dict[Any, tuple[Found, Found]] = {}  # by the node of an activation: sums of h, and the active
@@ -139,7 +146,7 @@ class Watch:
         self.module_handles: list[Any] = []
         self.checks: list[Any] = []
         self.tensor_handles: list[Any] = []
-        modules = [(name or type(module).__name__, module) for name, module in model.named_modules()]
+        modules = [(name or type(module).__name__, module) for name, module in parts.items()]
         self.modules = [(name, module, anatomy.role(module)) for name, module in modules]
         acting = [module for _, module, role in self.modules if role == "activation"]
         self.known = {module: anatomy.known_activation(module) for module in acting}  # without hooks on them yet
@@ -226,10 +233,9 @@ class Watch:
             call.inputs, call.entered = moments.rms(self._rows(x)), self._entry(x)
             self.reads.append((x.grad_fn, call.inputs))
             call.scaled = nodes.is_scaled(x.grad_fn)
-        if id(call.module) not in self.weights:
-            size = math.nan if call.weight is None else moments.rms(self._rows(call.weight))
-            self.weights[id(call.module)] = size, anatomy.count_distinct(call.module)
-        call.weights, call.units = self.weights[id(call.module)]
+        if id(call.module) not in self.units:
+            self.units[id(call.module)] = anatomy.count_distinct(call.module)
+        call.units = self.units[id(call.module)]
 
     def _after_norm(self, module: nn.Module, inputs: Any, output: Any) -> None:
         x = anatomy.first_tensor(inputs)
@@ -293,14 +299,26 @@ class Watch:
 
     def read(self, graph: Graph) -> None:
         """Measure every activation of the graph, before a backward pass frees what its node has saved."""
-        shut = set() if self.full else graph.shut()
-        for call in self.calls:
-            call.shut = call.node in shut
+        if not self.full:
+            self._guarded("weights", self._measure_weights)()
+            shut = graph.shut()
+            for call in self.calls:
+                call.shut = call.node in shut
         for node, name, at in graph.activations():
             self._guarded(self.calls[at].name, self._read_activation)(node, name, at)
         for node in [] if self.full else graph.trunk:
             if graph.is_merge(node):
                 self.tensor_handles.append(node.register_prehook(partial(self._measure_merge, node)))
+
+    def _measure_weights(self) -> None:
+        own = {id(call.weight): call.weight for call in self.calls if call.weight is not None}
+        if self.replicas:
+            sizes = {at: moments.rms(weight.detach()) for at, weight in own.items()}
+        else:
+            norms = zip(own.items(), moments.norms(list(own.values())), strict=True)
+            sizes = {at: norm / math.sqrt(max(1, weight.numel())) for (at, weight), norm in norms}
+        for call in self.calls:
+            call.weights = sizes.get(id(call.weight), math.nan)
 
     def _measure_merge(self, node: Any, gradients: Sequence[Tensor | None]) -> None:
         if gradients[0] is not None:
@@ -359,14 +377,16 @@ class Watch:
             id(own): gradient for own, gradient in zip(self.parameters, found, strict=True)
         }
         self.gradients = {} if self.full else by_id
+        of_layers = {id(call.weight): by_id.get(id(call.weight)) for call in self.calls}
+        dense = {at: gradient.to_dense() for at, gradient in of_layers.items() if gradient is not None}
+        norms = {} if self.full else dict(zip(dense, moments.norms(list(dense.values())), strict=True))
         for call in self.calls:
-            gradient = by_id.get(id(call.weight))
+            gradient = dense.get(id(call.weight))
             if gradient is None:
                 continue
-            gradient = gradient.to_dense()
             if self.full:
                 call.weight_gradient = measured(moments.sums, self._rows(gradient))
                 continue
-            call.weight_norm = moments.norm(gradient)
+            call.weight_norm = norms[id(call.weight)]
             distinct, units = call.units
             call.stays_equal = 2 * distinct <= units and anatomy.stay_equal(call.module, gradient)

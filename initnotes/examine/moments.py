@@ -20,12 +20,14 @@ __all__ = [
     "Statistic",
     "active_fraction",
     "count_distinct",
+    "differ",
     "distinct",
     "joined",
     "length",
     "measured",
     "moments",
     "norm",
+    "norms",
     "rms",
     "slope_fractions",
     "spread",
@@ -128,7 +130,7 @@ def thinned(x: Tensor) -> Tensor:
     Three has no factor in common with the strides of most layers, so no phase of a pattern is left out. What is small
     is returned whole.
     """
-    most, units = _SAMPLE * len(x), x.shape[-1] * len(x)
+    most, units = _SAMPLE * x.shape[0], x.shape[-1] * x.shape[0]
     while x.numel() > most and x.numel() > _LEAST * units:
         longest = max(range(1, x.dim() - 1), key=x.shape.__getitem__)
         x = x[(slice(None),) * longest + (slice(None, None, 3),)]
@@ -148,9 +150,20 @@ def norm(x: Tensor) -> float:
     return most * math.sqrt(float(torch.dot(scaled, scaled))) if scaled is not x else most
 
 
+def norms(tensors: Sequence[Tensor]) -> list[float]:
+    """Return the `norm` of each tensor; of usual ones, all are read at once."""
+    usual = [at for at, own in enumerate(tensors) if own.dtype in _PRECISE and own.device == tensors[0].device]
+    found = [math.nan] * len(tensors)
+    if usual:
+        sizes = torch.stack([torch.linalg.vector_norm(tensors[at].detach()).double() for at in usual])
+        for at, size in zip(usual, sizes.tolist(), strict=True):
+            found[at] = size
+    return [size if 1e-15 < size < 1e15 else norm(own) for size, own in zip(found, tensors, strict=True)]
+
+
 def length(x: Tensor) -> float:
     """Return the Euclidean norm of each row of `x`, shape (R, ...), in the median."""
-    if len(x) == 1:
+    if x.shape[0] == 1:
         return norm(x)
     norms = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
     return float(np.median(norms.cpu().numpy()))
@@ -158,7 +171,7 @@ def length(x: Tensor) -> float:
 
 def rms(x: Tensor) -> float:
     """Return the root mean square of each row of `x`, shape (R, ...), in the median."""
-    return length(x) / math.sqrt(x.numel() / len(x))
+    return length(x) / math.sqrt(x.numel() / x.shape[0])
 
 
 def spread(by_unit: Tensor) -> float:
@@ -169,7 +182,7 @@ def spread(by_unit: Tensor) -> float:
     if by_unit.shape[1] < 2:
         return math.nan
     rows = by_unit.double()
-    return length(rows - rows.mean(1, keepdim=True)) / math.sqrt(rows[0].numel())
+    return length(rows - rows.mean(1, keepdim=True)) / math.sqrt(rows.shape[1] * rows.shape[2])
 
 
 def slope_fractions(size: Tensor) -> Tensor:
@@ -217,6 +230,13 @@ def count_distinct(weights: Tensor, biases: Tensor | None = None) -> Tensor:
         parts = [weights[replica]] if biases is None else [weights[replica], biases[replica][:, None]]
         counts[replica] = len(torch.unique(torch.cat(parts, dim=1), dim=0))
     return torch.from_numpy(counts).to(weights.device, torch.float64)[:, None]
+
+
+def differ(numbers: Tensor) -> bool:
+    """Whether all numbers of a vector are different."""
+    own = numbers if numbers.dtype in _PRECISE else numbers.float()
+    ordered = np.sort(own.cpu().numpy())
+    return bool((ordered[1:] != ordered[:-1]).all())
 
 
 def _count_values(rows: np.ndarray) -> np.ndarray:

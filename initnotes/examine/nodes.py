@@ -162,6 +162,11 @@ _RESULTS: dict[str, Callable[[Tensor], Tensor]] = {  # |φ′| in terms of φ, o
     "Tanh": lambda h: 1 - h * h,
     "Sigmoid": lambda h: h * (1 - h),
 }
+_DERIVED: dict[str, Callable[[Any, Tensor], Tensor]] = {  # φ′ where torch has it as a function
+    "Gelu": lambda node, x: torch.ops.aten.gelu_backward(torch.ones_like(x), x, approximate=node._saved_approximate),
+    "Silu": lambda _, x: torch.ops.aten.silu_backward(torch.ones_like(x), x),
+    "Hardswish": lambda _, x: torch.ops.aten.hardswish_backward(torch.ones_like(x), x),
+}
 _SAME = (  # what is the same function of every number, whatever its place
     "Gelu",
     "Silu",
@@ -193,6 +198,8 @@ def slopes_at(node: Any, part: Tensor) -> Tensor:
     """Return |φ′| at a part of what `saved` returns, of any shape."""
     if kind(node) in _RESULTS:
         return _RESULTS[kind(node)](part)
+    if kind(node) in _DERIVED:
+        return _DERIVED[kind(node)](node, part.detach()).abs_()
     with torch.enable_grad():
         x = part.detach().clone().requires_grad_()
         (made,) = torch.autograd.grad(_VALUES[kind(node)](node, x).sum(), x)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import anatomy
+from . import anatomy, moments, walk
 
 __all__ = ["Moves", "moves"]
 
@@ -29,7 +29,7 @@ class Moves(NamedTuple):
 
 
 def moves(
-    module: nn.Module,
+    parts: Mapping[str, nn.Module],
     value: Callable[[], Tensor],
     *,
     first: Mapping[int, Tensor | None] | None = None,
@@ -39,8 +39,8 @@ def moves(
 
     Parameters
     ----------
-    module : nn.Module
-        All of its parameters require a gradient.
+    parts : mapping of str to nn.Module
+        The model, as "", and its submodules. All of its parameters require a gradient.
     value : callable
         Runs the model, and returns the loss, or a projection of the outputs.
     first : mapping of int to Tensor or None, optional
@@ -52,30 +52,32 @@ def moves(
     Notes
     -----
     A weight matrix of zeros gets a gradient if what comes before it and what comes behind it are not zero. If a partner
-    is zero too, but moves, it gets one after that. Where both factors of a product are zero neither ever moves.
+    is zero too, but moves, it gets one after that. Where both factors of a product are zero neither ever moves. What
+    has moved once has moved: a later step asks for the gradients of the others, and of matrices that were zero.
     """
-    named = {name: own for name, own in module.named_parameters() if own.is_floating_point()}
-    kept = [own.detach().clone() for own in named.values()]
-    owners = {id(weight): part for part in module.modules() if (weight := anatomy.weight(part)) is not None}
-    zeros = {name for name, own in named.items() if id(own) in owners and not bool(own.detach().any())}
+    named = {name: own for name, own in walk.parameters(parts).items() if own.is_floating_point()}
+    owners = {id(weight): part for part in parts.values() if (weight := anatomy.weight(part)) is not None}
+    zeros = {name for name, own in named.items() if id(own) in owners and moments.norm(own) == 0}
+    kept: dict[str, Tensor] = {}
     last: dict[str, Tensor] = {}
     unused, asked = set(named), set(named if asked is None else asked)
     try:
         for at in range(MOST):
             known = {name: first.get(id(own)) for name, own in named.items()} if first and not at else None
-            found = _gradients(named, value, known)
+            found = _gradients({name: named[name] for name in named if name in zeros or name not in last}, value, known)
             unused -= found.keys()
-            gradients = {name: own for name, own in found.items() if bool(own.any())}
+            gradients = {name: own for name, own in found.items() if moments.norm(own) != 0}
             if gradients.keys() <= last.keys():
                 break
             last |= gradients
             if asked - unused <= last.keys():
                 break
+            kept |= {name: named[name].detach().clone() for name in gradients.keys() - kept.keys()}
             _step(named, gradients)
     finally:
         with torch.no_grad():
-            for own, before in zip(named.values(), kept, strict=True):
-                own.copy_(before)
+            for name, before in kept.items():
+                named[name].copy_(before)
     equal = {name for name in zeros & last.keys() if anatomy.stay_equal(owners[id(named[name])], last[name])}
     return Moves(frozenset(last), frozenset(equal), frozenset(unused))
 
@@ -90,9 +92,15 @@ def _gradients(
 
 
 def _step(named: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
-    most = max((float(own.abs().max()) for own in gradients.values() if own.numel()), default=0.0)
+    most = max((float(end) for own in gradients.values() if own.numel() for end in _ends(own)), default=0.0)
     if not 0 < most < float("inf"):
         return
     with torch.no_grad():
         for name, own in gradients.items():
             named[name].sub_(own, alpha=STEP / most)
+
+
+def _ends(own: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sizes of the smallest and the largest number, which is faster than all sizes."""
+    low, high = own.aminmax()
+    return -low, high

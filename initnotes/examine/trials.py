@@ -26,7 +26,7 @@ __all__ = ["tried"]
 RATES, STEPS = (1e-3, 1e-2, 1e-1), 10  # of Adam, whose steps do not depend on the size of a gradient
 _SLOW = ("weight scale", "vanishing signal", "exploding signal", "vanishing gradient", "exploding gradient")
 _HIDING = ("not finite", "zero weights")  # with these, nothing else of the layers is judged
-BUDGET = 60.0  # seconds that all trials of one audit may take
+BUDGET = 60.0  # seconds that all trials of one audit may compute; a busy machine does not count
 WORSE = 0.02  # of the loss at the start: what is higher by so much, at each side's own best rate, is worse
 
 
@@ -73,7 +73,7 @@ def tried(
         Audits a model on a batch and a loss, without trials.
     """
     by_code: dict[str, _Trial] = {}
-    before, plain, until = _left(report), None, time.monotonic() + BUDGET
+    before, plain, until = _left(report), None, time.thread_time() + BUDGET
     found: list[Finding] = []
     for finding in report.findings:
         if finding.severity == "info" or not finding.fix or _is_by_hand(finding.fix):
@@ -143,7 +143,7 @@ def _said(loss: float) -> str:
 
 def _check_time(until: float, step: float = 0.0) -> None:
     """Raise where the time is up, or will be before ten steps at three rates are done."""
-    if time.monotonic() + step > until:
+    if time.thread_time() + step > until:
         took = f", and the steps of one take {step:.0f} more" if step else ""
         said = f"too slow to try: trials may take {BUDGET:g} s in all{took}"
         raise _SlowError(f"{said}; ini.audit(..., try_fixes=False) shows it untried")
@@ -176,9 +176,9 @@ def _after(model: nn.Module, batch: Any, loss: Callable[[Any], Tensor], rate: fl
     optimizer, seen = torch.optim.Adam(trained, lr=rate), []
     torch.manual_seed(0)
     with torch.enable_grad():
-        started = time.monotonic()
+        started = time.thread_time()
         for at in range(STEPS + 1):
-            left = (STEPS + 1 - at) * (time.monotonic() - started) / max(1, at)
+            left = (STEPS + 1 - at) * (time.thread_time() - started) / max(1, at)
             _check_time(until, left)
             now = loss(model(*parts, **named))
             seen.append(float(now.detach()))
