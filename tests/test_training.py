@@ -681,3 +681,20 @@ def test_bad_settings_train_nothing(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         train(net, *clouds(), **(GOOD | {"rng": rng()} | change))
     assert torch.equal(net.parameters, before)
+
+
+def test_samples_of_each_replicas_own_train_it_as_alone():
+    x, y = rng(1).standard_normal((3, 7, 4)), rng(2).standard_normal((3, 7, 2))
+    nets = {name: Ensemble((4, 5, 2), "tanh", "he_normal", rng=rng(at), replicas=3) for at, name in enumerate("ab")}
+    alone = {name: [net.part(slice(r, r + 1)) for r in range(3)] for name, net in nets.items()}
+    train(nets, x, y, loss="mse", lr=0.1, steps=5, rng=rng())
+    for name, net in nets.items():
+        for r, own in enumerate(alone[name]):
+            train(own, x[r], y[r], loss="mse", lr=0.1, steps=5, rng=rng())
+            torch.testing.assert_close(net.part(slice(r, r + 1)).parameters, own.parameters)
+    with pytest.raises(ValueError, match=r"x must have shape \(samples, 4\), got \(3, 7, 4\)"):
+        train(nets, x, y, loss="mse", lr=0.1, steps=5, batch_size=2, rng=rng())
+    with pytest.raises(ValueError, match=r"or \(3, samples, 4\), got \(2, 7, 4\)"):
+        train(nets, x[:2], y[:2], loss="mse", lr=0.1, steps=5, rng=rng())
+    with pytest.raises(ValueError, match=r"y must have shape \(3, 7, 2\)"):
+        train(nets, x, y[0], loss="mse", lr=0.1, steps=5, rng=rng())

@@ -1,6 +1,6 @@
-"""Lazy or rich: the modes of a data set, and how much of each a two-layer linear network has, now and at its start.
+"""Lazy or rich: descent on diagonal networks, and how much of a data set's modes a two-layer linear network has.
 
-What lives here reads strengths off networks for the chapter; the laws that they follow are in ``theory.flows``.
+What lives here measures for the chapter; the laws that its networks follow are in ``theory.flows``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,78 @@ import torch
 from .. import _checks
 from ..networks import Ensemble
 
-__all__ = ["Modes", "first_strengths", "modes", "strengths"]
+__all__ = ["Modes", "diagonal_descent", "first_strengths", "modes", "strengths", "volume"]
+
+
+def diagonal_descent(
+    x: Any, y: Any, alpha: float, *, steps: int, decay_steps: float = np.inf, every: int = 1
+) -> np.ndarray:
+    """Return what a diagonal network w = u² − v² that starts at u = v = α becomes under gradient descent.
+
+    The loss is ½|y − x w|². The rate is 1/(8 max(uv, ½) λ) with λ the largest eigenvalue of x xᵀ and uv as the flow has
+    it: half of what a large start bears, and no more than what coordinates near 1 bear at the end.
+
+    Parameters
+    ----------
+    x : array, shape (R, N, d)
+    y : array, shape (R, N)
+    alpha : float
+    steps : int
+    decay_steps : float
+        In so many steps weight decay alone takes u and v down by the factor e; none by default.
+    every : int
+        Record before every so many steps.
+
+    Returns
+    -------
+    ndarray, shape (records, R, d)
+        w, at steps 0, `every`, ….
+
+    Examples
+    --------
+    >>> w = diagonal_descent([[[2.0, 1.0]]], [[2.0]], 1e-3, steps=300, every=299)
+    >>> w.round(2)[:, 0]
+    array([[0., 0.],
+           [1., 0.]])
+    """
+    inputs, targets = np.asarray(x), np.asarray(y)[..., None]
+    columns = np.swapaxes(inputs, 1, 2).copy()
+    top = np.linalg.eigvalsh(inputs @ columns)[:, -1]
+    products = alpha**2 * np.exp(-2 * np.arange(steps) / decay_steps)
+    rates = 1 / (8 * np.maximum(products, 0.5))
+    u = v = np.full((*columns.shape[:2], 1), float(alpha))
+    records = []
+    for step in range(steps):
+        w = u**2 - v**2
+        if step % every == 0:
+            records.append(w[..., 0])
+        pull = 2 * rates[step] / top[:, None, None] * (columns @ (targets - inputs @ w))
+        u, v = u * (1 + pull - 1 / decay_steps), v * (1 - pull - 1 / decay_steps)
+    return np.stack(records)
+
+
+def volume(net: Ensemble, x: Any) -> np.ndarray:
+    """Return how loud the units of a network with one hidden layer are together: Σ |a_i| h_i, averaged over inputs.
+
+    Parameters
+    ----------
+    net : Ensemble
+        With one hidden layer of an activation that is not negative, and one output.
+    x : array, shape (N, n_0) or (R, N, n_0)
+
+    Returns
+    -------
+    ndarray, shape (R,)
+
+    Examples
+    --------
+    >>> net = Ensemble((1, 2, 1), "relu", "zeros", rng=np.random.default_rng(1), replicas=1)
+    >>> _ = net.weights[0].fill_(2.0), net.weights[1].copy_(torch.tensor([[3.0, -3.0]]))
+    >>> float(net([[1.0]])), volume(net, [[1.0]])
+    (0.0, array([12.]))
+    """
+    heard = net.forward(x).activations[1] @ net.weights[1].abs().mT
+    return np.asarray(heard.mean((1, 2)).numpy(force=True))
 
 
 class Modes(NamedTuple):

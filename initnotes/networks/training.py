@@ -125,7 +125,8 @@ def train(
     ----------
     nets : Ensemble, or mapping of str to Ensemble
         The same number of replicas, and what `initnotes.networks.join` asks for.
-    x : array, shape (samples, n_0)
+    x : array, shape (samples, n_0), or (R, samples, n_0) without batches
+        With three axes each replica has samples of its own, the same in every ensemble; so has `y` then.
     y : array
         Class labels, shape (samples,), for "cross_entropy"; targets, shape (samples, n_L), for "mse".
     optimizer : {"sgd", "momentum", "adam"}
@@ -194,19 +195,24 @@ def train(
     decays = updates.jointly(weight_decay, "weight_decay", list(named), replicas, whole.depth)
     small = updates.epsilon(eps, optimizer, list(named), replicas, whole.depth)
     step, stop = _step(whole, optimizer, rates, decays, small, until)
-    inputs, targets = updates.data(x, y, whole, loss)
-    size = len(inputs) if batch_size is None else batch_size
+    inputs, targets = updates.data(x, y, whole, loss, sets=replicas if batch_size is None else 0)
+    size = inputs.shape[-2] if batch_size is None else batch_size
     order = None if batch_size is None else batch_order(len(inputs), size, steps + 1, replicas, rng=rng)
     curves = _Curves(named, replicas, _watched(watch))
     curves.measure(whole)
 
-    full = torch.arange(len(inputs)).expand(whole.replicas, -1)
+    own_sets = inputs.dim() == 3
+    seen, wanted = (
+        part.repeat(len(named), *[1] * (part.dim() - 1)) if own_sets else part.expand(whole.replicas, *part.shape)
+        for part in (inputs, targets)
+    )
     for count in range(steps + 1):
-        batch = full if order is None else torch.from_numpy(np.tile(next(order), (len(named), 1)))
-        batch = batch.to(inputs.device)
+        if order is not None:
+            batch = torch.from_numpy(np.tile(next(order), (len(named), 1))).to(inputs.device)
+            seen, wanted = updates.rows(inputs, batch), updates.rows(targets, batch)
         masks = _masks(whole, size, dropout, len(named), rng) if dropout else None
-        signals = whole.untracked(inputs if order is None else updates.rows(inputs, batch), masks)
-        losses, output_gradient = loss_of(signals.output, updates.rows(targets, batch))
+        signals = whole.untracked(seen, masks)
+        losses, output_gradient = loss_of(signals.output, wanted)
         last = count == steps if stop is None else stop.at(count, losses) or count == steps
         if last or count % every == 0:
             curves.record(count, losses, whole)

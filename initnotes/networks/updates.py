@@ -374,24 +374,30 @@ def rows(samples: Tensor, batch: Tensor) -> Tensor:
     return samples.index_select(0, batch.flatten()).unflatten(0, batch.shape)
 
 
-def data(x: Any, y: Any, net: Ensemble, loss: str) -> tuple[Tensor, Tensor]:
-    """Return inputs and targets as tensors that `net` can be trained on with a loss of that name; raise otherwise."""
+def data(x: Any, y: Any, net: Ensemble, loss: str, *, sets: int = 0) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets as tensors that `net` can be trained on with a loss of that name; raise otherwise.
+
+    Both may have an axis of `sets` in front, one for each replica of an ensemble, if that is not 0.
+    """
     inputs = _checks.floating(x, "x").to(net.parameters)
-    if inputs.dim() != 2 or not len(inputs) or inputs.shape[1] != net.widths[0]:
-        raise ValueError(f"x must have shape (samples, {net.widths[0]}), got {tuple(inputs.shape)}")
+    front = (sets,) if sets and inputs.dim() == 3 else ()
+    samples = inputs.shape[-2] if inputs.dim() > 1 else 0
+    if inputs.shape != (*front, samples, net.widths[0]) or not samples:
+        other = f" or ({sets}, samples, {net.widths[0]})" if sets else ""
+        raise ValueError(f"x must have shape (samples, {net.widths[0]}){other}, got {tuple(inputs.shape)}")
     if not bool(inputs.isfinite().all()):
         raise ValueError("x must be finite, got NaN or inf; clean the data first")
     targets = _checks.tensor(y, "y").to(net.parameters.device)
     outputs = net.widths[-1]
     if loss == "mse":
-        if targets.shape != (len(inputs), outputs):
-            raise ValueError(f"y must have shape ({len(inputs)}, {outputs}) for 'mse', got {tuple(targets.shape)}")
+        if targets.shape != (*inputs.shape[:-1], outputs):
+            raise ValueError(f"y must have shape {(*inputs.shape[:-1], outputs)} for 'mse', got {tuple(targets.shape)}")
         if not bool(targets.isfinite().all()):
             raise ValueError("y must be finite, got NaN or inf; clean the data first")
         return inputs, targets.to(net.dtype)
-    if targets.is_floating_point() or targets.shape != (len(inputs), *net.labels):
+    if targets.is_floating_point() or targets.shape != (*inputs.shape[:-1], *net.labels):
         given = f"{targets.dtype} of shape {tuple(targets.shape)}"
-        wanted = "×".join(map(str, (len(inputs), *net.labels)))
+        wanted = "×".join(map(str, (*inputs.shape[:-1], *net.labels)))
         raise ValueError(f"y must be {wanted} integer labels for 'cross_entropy', got {given}")
     if int(targets.min()) < 0 or int(targets.max()) >= outputs:
         raise ValueError(f"labels must be 0 … {outputs - 1}, got {int(targets.min())} … {int(targets.max())}")
