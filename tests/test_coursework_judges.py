@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from coursework.rehearsal import NAMES, answer, checks, cross, own, solved
 from initgrade import questions, values
 from initgrade.assignment import Request, Variant, Verdict
-from tests.test_coursework import NAMES, answer, checks, cross, own, solved
 
 LARGE = 2**values.MAX_BITS - 1  # the largest integer that crosses
 STRANGE: list[Any] = [

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coursework import lottery, rehearsal
+from coursework import lottery
 from coursework.lottery import COSTLY, DRAWN, SLOW, alone, solutions, tally, touched
 from coursework.rehearsal import NAMES, checks, judged, own, student
 from initgrade import questions

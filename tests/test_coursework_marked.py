@@ -7,10 +7,10 @@ import nbformat
 import pytest
 
 from coursework import demo
+from coursework.rehearsal import NAMES, ROOT, loses
 from initgrade import doctor, marking
 from initgrade.assignment import load, shown, variant
 from initgrade.sandbox import Limits
-from tests.test_coursework import NAMES, ROOT, loses
 
 # A quarter of the memory and an eighth of the bytes of a default submission: no assignment comes near its limits.
 LIMITS = Limits(memory=Limits.memory // 4, result=Limits.result // 8, seconds=60.0, cpu_seconds=30.0)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coursework.rehearsal import NAMES, ROOT, WRONG, answer, checks, cross, own, run, source
 from initgrade import courtroom, evidence, hints, questions, wording
 from initgrade import values as packed
 from initgrade.assignment import Request, Variant
 from initgrade.sandbox import Outcome
-from tests.test_coursework import NAMES, ROOT, WRONG, answer, checks, cross, own, run, source
 from tests.tiny_course import make
 
 STUDENT = "student-a"

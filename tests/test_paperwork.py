@@ -21,21 +21,6 @@ from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, so
 GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer = 3", "explain": "Because."}
 
 
-@pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """Return a course whose assignment was released; not to be changed."""
-    course = make(tmp_path_factory.mktemp("released"))
-    handing_out.release(course, "tiny")
-    return course
-
-
-@pytest.fixture
-def course(released: Course, tmp_path: Path) -> Course:
-    """Return a released course of the test's own."""
-    shutil.copytree(released.root, tmp_path / "course")
-    return courses.load(tmp_path / "course")
-
-
 def grades(course: Course, student: str) -> dict[str, Any]:
     with books.gradebook(course) as book:
         notebook = book.find_submission_notebook("tiny", "tiny", student)
