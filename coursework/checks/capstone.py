@@ -188,12 +188,12 @@ Start = tuple[list[np.ndarray], list[np.ndarray]]
 def duel(starts: list[Start], asked: dict[str, Any], seeds: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Train the starts, and the baseline's, each pair on the same batches; return both losses over the steps."""
     widths, activation = tuple(asked["widths"]), asked["activation"]
-    return _losses(starts, widths, activation, seeds), _baseline(len(starts), widths, activation, seeds)
+    return _losses(starts, widths, activation, seeds), _baseline(len(starts), widths, activation, seeds, STEPS)
 
 
 @functools.lru_cache(maxsize=4)
-def _baseline(count: int, widths: tuple[int, ...], activation: str, seeds: tuple[int, ...]) -> np.ndarray:
-    """Return the losses of starts as nn.Linear has them."""
+def _baseline(count: int, widths: tuple[int, ...], activation: str, seeds: tuple[int, ...], steps: int) -> np.ndarray:
+    """Return the losses of starts as nn.Linear has them, over `STEPS` steps."""
     rng, starts = np.random.default_rng([*seeds, 1]), []
     for _ in range(count):
         bounds = [fan_in**-0.5 for fan_in in widths[:-1]]
