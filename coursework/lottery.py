@@ -4,11 +4,11 @@ A marking draws what it asks, and a solution may draw its answer. In every one o
 own and for one of five students' parameters, a wrong solution has to lose the requests that its file names and no
 other, and the reference none. What loses with a chance of 1.4 % or more where it should not, or keeps so, is seen but
 for one such case in a thousand (0.986^500 < 0.001); for the chances below that, a request that draws has its power in
-tests/test_coursework_power.py. A right draw fails
-with 1e-6 a marking, so that right code fails this with less than 1 %.
+tests/test_coursework_power.py. A right draw fails with 1e-6 a marking, so that right code fails this with less than
+1 %. An interrupt ends it with what was found so far; ``python -m coursework.lottery ps3 ps5 --markings 100 --first
+500`` is for two of them, on other seeds.
 
-``python -m coursework.lottery ps3 ps5 --markings 100 --first 500`` runs two of them on other seeds. An interrupt ends
-it with what was found so far.
+What lives here counts; `rehearsal` marks.
 """
 
 import argparse

@@ -120,7 +120,7 @@ def worksheet(course: Course, assignment: str, text: str) -> Grades:
     CourseError
         If it is none, hides who the students are, or has another maximum than the assignment counts in the course.
     """
-    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+    rows = [row for row in csv.reader(io.StringIO(text.removeprefix("\ufeff"))) if row]
     head = {title: column for column, title in enumerate(rows[0] if rows else [])}
     if lacking := [title for title in _NEEDED if title not in head]:
         raise CourseError(
@@ -135,7 +135,9 @@ def worksheet(course: Course, assignment: str, text: str) -> Grades:
     names = _who([person for person in roster(course) if person.name in final], [key for _, key in known])
     seen: set[str] = set()
     for row in rows[1:]:
-        if most is not None and float(row[most].replace(",", ".")) != wanted:
+        if len(row) != len(rows[0]):
+            raise CourseError(f"a line of the worksheet has {len(row)} cells of {len(rows[0])}: {', '.join(row)}")
+        if most is not None and row[most].replace(",", ".") not in (f"{wanted:.2f}", f"{wanted:g}"):
             raise CourseError(
                 f"{assignment} counts {wanted:g} points, and {row[most]} in Moodle; set the one to the other"
             )

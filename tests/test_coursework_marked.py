@@ -54,7 +54,7 @@ def test_the_reference_is_out_of_reach(sandbox: list[str], tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_solutions_lose_their_requests_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
-    known = sorted((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework.py judges them all
+    known = sorted((ROOT / "wrong" / name).glob("*.py"))  # tests/test_coursework_lottery.py judges them all
     path = next(path for path in known if path.stem != "from_initnotes")
     assert loses(path) == set(lost(marked(tmp_path, name, "student-e", path)))
 

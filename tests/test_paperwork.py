@@ -472,6 +472,7 @@ def test_moodles_worksheet_comes_back_with_grades_and_nothing_else_changed(
     [
         ("Last modified (grade)", "Zuletzt geändert", "it lacks 'Last modified \\(grade\\)'"),
         ("10.00", "100.00", "tiny counts 10 points, and 100.00 in Moodle"),
+        ("9003,c@example.org,", "", "a line of the worksheet has 9 cells of 11: Participant 501"),
         ("Full name|ID number|Email address", "x", "reveal who the students are"),
     ],
 )
