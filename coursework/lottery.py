@@ -172,6 +172,8 @@ def _quiet() -> Iterator[None]:
 
 def summary(name: str, tallies: Sequence[Tally]) -> str:
     """Say in a line what came out of an assignment."""
+    if not tallies:
+        return f"{name:<9} not marked"
     kept, lost, seconds = (sum(getattr(each, what) for each in tallies) for what in ("kept", "lost", "seconds"))
     odd = sum(len(each.odd) for each in tallies)
     wrong = sum(path.parent.name == name for path in WRONG)

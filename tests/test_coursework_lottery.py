@@ -92,7 +92,9 @@ def test_the_command_says_what_it_found(monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.setattr(lottery, "tally", interrupted)
     assert lottery.main(words) == 1
-    assert "Interrupted: 0 of 1 parts" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Interrupted: 0 of 1 parts" in said
+    assert "ps5       not marked" in said
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ WITH_SEEDS = [
 @pytest.mark.parametrize("cheat", CHEATS)
 @pytest.mark.parametrize(("name", "request_name"), [(name, each.name) for name, each in WITH_SEEDS])
 def test_draws_that_do_not_follow_the_seed_lose(name: str, request_name: str, cheat: Callable[..., Any]) -> None:
-    """Exact: the same draw twice, or another one, has no chance. So few markings are enough."""
+    """Exact: the same draw twice, or another one, has no chance. So one marking is enough."""
     [request] = alone(name, request_name).requests
     space = solutions(name, 0)[0].space
     [asked] = questions.draw(alone(name, request_name), student(name, 0), 0)
