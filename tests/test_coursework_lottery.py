@@ -22,8 +22,8 @@ REQUESTS = [(name, request.name) for name in NAMES for request in checks(name).r
 
 
 def few(request: str) -> int:
-    """Return a number of markings that takes little time. A chance of 16 % would be seen in 40 but for 0.84^40."""
-    return 1 if request in SLOW else 4 if request in DRAWN + COSTLY else 40
+    """Return a number of markings that takes little time. A chance of 30 % would be seen in 20 but for 0.7^20."""
+    return 1 if request in SLOW else 4 if request in DRAWN + COSTLY else 20
 
 
 @pytest.mark.parametrize(("name", "request_name"), REQUESTS)
