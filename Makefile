@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help book test integration coverage mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
+.PHONY: help book test integration coverage lottery mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -61,6 +61,9 @@ pdf: .venv/.testing ## print the whole book into _build/before-the-first-step.pd
 audit: .venv/.testing ## score the pages with Lighthouse in Chromium; needs npm
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.audit
+
+lottery: .venv/.testing ## mark each assignment's solutions 500 times: each loses the same every time
+	$(PY) -m coursework.lottery
 
 coursework-demo: .venv/.testing ## mark three made-up submissions, from the release to the pages they get
 	$(PY) -m tools.system_parts install

@@ -21,7 +21,8 @@ JOBS, COUNT, FEWER = 2, 200, 3  # submissions that nbgrader marks
 KEY = b"benchmark"
 SIZES = ((64, 500), (32, 400), (16, 300), (8, 200), (100, 100), (3, 4))
 AIMS = {"numpy": 60.0, "torch": 300.0}  # seconds for COUNT
-FASTER = 10.0
+# Nine tenths of one()'s time is Python and NumPy starting in the sandbox; nbgrader's kernel starts them too.
+FASTER = 5.0
 IMPORTS = {
     "numpy": "import initnotes as ini\nimport numpy as np",
     "torch": "import initnotes as ini\nimport matplotlib.pyplot as plt\nimport numpy as np\nimport torch",

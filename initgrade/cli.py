@@ -180,7 +180,12 @@ def _export(options: argparse.Namespace) -> int:
 
     course = _course(options)
     names = [options.assignment] if options.assignment else paperwork.released(course)
-    if options.format == "all":
+    if options.worksheet:
+        if len(names) != 1:
+            raise CourseError("a worksheet is of one assignment; name it: initgrade export ps3 --worksheet FILE")
+        options.format = "moodle"
+        grades = tables.worksheet(course, names[0], options.worksheet.read_text(encoding="utf-8-sig"))
+    elif options.format == "all":
         grades = tables.Grades(paperwork.export(course, names))
     else:
         grades = tables.grades(course, names, options.format)
@@ -289,6 +294,7 @@ def parser() -> argparse.ArgumentParser:
     export = verb("export", _export, "write the marks as a table", _MORE["export"])
     export.add_argument("assignment", nargs="?", help="such as ps3 (default: all that were released)")
     export.add_argument("--format", choices=("all", "canvas", "moodle"), default="all", help=_MORE["format"])
+    export.add_argument("--worksheet", type=Path, metavar="FILE", help=_MORE["worksheet"])
     export.add_argument("--csv", nargs="?", const="-", default="-", metavar="FILE", help="where to (default: print it)")
     again = verb("regrade", _regrade, "mark again with the stored random numbers", _MORE["regrade"])
     _assignment(again)
@@ -312,6 +318,7 @@ _MORE = {
     "feedback": "Only results that may become marks get a page. Merge first: comments and lateness come from there.",
     "export": "One line for each student and assignment; marks by hand and lateness are in it.",
     "format": "all marks (default), or the course's points as Canvas or Moodle import them",
+    "worksheet": "fill in the offline grading worksheet that Moodle wrote for one assignment",
     "regrade": "Without --diff the new results are stored; merge them then.",
     "erase": "Asks for confirmation.",
 }

@@ -138,12 +138,13 @@ class _Law:
 def _law(array: np.ndarray) -> _Law:
     values = np.sort(array.ravel())
     centered = array - values.mean()
-    square = float(np.mean(centered**2))
+    squares = centered * centered
+    square = float(np.mean(squares))
     rows = array.ndim > 1 and len(array) > 1 and square > 0
     together = len(array) * float(np.mean(centered.reshape(len(array), -1).mean(axis=0) ** 2)) / square if rows else 1.0
     size = array.size / len(array) if together > _ALIKE else array.size
-    kurtosis = float(np.mean(centered**4)) / square**2 if square > 0 else 1.0
-    unique = np.unique(values).size / values.size
+    kurtosis = float(np.mean(squares * squares)) / square**2 if square > 0 else 1.0
+    unique = (1 + np.count_nonzero(np.diff(values))) / values.size
     tail = float(np.quantile(np.abs(centered), 0.999)) / (square**0.5 or 1.0)
     return _Law(array.shape, float(values.mean()), square**0.5, unique, together > _ALIKE, size, kurtosis, tail, values)
 

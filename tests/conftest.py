@@ -3,6 +3,7 @@
 import functools
 import http.server
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `make test` sets it: two threads lose much on a busy machine
 
+from initgrade import course as courses
+from initgrade import handing_out
+from initgrade.course import Course
+from tests import tiny_course
 from tools import notebooks, site, system_parts
 
 notebooks.own_folders()
@@ -159,6 +164,21 @@ def show(lab_page: Page, lab_folder: Path, lab_address: str) -> Callable[..., Pa
         return lab_page
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """Return a course whose assignment was released; not to be changed. nbgrader takes seconds to make a gradebook."""
+    made = tiny_course.make(tmp_path_factory.mktemp("released"))
+    handing_out.release(made, "tiny")
+    return made
+
+
+@pytest.fixture
+def course(released: Course, tmp_path: Path) -> Course:
+    """Return a released course of the test's own."""
+    shutil.copytree(released.root, tmp_path / "course")
+    return courses.load(tmp_path / "course")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """No judge raises, whatever a submission lets cross: that would be a fault of the checks, and hold up its mark."""
 
 import contextlib
+import functools
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from coursework.rehearsal import NAMES, answer, checks, cross, own, solved
 from initgrade import questions, values
 from initgrade.assignment import Request, Variant, Verdict
-from tests.test_coursework import NAMES, answer, checks, cross, own, solved
 
 LARGE = 2**values.MAX_BITS - 1  # the largest integer that crosses
 STRANGE: list[Any] = [
@@ -74,6 +75,9 @@ class Asked:
             self.each.append((request, calls, [cross(answer(request, namespace, arguments)) for arguments in calls]))
 
 
+about = functools.cache(Asked)
+
+
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """The capstone's judge trains: two steps are enough to see whether it raises."""
@@ -82,7 +86,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_judge_raises_on_a_value_with_a_fault(name: str) -> None:
-    asked = Asked(name)
+    asked = about(name)
     for request, calls, right in asked.each:
         for value in STRANGE:
             with contextlib.suppress(values.Refused):
@@ -95,7 +99,7 @@ def test_no_judge_raises_on_a_value_with_a_fault(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_judge_raises_on_any_value(name: str) -> None:
-    asked = Asked(name)
+    asked = about(name)
 
     @settings(max_examples=25, deadline=None, derandomize=True, database=None)
     @given(value=CROSSING, everywhere=st.booleans())

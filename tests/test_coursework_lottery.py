@@ -1,132 +1,100 @@
-"""Marks are no lottery: in 500 markings each wrong solution loses the same requests, and a right one loses none.
+"""Marks are no lottery: in every marking each wrong solution loses the same requests, and a right one loses none.
 
-What a marking draws is what it asks; what most functions answer follows from that. Requests are of three kinds.
-
-- Exact ones: 500 markings of each. A request that a wrong solution keeps with a chance of 1.4 % or more would be seen
-  here but for one such case in a thousand (0.986^500 < 0.001). Those in `COSTLY` have fewer: the wrong solutions
-  bisect or integrate for long, or many networks are drawn, 5 to 20 ms a marking.
-- Draws of weights (`DRAWN`): 25 markings, which see a chance of 25 % or more. The law of the draws does the rest:
-  tests/test_coursework_power.py takes what 500 markings ask for, and finds that none misses a named wrong answer with
-  a chance above 0.1 %. A right answer fails with 1e-6 a marking.
-- Networks that are drawn or trained (`SLOW`): what is asked does not depend on the seed, only the draws do, and
-  tests/test_judging.py and tests/test_coursework_power.py have their laws. Here none.
-
-With EVERY_MARKING=1 in the environment the first two kinds all have 500, right solutions too: some five minutes.
+`make lottery` marks 500 times; here are a few markings by the same function, so that a change that breaks a request for
+every seed, or for one in a few, is seen at once.
 """
 
 import functools
 import json
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from coursework import lottery
+from coursework.lottery import COSTLY, DRAWN, SLOW, alone, solutions, tally, touched
+from coursework.rehearsal import NAMES, checks, judged, own, student
 from initgrade import questions
 from initgrade.assignment import Assignment, Request, Variant
-from tests.test_coursework import NAMES, WRONG, checks, compiled, judged, loses, own, run, source
 
-MARKINGS, STUDENTS = 500, 5  # a fifth of the markings for each student's parameters
-DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal")
-SLOW = ("forward_factors", "backward_factors", "repair")
-COSTLY = {"choose_sigma": 20, "chi": 20, "diagnose": 20, "critical_line": 100, "settled_rms": 100}
-Space = dict[str, Any]
+REQUESTS = [(name, request.name) for name in NAMES for request in checks(name).requests]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def nodes_are_calculated_once() -> Iterator[None]:
-    """Quadrature nodes are most of the time that functions take, and always the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in (("legendre", "leggauss"), ("hermite_e", "hermegauss"), ("hermite", "hermgauss")):
-            rules = getattr(np.polynomial, module)
-            patch.setattr(rules, name, functools.cache(getattr(rules, name)))
-        yield
+def few(request: str) -> int:
+    """Return a number of markings that takes little time. A chance of 30 % would be seen in 20 but for 0.7^20."""
+    return 1 if request in SLOW else 4 if request in DRAWN + COSTLY else 20
 
 
-@functools.cache
-def students(name: str) -> list[Variant]:
-    return [own(name, f"student-{number}") for number in range(STUDENTS)]
+@pytest.mark.parametrize(("name", "request_name"), REQUESTS)
+def test_every_solution_loses_what_it_must_in_every_marking(name: str, request_name: str) -> None:
+    found = tally(name, request_name, range(few(request_name)))
+    assert found.odd == []
+    assert found.kept + found.lost >= few(request_name)
 
 
-@functools.cache
-def alone(name: str, request: str) -> Assignment:
-    """An assignment of one request: what is asked does not depend on the others."""
-    whole = checks(name)
-    [only] = [each for each in whole.requests if each.name == request]
-    return Assignment(name, whole.title, (only,), whole.make_variant)
+def test_each_wrong_solution_loses_something_and_each_request_but_own_numbers_is_lost_by_some() -> None:
+    for name in NAMES:
+        lost = {request for solution in solutions(name, 0) for request in solution.must_lose}
+        assert lost >= {request.name for request in checks(name).requests if not request.literal}
+        assert all(solution.must_lose for solution in solutions(name, 0)[1:])
 
 
-def shares(name: str, request: str, spaces: list[Space], count: int) -> list[float]:
-    """What so many markings give, each of one of the students in turn."""
-    with np.errstate(all="ignore"):
-        return [
-            judged(asked, spaces[seed % STUDENTS], students(name)[seed % STUDENTS]).share
-            for seed, asked in enumerate(drawings(name, request, count))
-        ]
-
-
-@functools.lru_cache(maxsize=8)
-def drawings(name: str, request: str, count: int) -> list[questions.Asked]:
-    """What so many markings ask; all wrong solutions are asked the same."""
-    asked = [questions.draw(alone(name, request), students(name)[seed % STUDENTS], seed) for seed in range(count)]
-    return [only for [only] in asked]
-
-
-def count(request: str, most: int = MARKINGS) -> int:
-    if os.environ.get("EVERY_MARKING"):
-        return MARKINGS
-    return min(most, 25 if request in DRAWN else COSTLY.get(request, MARKINGS))
-
-
-def asked_of(name: str) -> list[Request]:
-    return [request for request in checks(name).requests if not request.literal and request.name not in SLOW]
-
-
-def with_wrong(path: Path) -> list[Space]:
-    """The reference solutions of each student, with a wrong one at the end."""
-    spaces = [run(source(path.parent.name), given) for given in students(path.parent.name)]
-    for space in spaces:
-        exec(compiled(path.read_text(encoding="utf-8"), str(path)), space)
-    return spaces
-
-
-@pytest.mark.filterwarnings("ignore")  # wrong solutions may overflow
-@pytest.mark.parametrize("path", WRONG, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_wrong_solutions_lose_the_same_requests_in_every_marking(path: Path) -> None:
-    name, spaces = path.parent.name, with_wrong(path)
-    kept = {}
-    for request in asked_of(name):
-        if request.name in loses(path):
-            found = shares(name, request.name, spaces, count(request.name))
-            kept |= {request.name: found.count(1.0)} if 1.0 in found else {}
-    assert kept == {}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_right_solutions_lose_nothing_in_any_marking(name: str) -> None:
-    """Up to 100 markings: a chance of 7 % would be seen but for one such case in a thousand."""
-    spaces = [run(source(name), given) for given in students(name)]
-    for request in asked_of(name):
-        found = shares(name, request.name, spaces, count(request.name, most=100))
-        assert min(found) == 1, request.name
+def by_chance(given: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Ask as the first edition's he_leaky did: each of two draws is a convolution with chance one half."""
+    [request] = alone("ps6", "he_leaky").requests
+    *layers, convolution = request.calls(given, rng)
+    return [convolution, {**convolution, "seed": 1}] if rng.random() < 0.5 else [layers[0], layers[2]]
 
 
 def test_a_request_that_asks_by_chance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first edition's he_leaky: each of two draws is a convolution with chance one half."""
-    [path] = [path for path in WRONG if path.parent.name == "ps6" and path.stem == "kernel_ignored"]
-    [whole] = alone("ps6", "he_leaky").requests
+    [right] = alone("ps6", "he_leaky").requests
+    request = Request("he_leaky", "he_leaky", 2.0, right.judge, series=by_chance)
+    changed = Assignment("ps6", "as it was", (request,), checks("ps6").make_variant)
+    monkeypatch.setattr(lottery, "alone", lambda *_: changed)
+    found = tally("ps6", "he_leaky", range(20))
+    kernel = [line for line in found.odd if "kernel_ignored" in line]
+    assert kernel == found.odd
+    assert 1 <= len(kernel) < 20  # by chance none or all: 2e-6
+    assert f"{kernel[0].split('seed ')[1].split(':')[0]}: keeps 100% of he_leaky" in kernel[0]
 
-    def by_chance(given: Variant, rng: np.random.Generator) -> list[dict[str, Any]]:
-        *layers, convolution = whole.calls(given, rng)
-        return [convolution, {**convolution, "seed": 1}] if rng.random() < 0.5 else [layers[0], layers[2]]
 
-    request = Request("he_leaky", "he_leaky", 2.0, whole.judge, series=by_chance)
-    lottery = Assignment("ps6", "as it was", (request,), checks("ps6").make_variant)
-    monkeypatch.setitem(globals(), "alone", lambda *_: lottery)
-    monkeypatch.setitem(globals(), "drawings", drawings.__wrapped__)
-    assert 10 < shares("ps6", "he_leaky", with_wrong(path), 60).count(1.0) < 50
+def test_what_a_wrong_solution_touches_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that it changes counts for all that reach it; what the lottery leaves out is compared once."""
+    space: dict[str, Any] = {}
+    code = "def a(): return [b() for _ in T]\ndef b(): return D[0]()\ndef c(): return K().f()\ndef d(): return n"
+    exec(f"{code}\nclass K:\n    def f(self): return e()\nD, T = [d], (1,)", space)
+    assert lottery.reached(space["a"], space) >= {"b", "T", "D", "n"}
+    assert lottery.reached(space["c"], space) == {"K", "f", "e"}
+    touches = {name: touched(lottery.Solution("", space, frozenset("n"), frozenset()), name) for name in "abcdn"}
+    assert touches == {"a": True, "b": True, "c": False, "d": True, "n": True}
+    monkeypatch.setattr(lottery, "touched", lambda *_: False)
+    with pytest.raises(AssertionError, match="touches slope"):
+        tally("ps3", "slope", range(2))
+
+
+def test_the_command_says_what_it_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["ps5", "--markings", "3", "--first", "7", "--jobs", "1"]
+    only = Assignment("ps5", "", checks("ps5").requests[:1], checks("ps5").make_variant)
+    monkeypatch.setattr(lottery, "checks", lambda _: only)
+    assert lottery.main(words) == 0
+    assert "ps5       the reference and 8 wrong solutions, 1 requests: " in capsys.readouterr().out
+    monkeypatch.setattr(lottery, "loses", lambda _: {"compromise"})
+    solutions.cache_clear()
+    assert lottery.main(words) == 1
+    said = capsys.readouterr().out
+    solutions.cache_clear()
+    assert "ps5, kernel_ignored, seed 8: loses fans" in said
+    assert "NOT AS THEY SHOULD BE" in said
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lottery, "tally", interrupted)
+    assert lottery.main(words) == 1
+    said = capsys.readouterr().out
+    assert "Interrupted: 0 of 1 parts" in said
+    assert "ps5       not marked" in said
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -173,15 +141,11 @@ WITH_SEEDS = [
 @pytest.mark.parametrize("cheat", CHEATS)
 @pytest.mark.parametrize(("name", "request_name"), [(name, each.name) for name, each in WITH_SEEDS])
 def test_draws_that_do_not_follow_the_seed_lose(name: str, request_name: str, cheat: Callable[..., Any]) -> None:
-    """Exact: the same draw twice, or another one, has no chance. So few markings are enough."""
+    """Exact: the same draw twice, or another one, has no chance. So one marking is enough."""
     [request] = alone(name, request_name).requests
-    spaces = [run(source(name), given) for given in students(name)[:1]] * STUDENTS
-    few = 1 if request_name in SLOW else 2
-    right = spaces[0][request.target]
-    for seed in range(few):
-        space = {**spaces[0], request.target: cheat(right)}
-        [asked] = questions.draw(alone(name, request_name), students(name)[0], seed)
-        assert judged(asked, space, students(name)[0]).share < 1
+    space = solutions(name, 0)[0].space
+    [asked] = questions.draw(alone(name, request_name), student(name, 0), 0)
+    assert judged(asked, {**space, request.target: cheat(space[request.target])}, student(name, 0)).share < 1
 
 
 def test_some_request_of_each_kind_draws() -> None:

@@ -251,10 +251,12 @@ def test_wrong_spreads_are_caught_in_10000_submissions_each() -> None:
     """A draw of a wrong spread is a right one times a factor: one simulation serves all, at the least size asked."""
     rng = np.random.default_rng(5)
     drawn: dict[str, np.ndarray] = {}
-    for law in ("uniform", "truncated"):  # in pieces that a processor's cache holds
+    for law in ("uniform", "truncated"):  # each submission has 12 of 20,000 blocks, of which another may have one too
         distribution, _, inverse = LAWS[law]
-        pieces = [np.sum(np.square(inverse(rng.random((20, SIZE)))), axis=1) for _ in range(RUNS // 20)]
-        drawn[law] = np.concatenate(pieces) / distribution.var()
+        blocks = np.concatenate(
+            [np.sum(np.square(inverse(rng.random((20, SIZE // 12)))), axis=1) for _ in range(20_000 // 20)]
+        )
+        drawn[law] = blocks[rng.integers(blocks.size, size=(RUNS, 12))].sum(axis=1) / distribution.var()
     drawn["normal"] = rng.chisquare(SIZE, RUNS)  # the exact law of Σx²
     for name, request, ratios, law in SPREADS:
         for wrong in zip(*map(ratios, asked(name, request)), strict=True):
@@ -406,7 +408,7 @@ def test_capstone_tells_a_repair_from_what_is_none() -> None:
     starts = [
         start(asked["widths"], scale, rng, uniform=same) for scale, count, same in kinds.values() for _ in range(count)
     ]
-    yours, baseline = (loss[:, -capstone["LAST"] :].mean(axis=1) for loss in capstone["duel"](starts, asked, rng))
+    yours, baseline = (loss[:, -capstone["LAST"] :].mean(axis=1) for loss in capstone["duel"](starts, asked, (7,)))
     ends = np.cumsum([count for _, count, _ in kinds.values()])
     ratios = dict(zip(kinds, np.split(np.log(yours / baseline), ends[:-1]), strict=True))
     assert ratios["right"].mean() + 6 * ratios["right"].std() < log_margin

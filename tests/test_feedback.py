@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from initgrade import feedback, handing_out, paperwork, tables, values, wording, worker
-from initgrade.course import CourseError
-from tests.test_coursework import NAMES, ROOT, checks
-from tests.tiny_course import hand_in, make, request, result, store
+from coursework.rehearsal import NAMES, ROOT, checks
+from initgrade import feedback, paperwork, tables, values, wording, worker
+from initgrade.course import Course, CourseError
+from tests.tiny_course import hand_in, request, result, store
 
 EVIL = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1"></pre>{{ 7*7 }}\x1b[2J\u202egnp'
 PLOT = {
@@ -297,9 +297,7 @@ def test_a_failure_of_the_marker_gets_no_page() -> None:
         page(status="infrastructure_error")
 
 
-def test_pages_hold_no_hidden_check(tmp_path: Path) -> None:
-    course = make(tmp_path)
-    handing_out.release(course, "tiny")
+def test_pages_hold_no_hidden_check(course: Course) -> None:
     for student in ("student-a", "student-b"):
         hand_in(course, student, {})
         status = "graded" if student == "student-a" else "infrastructure_error"

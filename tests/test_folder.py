@@ -14,16 +14,15 @@ from initgrade.assignment import load
 from initgrade.course import Course, CourseError
 from initgrade.sandbox import Limits
 from initgrade.walls import NoSandbox
-from tests.tiny_course import hand_in, make, result, store
+from tests.tiny_course import hand_in, result, store
 
 COURSEWORK = Path(__file__).resolve().parent.parent / "coursework"
 
 
 @pytest.fixture(scope="module")
-def merged(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def merged(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """Return a course with the marks of two students in its gradebook."""
-    made = make(tmp_path_factory.mktemp("course"))
-    handing_out.release(made, "tiny")
+    made = courses.load(shutil.copytree(released.root, tmp_path_factory.mktemp("merged") / "course"))
     for student in ("student-a", "student-b"):
         hand_in(made, student, {"explain": f"I am {student}."})
         store(made, result(student))

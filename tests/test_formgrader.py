@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from initgrade import handing_out
+from initgrade import course as courses
 from initgrade.course import Course
-from tests.tiny_course import hand_in, make
+from tests.tiny_course import hand_in
 
 pytestmark = pytest.mark.integration
 
@@ -21,41 +21,43 @@ OPENS = "open({path!r}, 'w').write('a submission ran')\ndef times(x):\n    retur
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """Return a course in which a submission is handed in that would leave a file behind."""
-    folder = tmp_path_factory.mktemp("formgrader")
-    made = make(folder / "course")
-    handing_out.release(made, "tiny")
-    hand_in(made, "student-a", {"times": OPENS.format(path=str(folder / "ran"))})
-    return made
+def pressed(released: Course, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Course, dict[str, Any]]]:
+    """Press the button in a course with and one without the file of settings; a submission would leave a file behind.
 
-
-def press(course: Course, own: Path, *, settings: bool) -> dict[str, Any]:
-    """Press the button for the student, in a course with or without the file of settings; return the answer."""
-    (course.root / SETTINGS.name).unlink(missing_ok=True)
-    if settings:
-        shutil.copy(SETTINGS, course.root)
-    command = [sys.executable, str(BUTTON), str(course.root), "student-a", str(own)]
+    Return each course with the server's answer, and what its files were before.
+    """
+    folder, places = tmp_path_factory.mktemp("formgrader"), {}
+    for name in ("with", "without"):
+        places[name] = courses.load(shutil.copytree(released.root, folder / name / "course"))
+        hand_in(places[name], "student-a", {"times": OPENS.format(path=str(folder / name / "ran"))})
+    shutil.copy(SETTINGS, places["with"].root)
+    before = files(places["with"])
+    command = [sys.executable, str(BUTTON), str(folder), "student-a", *(str(place.root) for place in places.values())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == 2, done.stdout
+    found = {name: (place, answer) for (name, place), answer in zip(places.items(), answers, strict=True)}
+    found["with"][1]["before"] = before
+    return found
+
+
+def files(course: Course) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in course.root.rglob("*") if path.is_file()}
 
 
 def ran(course: Course) -> bool:
     return (course.root.parent / "ran").exists()
 
 
-def test_the_button_runs_nothing(course: Course, tmp_path: Path) -> None:
-    shutil.copy(SETTINGS, course.root)
-    before = {path: path.read_bytes() for path in course.root.rglob("*") if path.is_file()}
-    answer = press(course, tmp_path, settings=True)
+def test_the_button_runs_nothing(pressed: dict[str, tuple[Course, dict[str, Any]]]) -> None:
+    course, answer = pressed["with"]
     assert not answer["success"]
     assert "initgrade run ASSIGNMENT" in answer["error"]
     assert not ran(course)
-    assert {path: path.read_bytes() for path in course.root.rglob("*") if path.is_file()} == before
+    assert files(course) == answer["before"]
 
 
-def test_without_the_settings_it_runs_the_submission(course: Course, tmp_path: Path) -> None:
+def test_without_the_settings_it_runs_the_submission(pressed: dict[str, tuple[Course, dict[str, Any]]]) -> None:
     """So the test above can fail: this is what the file of settings is for."""
-    press(course, tmp_path, settings=False)
-    assert ran(course)
+    assert ran(pressed["without"][0])

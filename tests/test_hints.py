@@ -1,5 +1,6 @@
 """What a page says of an answer that is not right: its mistake, what was asked, how far off it is."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coursework.rehearsal import NAMES, ROOT, WRONG, answer, checks, cross, own, run, source
 from initgrade import courtroom, evidence, hints, questions, wording
 from initgrade import values as packed
 from initgrade.assignment import Request, Variant
 from initgrade.sandbox import Outcome
-from tests.test_coursework import NAMES, ROOT, WRONG, answer, checks, cross, own, run, source
 from tests.tiny_course import make
 
 STUDENT = "student-a"
@@ -52,9 +53,12 @@ class Marking:
         return self.teach(each.request, each.arguments, self.values(each.request, space))
 
 
+shared = functools.cache(Marking)  # for who changes nothing of it
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def marking(request: pytest.FixtureRequest) -> Marking:
-    return Marking(request.param)
+    return shared(request.param)
 
 
 @pytest.mark.filterwarnings("ignore")  # wrong solutions may overflow
@@ -169,7 +173,7 @@ def _decimals(rms: np.ndarray) -> np.ndarray:
 def test_the_values_decide_not_the_code(
     assignment: str, request_name: str, target: str, mine: Any, mistake: str | None
 ) -> None:
-    marking = Marking(assignment)
+    marking = shared(assignment)
     space = marking.space()
     space[target] = (lambda **given: mine(**given, space=space)) if mine is _coarse else mine
     named = marking.space(ROOT / "wrong" / assignment / f"{mistake}.py")["HINTS"][request_name] if mistake else ""
@@ -194,7 +198,7 @@ def test_draws_that_are_alike_are_found_so_from_any_stream_and_draws_apart_are_n
 
 
 def test_a_mark_that_is_not_full_says_what_was_asked_and_what_came() -> None:
-    marking = Marking("ps3")
+    marking = shared("ps3")
     each, space = marking.asked["last_q"], marking.space()
     values = marking.values(each.request, space)
     values[3] *= 2
@@ -226,7 +230,7 @@ def test_what_came_is_shown_whole_with_the_part_that_is_farthest_off() -> None:
 
 def test_what_is_said_does_not_hold_what_is_due() -> None:
     """Not for a number that is far off, not for a variable, and not for names."""
-    marking = Marking("ps2")
+    marking = shared("ps2")
     wrong = marking.said("own_network", {"PREDICTION": {f"W{layer}": 9 for layer in range(1, 5)}})
     assert (wrong["asked"], wrong["off"]) == ("PREDICTION", "")
     assert "9" in wrong["came"]

@@ -69,7 +69,7 @@ class Course:
         return marking.one(path, self.checks, **{"student": "student-a", "key": KEY, "limits": LIMITS, **options})
 
     def run(self, **options: Any) -> dict[str, dict[str, Any]]:
-        options = {"key": KEY, "limits": LIMITS, **options}
+        options = {"key": KEY, "limits": LIMITS, "jobs": 1, **options}
         return {found["student"]: found for found in marking.run(self.submitted, self.checks, self.results, **options)}
 
 
@@ -121,7 +121,7 @@ def test_arguments_do_not_depend_on_other_requests() -> None:
 def test_run_resumes_and_marks_again_what_changed(sandbox: list[str], tmp_path: Path) -> None:
     course = Course(tmp_path, a=GOOD, b="1 / 0")
     (course.submitted / "student-c" / "ps0").mkdir(parents=True)
-    first = course.run()
+    first = course.run(jobs=2)
     assert {name: (found["status"], found["score"]) for name, found in first.items()} == {
         "student-a": ("graded", 5.0), "student-b": ("crashed", 0.0), "student-c": ("malformed", 0.0),
     }  # fmt: skip
@@ -132,7 +132,7 @@ def test_run_resumes_and_marks_again_what_changed(sandbox: list[str], tmp_path: 
     course.hand_in("b", GOOD)
     broken = {**first["student-a"], "status": "infrastructure_error", "score": 0.0}
     places["student-a"].write_text(json.dumps(broken))
-    again = course.run(jobs=1)
+    again = course.run()
     assert [again[name]["score"] for name in ("student-a", "student-b", "student-c")] == [5.0, 5.0, 0.0]
     assert again["student-c"] == first["student-c"]
     assert sorted(course.results.rglob("*")) == sorted([course.results / "ps0", *places.values()])

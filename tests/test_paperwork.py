@@ -21,21 +21,6 @@ from tests.tiny_course import cell, hand_in, make, nbgrader, request, result, so
 GOOD = {"times": 'def times(x):\n    return VARIANT["n"] * x', "answer": "answer = 3", "explain": "Because."}
 
 
-@pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """Return a course whose assignment was released; not to be changed."""
-    course = make(tmp_path_factory.mktemp("released"))
-    handing_out.release(course, "tiny")
-    return course
-
-
-@pytest.fixture
-def course(released: Course, tmp_path: Path) -> Course:
-    """Return a released course of the test's own."""
-    shutil.copytree(released.root, tmp_path / "course")
-    return courses.load(tmp_path / "course")
-
-
 def grades(course: Course, student: str) -> dict[str, Any]:
     with books.gradebook(course) as book:
         notebook = book.find_submission_notebook("tiny", "tiny", student)
@@ -445,6 +430,55 @@ def test_moodle_gets_columns_that_its_importer_maps(course: Course) -> None:
     assert head == ["ID number", "Email address", "Username", "Full name", "A tiny one"]
     assert students[0] == ["9001", "a@example.org", "ua", "José García-吴", "10"]
     assert (set(found.left_out), found.unknown) == ({"student-c"}, ["student-b"])
+
+
+# As Moodle writes it (mod/assign/gradingtable.php), with a comment that a spreadsheet would calculate.
+WORKSHEET = """\ufeffIdentifier,"Full name","ID number","Email address",Status,Grade,"Maximum grade",\
+"Grade can be changed","Last modified (submission)","Last modified (grade)","Feedback comments"
+"Participant 501","O'Neil, Ann",9003,c@example.org,"Submitted for grading",,10.00,Yes,-,-,
+"Participant 502","José García-吴",,A@example.org,Submitted,,10.00,Yes,"Friday, 1 March 2030, 9:00 PM",-,"=1+1"
+"Participant 503","Somebody Else",9999,z@example.org,"No submission",3.00,10.00,Yes,-,-,
+"""
+
+
+def read_by_moodle(text: str) -> dict[str, tuple[str, str]]:
+    """As its importer does: a participant's number, with the grade and the comment."""
+    head, *students = rows(text)
+    number, grade, comment = (head.index(title) for title in ("Identifier", "Grade", "Feedback comments"))
+    assert "Last modified (grade)" in head
+    return {row[number].removeprefix("Participant "): (row[grade], row[comment]) for row in students}
+
+
+def test_moodles_worksheet_comes_back_with_grades_and_nothing_else_changed(
+    course: Course, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course = with_roster(course)
+    found = tables.worksheet(course, "tiny", WORKSHEET)
+    assert read_by_moodle(found.text) == {"501": ("", ""), "502": ("10.00", "=1+1"), "503": ("3.00", "")}
+    before = rows(WORKSHEET.removeprefix("\ufeff"))
+    before[2][before[0].index("Grade")] = "10.00"
+    assert rows(found.text) == before
+    assert (found.left_out, found.unknown) == ({"student-c": "tiny: to be marked by hand"}, ["student-b"])
+    assert tables.worksheet(course, "tiny", found.text).text == found.text
+    (tmp_path / "moodle.csv").write_text(WORKSHEET, encoding="utf-8")
+    words = ["export", "tiny", "--worksheet", str(tmp_path / "moodle.csv"), "--csv", str(tmp_path / "back.csv")]
+    assert cli.main(["--course", str(course.root), *words]) == 1  # somebody is left out
+    assert (tmp_path / "back.csv").read_text(encoding="utf-8") == found.text
+    assert "student-b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Last modified (grade)", "Zuletzt geändert", "it lacks 'Last modified \\(grade\\)'"),
+        ("10.00", "100.00", "tiny counts 10 points, and 100.00 in Moodle"),
+        ("9003,c@example.org,", "", "a line of the worksheet has 9 cells of 11: Participant 501"),
+        ("Full name|ID number|Email address", "x", "reveal who the students are"),
+    ],
+)
+def test_a_worksheet_that_does_not_fit_is_refused(course: Course, old: str, new: str, said: str) -> None:
+    with pytest.raises(CourseError, match=said):
+        tables.worksheet(with_roster(course), "tiny", re.sub(old if "|" in old else re.escape(old), new, WORKSHEET))
 
 
 def test_a_table_for_a_platform_has_no_mark_that_is_not_final(course: Course) -> None:

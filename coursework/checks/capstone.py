@@ -16,6 +16,7 @@ which is sharper than any measurement of signals.
   ever misses a pair. Weights that are too small win none, and Xavier's in a ReLU network too few.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -181,10 +182,29 @@ def _parameters(value: Any, widths: list[int]) -> tuple[list[np.ndarray], list[n
     )
 
 
-def duel(
-    starts: list[tuple[list[np.ndarray], list[np.ndarray]]], asked: dict[str, Any], rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """Train the starts beside the baseline, each pair on the same batches, and return both losses over the steps.
+Start = tuple[list[np.ndarray], list[np.ndarray]]
+
+
+def duel(starts: list[Start], asked: dict[str, Any], seeds: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Train the starts, and the baseline's, each pair on the same batches; return both losses over the steps."""
+    widths, activation = tuple(asked["widths"]), asked["activation"]
+    return _losses(starts, widths, activation, seeds), _baseline(len(starts), widths, activation, seeds, STEPS)
+
+
+@functools.lru_cache(maxsize=4)
+def _baseline(count: int, widths: tuple[int, ...], activation: str, seeds: tuple[int, ...], steps: int) -> np.ndarray:
+    """Return the losses of starts as nn.Linear has them, over `STEPS` steps."""
+    rng, starts = np.random.default_rng([*seeds, 1]), []
+    for _ in range(count):
+        bounds = [fan_in**-0.5 for fan_in in widths[:-1]]
+        sizes = list(zip(bounds, widths[1:], widths, strict=False))
+        weights = [rng.uniform(-bound, bound, (fan_out, fan_in)) for bound, fan_out, fan_in in sizes]
+        starts.append((weights, [rng.uniform(-bound, bound, fan_out) for bound, fan_out, _ in sizes]))
+    return _losses(starts, widths, activation, seeds)
+
+
+def _losses(starts: list[Start], widths: tuple[int, ...], activation: str, seeds: tuple[int, ...]) -> np.ndarray:
+    """Train starts side by side, in float32; the batches of each follow from the seeds.
 
     Pixels and classes are shuffled, so that weights that were trained beforehand know nothing.
     """
@@ -192,22 +212,15 @@ def duel(
 
     import initnotes as ini
 
-    replicas = len(starts)
-    baseline = ini.Scheme(scale=1 / 3, mode="fan_in", distribution="uniform")
-    nets = {
-        name: ini.networks.Ensemble(asked["widths"], asked["activation"], baseline, rng=rng, replicas=replicas)
-        for name in ("yours", "baseline")
-    }
-    for layer, bias in enumerate(nets["baseline"].biases):
-        bound = asked["widths"][layer] ** -0.5
-        bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, bias.shape)))
-    for layer in range(len(asked["widths"]) - 1):
-        for mine, part in ((nets["yours"].weights, 0), (nets["yours"].biases, 1)):
+    rng = np.random.default_rng([*seeds, 2])
+    net = ini.networks.Ensemble(widths, activation, "lecun_normal", rng=rng, replicas=len(starts), dtype="float32")
+    for layer in range(len(widths) - 1):
+        for mine, part in ((net.weights, 0), (net.biases, 1)):
             mine[layer].copy_(torch.from_numpy(np.stack([start[part][layer] for start in starts])))
     x, y = ini.data.digits().train
     x, y = x[:, rng.permutation(x.shape[1])], rng.permutation(10)[y]
-    histories = ini.training.train(nets, x, y, lr=RATE, steps=STEPS, batch_size=BATCH, rng=rng)
-    return histories["yours"].loss, histories["baseline"].loss
+    history = ini.training.train(net, x, y, lr=RATE, steps=STEPS, batch_size=BATCH, rng=rng)
+    return np.asarray(history.loss, dtype=float)
 
 
 @judging.judge
@@ -219,8 +232,7 @@ def judge_repair(values: list[Any], arguments: list[dict[str, Any]], variant: Va
     if seeded.share < 1:
         return seeded
     # Not of a seed that the submission saw: it could train against the shuffled pixels before it answers.
-    rng = np.random.default_rng([variant["_shuffle"], arguments[0]["seed"]])
-    yours, baseline = duel(starts[:PAIRS], arguments[0], rng)
+    yours, baseline = duel(starts[:PAIRS], arguments[0], (variant["_shuffle"], arguments[0]["seed"]))
     with np.errstate(invalid="ignore"):  # a start that diverges has no loss, and wins no pair
         wins = int(np.sum(yours[:, -LAST:].mean(axis=1) < MARGIN * baseline[:, -LAST:].mean(axis=1)))
     p = float(stats.binom.sf(wins - 1, PAIRS, 0.5))
