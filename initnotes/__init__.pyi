@@ -16,6 +16,7 @@ from .book import ledger as ledger
 from .book import plots as plots
 from .book import widgets as widgets
 from .book.races import race as race
+from .book.sliders import slider as slider
 from .book.widgets import lab as lab
 from .examine import audit as audit
 from .examine import probe as probe

@@ -148,7 +148,7 @@ def test_every_module_that_only_an_extra_brings_is_known() -> None:
     modules = {module for names, _ in launch.EXTRAS.values() for module in names}
     rooms = (notebooks.ROOT / "initnotes").rglob("*.py")
     lazy = {room.stem for room in rooms if any(f"import {name}\n" in room.read_text() for name in modules)}
-    assert lazy <= {"widgets", "races"}
+    assert lazy <= {"widgets", "races", "sliders"}
     text = (notebooks.ROOT / "initnotes" / "frameworks" / "libraries.py").read_text()
     assert all(f'"{name}"' in text for name in launch.EXTRAS["frameworks"][0])
 

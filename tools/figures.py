@@ -26,7 +26,7 @@ from sphinx.transforms import SphinxTransform
 LABEL = "figures"  # of the page that lists them
 SMALL = "_images/small"
 WIDTH = 240  # pixels of a small picture, twice what is shown
-LIVE = re.compile(r"<(?:init|train)-lab\b.*?<title>(.*?)</title>", re.DOTALL)
+LIVE = re.compile(r"<(?:init-lab|train-lab|curve-slider)\b.*?<title>(.*?)</title>", re.DOTALL)
 _PREFIX = "fig-"
 _LINKS = (nodes.reference, addnodes.pending_xref)
 

@@ -21,7 +21,10 @@ EXTRAS = {
         ("jax", "keras", "flax"),
         re.compile(r"\bframeworks\.|^\s*(?:import|from) (?:jax|keras|flax)\b", re.MULTILINE),
     ),
-    "widget": (("anywidget",), re.compile(r"\bini\.(?:lab|race)\b|^\s*(?:import|from) anywidget\b", re.MULTILINE)),
+    "widget": (
+        ("anywidget",),
+        re.compile(r"\bini\.(?:lab|race|slider)\b|^\s*(?:import|from) anywidget\b", re.MULTILINE),
+    ),
 }
 _CELL = """\
 # A hosted notebook has no initnotes yet. Where all is there, this does nothing.

@@ -22,6 +22,7 @@ SCRIPTS = {
     "train-digits": "<train-lab",
     "train-lab": "<train-lab",
     "init-lab": "<init-lab",
+    "curve-slider": "<curve-slider",
 }
 
 _REFUSED = {

@@ -76,7 +76,7 @@
   // --------------------------------------------------------------------------------------------------------- marks
 
   const article = document.querySelector(".bd-article");
-  const UNMARKED = ".katex, script, style, button, select, textarea, svg, .headerlink, init-lab, train-lab";
+  const UNMARKED = ".katex, script, style, button, select, textarea, svg, .headerlink, init-lab, train-lab, curve-slider";
 
   function mark(words) {
     const either = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");

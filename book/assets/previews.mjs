@@ -4,7 +4,7 @@
 const OPENS_AFTER = 300; // milliseconds, so that a pointer on its way elsewhere opens nothing
 const CLOSES_AFTER = 250; // long enough to move from the link into the preview
 const LINKS = "a.reference.internal[href]";
-const DROPPED = "script, style, button, .headerlink, .cell, .chapter-facts, details > :not(summary), init-lab, train-lab, aside";
+const DROPPED = "script, style, button, .headerlink, .cell, .chapter-facts, details > :not(summary), init-lab, train-lab, curve-slider, aside";
 
 const article = document.querySelector(".bd-article");
 const box = document.createElement("div");

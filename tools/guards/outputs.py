@@ -10,6 +10,7 @@ from ..notebooks import code_cells, dump, images, name_of, tags, texts
 
 PNG_BYTES = 200_000
 TEXT_BYTES = 20_000
+SLIDER_BYTES = 40_000  # a live figure that holds its curves
 LEDGER_BYTES = 200_000  # the table of all claims: some 2 kB for each
 NOTEBOOK_BYTES = 600_000
 CLAIM = "application/vnd.initnotes.claim+json"
@@ -27,7 +28,7 @@ def mime_types(notebook: Notebook) -> list[str]:
     ]
 
 
-_LIVE = ("init-lab", "train-lab")
+_LIVE = ("init-lab", "train-lab", "curve-slider")
 
 
 class _Refused(HTMLParser):
@@ -70,12 +71,15 @@ def active_html(notebook: Notebook) -> list[str]:
 
 
 def output_size(notebook: Notebook) -> list[str]:
-    """No picture is over 200 kB, no text over 20 kB (the ledger 200 kB) and no notebook over 600 kB."""
+    """No picture is over 200 kB, no text over 20 kB (a slider 40 kB, the ledger 200 kB) and no notebook over 600 kB."""
     faults = []
     for cell in code_cells(notebook):
         sizes = [(len(image), PNG_BYTES, "picture") for image in images(cell)]
         most = LEDGER_BYTES if "ledger" in tags(cell) else TEXT_BYTES
-        sizes += [(len(text.encode()), most, "text") for text in texts(cell)]
+        sizes += [
+            (len(text.encode()), SLIDER_BYTES if text.startswith("<curve-slider ") else most, "text")
+            for text in texts(cell)
+        ]
         faults += [
             f"{name_of(notebook, cell)}: a {kind} of {size:,} bytes, more than {limit:,}"
             for size, limit, kind in sizes
