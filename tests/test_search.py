@@ -37,7 +37,7 @@ TUNED = [
     ("why factor 2", "06_he#the-factor-2"),
     ("orthogonal", "06_he#orthogonal-weights"),
     ("edge of chaos", "04_vanishing_exploding#order-and-chaos"),
-    ("residual network init", "09_normalization#what-a-skip-connection-does-to-the-scale"),
+    ("residual network init", "10_residual#residual-networks-step-0-and-step-1"),
     ("class imbalance output bias", "08_biases#the-output-bias-start-from-what-you-know"),
     ("keras default initializer", "14_frameworks#layers-as-they-come"),
     ("gradient clipping", "04_vanishing_exploding#what-clipping-and-adam-repair"),

@@ -96,7 +96,9 @@ TOLD = {
     "output activation": Told("The loss takes raw outputs, and the model has bent them already.", *_LOSS),
     "initial loss": Told("The network is sure of itself before it has learned anything.", *_LOSS),
     "normalization": Told("A normalization sets the size of the signal anew.", *_NORMS),
-    "skip connections": Told("Some layers have a way around them.", *_NORMS),
+    "skip connections": Told(
+        "Some layers have a way around them.", "10_residual", "residual", "Residual networks: step 0 and step 1"
+    ),
     "not examined": Told("One check could not be made.", "15_clinic", "clinic", "Clinic"),
 }
 HARMLESS = {  # the same of an info of these kinds
