@@ -7,7 +7,7 @@ the text ≈ marks what may differ in its first digits.
 import pytest
 
 CLAIM = "application/vnd.initnotes.claim+json"
-NUMBER = r"-?(?:infinite|\d[\d.]*(?:e[-+]\d+)?)"
+NUMBER = r"[-−]?(?:infinite|\d[\d.]*(?:e[-+]\d+|(?:·10)?[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?)"
 ROUGH = rf"≈ {NUMBER}(?: \[{NUMBER}, {NUMBER}\])?"
 
 

@@ -35,6 +35,7 @@ from initnotes.book.claims import (
     training,
 )
 from initnotes.book.evidence import Tuning
+from initnotes.book.notation import written
 from initnotes.networks.sweeps import Sweep
 from tools.notebooks import ROOT, load
 
@@ -693,8 +694,9 @@ SCAFFOLD = {"Verdict": 1, "-": 3, "demanded": 3, "false": 3, "failure": 3}
 
 @pytest.mark.parametrize("what", ["units", HOSTILE])
 def test_the_box_says_what_the_plain_text_says(what):
+    """In the notation of claims: 10⁻⁶ for 1e-06."""
     made = claim(what, because=f"{what} because.")
-    page, plain = Page(made._repr_html_()), words(str(made))
+    page, plain = Page(made._repr_html_()), words(" ".join(Page(written(str(made))).body))
     for word, count in SCAFFOLD.items():
         for _ in range(count):
             plain.remove(word)
@@ -709,6 +711,12 @@ def test_the_box_is_escaped_and_accessible():
     assert page.attributes["section"] == [{"class": "claim claim-holds-when", "aria-label": "Claim 3: holds when"}]
     assert [head["scope"] for head in page.attributes["th"]] == ["col"] * 4 + ["row"] * 3
     assert "".join(page.head) == "EvidenceMeasured [99.9% interval]DemandedFails by chance (estimate)"
+
+
+def test_the_box_has_the_notation_of_the_ledger():
+    evidence = exact("at sigma_w^2 = 4", [-2], -2, excludes=SEPARATE)
+    page = settle(28, "fails", "sqrt(2/n) it is", evidence, budget="2 steps: a try")._repr_html_()
+    assert all(text in page for text in ("at σ_w² = 4", "−2", "√(2/n) it is"))
 
 
 def test_emphasis_of_the_list_is_emphasis_in_the_box():
@@ -875,7 +883,8 @@ sizes = st.floats(-1e300, 1e300) | st.sampled_from([-math.inf, math.inf])
 def test_what_is_marked_is_not_compared_whatever_its_size(low, high):
     interval = tuple(sorted((low, high)))
     made = Evidence("x", "median", interval[0], interval, interval, None, 32, 0.0, 0)
-    assert compared(f"{made.measured()};") == "≈;"
+    for text in (made.measured(), written(made.measured())):
+        assert compared(f"{text};") == "≈;"
 
 
 @pytest.mark.parametrize("text", ["≈ about 3", "≈ 4 (3)", "3", "[3, 4]", "≈ 1; 3"])

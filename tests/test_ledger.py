@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from playwright.sync_api import Page
 
 import initnotes as ini
+from initnotes.book.notation import written
 from tools import guards, ledger, notebooks, site
 
 Serve = Callable[[Path], AbstractContextManager[str]]
@@ -206,8 +207,8 @@ def test_what_is_raw_is_seen(text: str) -> None:
 
 
 def test_texts_of_code_are_written_as_the_list_writes() -> None:
-    assert raw("".join(map(ini.ledger.written, ("sigma_w^2 = 4", "*ensure* `W`", "-1e-06", "times n_l/n_(l-1)")))) == []
-    assert ini.ledger.written("randn * sqrt(2/n), sqrt(n)") == "randn · √(2/n), √n"
+    assert raw("".join(map(written, ("sigma_w^2 = 4", "*ensure* `W`", "-1e-06", "times n_l/n_(l-1)")))) == []
+    assert written("randn * sqrt(2/n), sqrt(n)") == "randn · √(2/n), √n"
     assert EDGE.demand(brief=True) == "≥ 2.303"
     assert EDGE.demand() == "≥ 2.30258…"  # the claims' boxes show it so
 

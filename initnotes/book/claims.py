@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import Any
 from .. import _checks, _table
 from .evidence import Evidence, WrongAnswer
 from .intervals import CONFIDENCE, exact, mean, median, proportion
+from .notation import written
 from .sweeps import training
 
 __all__ = ["CONFIDENCE", "MIME", "VERDICTS", "Claim", "Evidence", "NotSupportedError", "WrongAnswer", "collect"]
@@ -55,11 +55,6 @@ def _listed() -> dict[int, dict[str, Any]]:
     here = Path(__file__).parents[1]
     path = next(path for path in (here / "claims.yml", here.parent / "book" / "claims.yml") if path.exists())
     return {entry["number"]: entry for entry in yaml.safe_load(path.read_text(encoding="utf-8"))}
-
-
-def _emphasized(text: str) -> str:
-    """Return a text of the list as HTML, Markdown's emphasis included."""
-    return re.sub(r"\*(\w+)\*", r"<em>\1</em>", html.escape(text))
 
 
 @dataclass(frozen=True)
@@ -119,16 +114,19 @@ class Claim:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cells = "".join(map(_table.row_html, self._rows()))
+        rows = ([written(cell) for cell in row] for row in self._rows())
+        cells = "".join(
+            f"<tr><th scope='row'>{what}</th><td>{'</td><td>'.join(rest)}</td></tr>" for what, *rest in rows
+        )
         label = f"Claim {self.number}: {self.verdict}"
         head = ("Evidence", f"Measured [{CONFIDENCE:.1%} interval]", "Demanded", "Fails by chance (estimate)")
-        told = (f"<strong>{name}:</strong> {html.escape(text)}." for name, text in self.background.items())
-        budget = f"<p class='claim-budget'>Budget: {html.escape(self.budget)}.</p>" if self.budget else ""
+        told = (f"<strong>{name}:</strong> {written(text)}." for name, text in self.background.items())
+        budget = f"<p class='claim-budget'>Budget: {written(self.budget)}.</p>" if self.budget else ""
         return (
             f"<section class='claim claim-{self.verdict.replace(' ', '-')}' aria-label='{html.escape(label)}'>"
-            f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {_emphasized(self.text)}.</p>"
+            f"<p class='claim-text'><span class='claim-number'>Claim {self.number}</span> {written(self.text)}.</p>"
             f"<p class='claim-source'>{' '.join(told)}</p>"
-            f"<p class='claim-verdict'><strong>{html.escape(self.verdict)}</strong>: {html.escape(self.because)}.</p>"
+            f"<p class='claim-verdict'><strong>{html.escape(self.verdict)}</strong>: {written(self.because)}.</p>"
             f"{budget}<details class='claim-fold'><summary>Evidence: {self._measurements()}</summary>"
             "<div class='claim-evidence' role='region' tabindex='0' aria-label='Evidence'>"
             f"<table>{_table.head_html(head)}<tbody>{cells}</tbody></table></div></details></section>"
