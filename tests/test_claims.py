@@ -509,7 +509,8 @@ COMING |= {"data-dependent"}
 
 
 def test_the_list_is_complete():
-    assert list(listed()) == list(range(1, 71))
+    assert list(listed())[:70] == list(range(1, 71))
+    assert list(listed()) == sorted(listed())
     for number, entry in listed().items():
         assert entry["number"] == number
         assert set(entry) - {"about", "opens_with"} == {"number", *TEXTS}
