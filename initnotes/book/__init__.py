@@ -1,4 +1,4 @@
-"""The book's own apparatus: claims and their ledger, figures, data, the live figure, the clinic's patients.
+"""The book's own apparatus: claims and their ledger, figures, data, the live figures, the clinic's patients.
 
 What lives here may use the tool, which never uses it. Its modules load when first used.
 """

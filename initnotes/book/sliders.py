@@ -106,7 +106,7 @@ def slider(
     _checks.one_of(y_scale, "y_scale", _SCALES)
     for name, text in (("label", label), ("x_label", x_label), ("y_label", y_label)):
         _words(text, name, 45)
-    title = _words(title or f"{y_label} by {x_label}, with a slider for {label}", "title", 160)
+    title = _words(title or f"A slider for {label}: {y_label} by {x_label}", "title", 160)
     if len(_words(alt, "alt", 2000)) < 40:
         raise ValueError(f"alt must say the finding with its numbers in 40 characters or more, got {alt!r}")
     shapes = _shapes(len(names), at.size, curves, bands or {}, fixed or {}, y_scale)
