@@ -23,7 +23,7 @@ LIVE_ENTRY = re.compile(r"<a class=\"reference internal\" href=\"(\w+)\.html#(fi
 LINK = re.compile(r"href=\"(?:(\w+)\.html)?#(fig-[\w-]+)\"")
 
 
-LIVE = re.compile(r"<(?:init|train)-lab\s")
+LIVE = re.compile(r"<(?:init-lab|train-lab|curve-slider)\s")
 
 
 def drawn(pages: Pages, kind: str = "cell-figure") -> list[tuple[str, str, str]]:
