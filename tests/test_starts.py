@@ -69,7 +69,7 @@ def test_starts_are_those_of_the_papers(name, first, last, multiplier, skip):
 
 
 def test_layer_scale_depends_on_the_depth_by_steps():
-    found = [residual_start("layerscale", blocks)["multiplier"] for blocks in (18, 19, 24, 25)]
+    found = [residual_start("layerscale", blocks)["multiplier"] for blocks in (36, 37, 48, 49)]  # two a layer
     assert found == [0.1, 1e-5, 1e-5, 1e-6]
     with pytest.raises(ValueError, match="the multiplier of this start is no power"):
         _ = STARTS["layerscale"].exponents

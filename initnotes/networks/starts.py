@@ -31,7 +31,7 @@ def _zero(_: int) -> float:
 
 
 def _layer_scale(L: int) -> float:
-    return 0.1 if L <= 18 else 1e-5 if L <= 24 else 1e-6
+    return 0.1 if L <= 2 * 18 else 1e-5 if L <= 2 * 24 else 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def _exponent(name: str, factor: Factor) -> float:
 
 
 _PRE, _POST = {"norm": "layer", "place": "pre"}, {"norm": "layer", "place": "post"}
-_FREE = "De & Smith, NeurIPS 2020, section 4: α = 0, learned"
+_FREE = "De & Smith, NeurIPS 2020: α = 0, learned"
 STARTS = {
     "he": Start(source="He et al., ICCV 2015: no word of the depth"),
     "last_root": Start(source="the 1/√N of Radford et al., 2019, without normalization", last=_power(-1 / 2)),
@@ -104,7 +104,7 @@ STARTS = {
     "multiplier_whole": Start(
         source="the scaling of a differential equation: Chen et al., 2018", multiplier=_power(-1)
     ),
-    "zero_last": Start(source="Goyal et al., 2017, section 5.1, as zero γ", last=_zero),
+    "zero_last": Start(source="step 0 is that of the zero γ of Goyal et al., 2017, section 5.1", last=_zero),
     "fixup": Start(
         source="Zhang et al., ICLR 2019, section 3: L^(−1/(2m−2)) for m = 2 matrices, the last one, and the head, 0",
         first=_power(-1 / 2),
@@ -114,7 +114,7 @@ STARTS = {
     "rezero": Start(source="Bachlechner et al., UAI 2021, equation 1", multiplier=_zero, options={"learned": True}),
     "skipinit": Start(source=_FREE, multiplier=_zero, options={"learned": True}),
     "layerscale": Start(
-        source="Touvron et al., ICCV 2021, section 2: 0.1 to depth 18, 1e-5 to 24, 1e-6 beyond",
+        source="Touvron et al., ICCV 2021, section 2: 0.1 to 18 layers of two blocks, 1e-5 to 24, then 1e-6",
         multiplier=_layer_scale,
         options={"learned": True, "per_unit": True, **_PRE},
     ),
