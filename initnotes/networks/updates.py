@@ -143,9 +143,9 @@ def _adam(lr: float | Tensor, beta_1: float = 0.9, beta_2: float = 0.999, eps: f
         square = (gradient * gradient).mul_(1 - beta_2)
         mean = gradient.mul_(1 - beta_1)
         m = mean.clone() if t == 1 else m.mul_(beta_1).add_(mean)
-        v = square if t == 1 else v.mul_(beta_2).add_(square)
-        root = (v / (1 - beta_2**t)).sqrt_().add_(eps)
-        parameters -= (m / (1 - beta_1**t)).mul_(lr).div_(root)
+        v = square.clone() if t == 1 else v.mul_(beta_2).add_(square)
+        root = torch.div(v, 1 - beta_2**t, out=square).sqrt_().add_(eps)  # fresh memory would cost a sixth more time
+        parameters -= torch.div(m, 1 - beta_1**t, out=mean).mul_(lr).div_(root)
 
     return step
 
