@@ -128,7 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         _NETWORKS,
-        "root = (v / (1 - beta_2**t)).sqrt_().add_(eps)",
+        "root = torch.div(v, 1 - beta_2**t, out=square).sqrt_().add_(eps)",
         "root = v.sqrt().add_(eps)",
         "tests/test_training.py::test_every_replica_trains_as_torch_does",
     ),
