@@ -136,8 +136,11 @@ STILL = """async (one) => {
 }"""
 
 
-def effect(page: Page, control: ElementHandle, tries: int = 3) -> str | None:
-    """Use a control as a reader does and return what is wrong, or None if it does something."""
+PATIENCE = 10_000  # ms; a machine that has much else to do is slow, and that is not the control's fault
+
+
+def effect(page: Page, control: ElementHandle, patience: int, tries: int = 3) -> str | None:
+    """Use a control as a reader does, wait `patience` ms, and return what is wrong, or None if it does something."""
     name = control.evaluate("(one) => controls.named(one)")
     tag, kind = control.evaluate("(one) => [one.localName, one.type]")
     point = control.evaluate(STILL)
@@ -159,18 +162,18 @@ def effect(page: Page, control: ElementHandle, tries: int = 3) -> str | None:
         page.mouse.click(*point)
     wanted = EFFECT.get(tag, EFFECT["button"])
     try:
-        page.wait_for_function(f"() => heard.some((one) => /^({wanted})/.test(one))", timeout=2000, polling=20)
+        page.wait_for_function(f"() => heard.some((one) => /^({wanted})/.test(one))", timeout=patience, polling=20)
     except Never:
         if tries > 1 and control.evaluate("(one) => !globalThis.hit?.includes(one)"):  # it moved before the click
-            return effect(page, control, tries - 1)
+            return effect(page, control, patience, tries - 1)
         return f"{name} does nothing"
     return None
 
 
-def covered(page: Page) -> list[str]:
+def covered(page: Page, patience: int = PATIENCE) -> list[str]:
     """Return the controls in sight on which something else lies, once what slides away has done so."""
     try:
-        page.wait_for_function("() => controls.covered().length === 0", timeout=1000)
+        page.wait_for_function("() => controls.covered().length === 0", timeout=patience)
     except Never:
         return page.evaluate("controls.covered()")
     return []
@@ -192,7 +195,7 @@ AWAKE = """async () => {
 }"""
 
 
-def idle(page: Page, known: list[str]) -> list[str]:
+def idle(page: Page, known: list[str], patience: int = PATIENCE) -> list[str]:
     """Use one control of each kind that is not `known`, which grows; return those that are covered or do nothing."""
     page.mouse.move(0, 0)  # what only a pointer that rests on something shows has tests of its own
     page.evaluate(AWAKE)
@@ -204,7 +207,7 @@ def idle(page: Page, known: list[str]) -> list[str]:
             kind = control.evaluate("(one) => controls.kind(one)")
             known.append(kind)
             if control.evaluate("(one) => controls.shown(one)"):  # what was used before may have put it away
-                found.append(effect(page, control))
+                found.append(effect(page, control, patience))
             page.evaluate(RESTORE)
             page.mouse.move(0, 0)
     return [fault for fault in found if fault]
@@ -233,7 +236,7 @@ def test_every_kind_of_control_does_something(open_page: Callable[..., Page], ad
 )
 def test_planted_dead_control_is_found(page: Page, body: str, fault: str) -> None:
     page.set_content(body)
-    found = idle(page, [])
+    found = idle(page, [], patience=1000)
     assert len(found) == 1
     assert re.search(fault, found[0])
 
@@ -252,7 +255,7 @@ MENUS = {"primary": 992, "secondary": 1200}  # from which width on each stands b
 FOCUS = "document.activeElement"
 
 
-def menu_faults(page: Page, which: str, patience: int = 10_000) -> list[str]:
+def menu_faults(page: Page, which: str, patience: int = PATIENCE) -> list[str]:
     """Open and close a menu that is a dialog by pointer and by keyboard, and return what is wrong.
 
     Each step is waited for `patience` ms: a machine that has much else to do is slow, and that is not the menu's fault.
@@ -297,7 +300,7 @@ def menu_faults(page: Page, which: str, patience: int = 10_000) -> list[str]:
                 found.append(f"{how}: it does not say that it is closed")
     page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     page.evaluate(TOOLS)
-    return found + covered(page)
+    return found + covered(page, patience)
 
 
 @pytest.mark.parametrize(

@@ -382,11 +382,15 @@ def test_a_hidden_page_rests(show: Callable[..., Page]) -> None:
     bet(page, "b")
     until(page, f"{LAB}.at > 1")
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(60)  # what the worker had sent arrives
-    before = page.evaluate(f"[{LAB}.at, {LAB}.records.length]")
+    where = f"[{LAB}.at, {LAB}.records.length]"
+    before = None
+    for _ in range(40):  # what the worker had begun still arrives; then nothing more does
+        before, last = page.evaluate(where), before
+        if before == last:
+            break
+        page.wait_for_timeout(250)
+    assert before == last
     assert before[1] < 140  # the worker has not done all
-    page.wait_for_timeout(250)
-    assert page.evaluate(f"[{LAB}.at, {LAB}.records.length]") == before
     page.evaluate(HIDE, False)
     until(page, f"{LAB}.at > {before[0]}")
     assert page.evaluate(f"{LAB}.at") < before[0] + 40
@@ -436,7 +440,7 @@ def test_a_figure_that_shrinks_gives_its_room_back(show: Callable[..., Page]) ->
     for width in (390, 1000, 1280):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(60)
-    assert page.locator("train-lab").bounding_box()["height"] == before
+    until(page, f"{LAB}.getBoundingClientRect().height === {before}")
 
 
 @pytest.mark.parametrize("theme", THEMES)
