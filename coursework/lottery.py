@@ -223,4 +223,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from coursework import lottery  # under this name other processes find what they are to run
+
+    sys.exit(lottery.main())

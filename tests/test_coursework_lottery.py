@@ -6,6 +6,8 @@ every seed, or for one in a few, is seen at once.
 
 import functools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -182,3 +184,11 @@ def test_a_neighbors_file_loses_a_third(name: str, monkeypatch: pytest.MonkeyPat
     ]
     assert np.mean(kept) < 0.06
     assert max(kept) < 1
+
+
+@pytest.mark.integration
+def test_the_command_marks_in_several_processes() -> None:
+    command = [sys.executable, "-m", "coursework.lottery", "ps1", "--markings", "1", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "all as they should be" in done.stdout
