@@ -122,12 +122,12 @@ def test_an_alpha_below_what_numbers_resolve_is_refused(sparse):
 
 def test_mode_strength_solves_its_equation():
     t = np.linspace(0, 12, 24_001)
-    for s, a0 in [(1.4, 1e-5), (0.5, 0.4), (0.5, 2.0)]:
-        b = mode_strength(s, a0, t)
-        assert b[0] == pytest.approx(a0)
-        assert np.allclose(np.gradient(b, t)[1:-1], (2 * b * (s - b))[1:-1], atol=1e-5)
-        if a0 < s / 2:
-            assert mode_strength(s, a0, mode_half_time(s, a0)) == pytest.approx(s / 2)
+    for mu, g_0 in [(1.4, 1e-5), (0.5, 0.4), (0.5, 2.0)]:
+        g = mode_strength(mu, g_0, t)
+        assert g[0] == pytest.approx(g_0)
+        assert np.allclose(np.gradient(g, t)[1:-1], (2 * g * (mu - g))[1:-1], atol=1e-5)
+        if g_0 < mu / 2:
+            assert mode_strength(mu, g_0, mode_half_time(mu, g_0)) == pytest.approx(mu / 2)
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +185,9 @@ def test_what_has_no_modes_or_strengths_is_refused():
         strengths(Ensemble((2, 4, 3), "relu", "he_normal", rng=rng(), replicas=2), of)
     with pytest.raises(TypeError, match="Ensemble"):
         first_strengths(torch.nn.Linear(2, 3), of)
-    for wrong in ({"s": 0.0}, {"a0": -1.0}, {"t": [-1.0]}):
+    for wrong in ({"mu": 0.0}, {"g_0": -1.0}, {"t": [-1.0]}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            mode_strength(**{"s": 1.0, "a0": 0.1, "t": 1.0} | wrong)
+            mode_strength(**{"mu": 1.0, "g_0": 0.1, "t": 1.0} | wrong)
 
 
 # --- tangent kernels --------------------------------------------------------------------------------------------------

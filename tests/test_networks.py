@@ -220,7 +220,12 @@ def test_untracked_signals_are_those_of_forward_to_the_last_places(activation, d
     net = ensemble(3, activation, dtype=dtype)
     inputs = normal(BATCH, 4)
     few_units = 20 * torch.finfo(net.dtype).eps
-    torch.testing.assert_close(net.untracked(inputs).output, net(inputs), rtol=few_units, atol=few_units)
+    close = {"rtol": few_units, "atol": few_units}
+    ours, theirs = net.untracked(inputs), net.forward(inputs)
+    torch.testing.assert_close(ours.output, theirs.output, **close)
+    top = torch.ones_like(ours.output)
+    found, expected = (net.backward(signals, top).parameters for signals in (ours, theirs))
+    torch.testing.assert_close(found, expected, **close)
 
 
 def test_parts_and_values_for_each_parameter():

@@ -308,8 +308,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         _THEORY,
-        "(s / a0 - 1) * np.exp(-2 * s * t)",
-        "(s / a0 - 1) * np.exp(-s * t)",
+        "(mu / g_0 - 1) * np.exp(-2 * mu * t)",
+        "(mu / g_0 - 1) * np.exp(-mu * t)",
         "tests/test_lazy.py::test_mode_strength_solves_its_equation",
     ),
     Mutant(

@@ -95,9 +95,9 @@ class Modes(NamedTuple):
     strengths : ndarray, shape (K,)
         Those above rounding.
     outputs : ndarray, shape (n_L, K)
-        Unit vectors u.
+        Unit vectors ŷ.
     inputs : ndarray, shape (n_0, K)
-        Unit vectors v.
+        Unit vectors x̂.
     """
 
     strengths: np.ndarray
@@ -142,7 +142,7 @@ def modes(x: Any, y: Any) -> Modes:
 
 
 def strengths(net: Ensemble, of: Modes) -> np.ndarray:
-    """Return uᵀ W₂ W₁ v of each mode, shape (R, K): what the network has learned of it.
+    """Return ŷᵀ W₂ W₁ x̂ of each mode, shape (R, K): what the network has learned of it.
 
     Parameters
     ----------
@@ -160,10 +160,10 @@ def strengths(net: Ensemble, of: Modes) -> np.ndarray:
 
 
 def first_strengths(net: Ensemble, of: Modes) -> np.ndarray:
-    """Return a₀ of each mode, shape (R, K): |W₁v + W₂ᵀu|²/4, the part of a small random start that grows.
+    """Return g₀ of each mode, shape (R, K): |W₁x̂ + W₂ᵀŷ|²/4, the part of a small random start that grows.
 
-    While W₂W₁ is small, p = W₁v and q = W₂ᵀu follow p′ = sq and q′ = sp. So p + q grows as e^(st), p − q shrinks as
-    e^(−st), and p·q becomes what a balanced start p = q of this strength would have made.
+    While W₂W₁ is small, p₁ = W₁x̂ and p₂ = W₂ᵀŷ follow p₁′ = μp₂ and p₂′ = μp₁. So p₁ + p₂ grows as e^(μt), p₁ − p₂
+    shrinks as e^(−μt), and p₁·p₂ becomes what a balanced start p₁ = p₂ of this strength would have made.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def first_strengths(net: Ensemble, of: Modes) -> np.ndarray:
 
 
 def _hidden(net: Ensemble, of: Modes) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return W₁v and W₂ᵀu, shape (R, n_1, K)."""
+    """Return W₁x̂ and W₂ᵀŷ, shape (R, n_1, K)."""
     if not isinstance(net, Ensemble):
         raise TypeError(f"net must be an Ensemble, got {type(net).__name__}")
     if net.depth != 2 or net.architecture or net.activation.name != "linear":

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .. import _checks
 from ..recipes import LOOKUPS, Recipe, Sizes, get
+from .ensemble import Gradients
 from .residual import _Network
 from .steps import Behind, normalize
 from .twin import Twin
@@ -231,8 +232,8 @@ class Transformer(_Network):
             raise ValueError(f"tokens must be whole numbers 0 … {self.vocabulary - 1}, got {low:g} … {high:g}")
         return tokens
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        weights, _ = self.split(Behind.apply(start, self.parameters, gradient))
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        weights, _ = self.split(Behind.apply(start, self.parameters, into.parameters))
         seen = self.passed(h, self._maps(weights), self._tied(weights))
         return [*seen.stream, seen.logits], [*seen.stream[:-1], seen.read]
 

@@ -19,6 +19,8 @@ from .products import Product
 
 __all__ = ["Ensemble", "Gradients", "Signals", "join"]
 
+_RELU = activations.get("relu")
+
 
 @dataclass(frozen=True, repr=False)
 class Signals:
@@ -257,10 +259,11 @@ class Ensemble:
         """Pass `inputs` forward as `forward` does, for training, where neither autograd nor a transform follows.
 
         On the CPU tanh is NumPy's, whose last place differs from that of torch's: training that hangs on rounding, as
-        that of equal units does, repeats itself with the same one only.
+        that of equal units does, repeats itself with the same one only. ReLU takes the place of its pre-activations.
         """
         numpy_tanh = self.activation == activations.get("tanh") and self.parameters.device.type == "cpu"
-        return self._signals(inputs, masks, _numpy_tanh if numpy_tanh else self.activation)
+        phi = torch.relu_ if self.activation == _RELU else self.activation
+        return self._signals(inputs, masks, _numpy_tanh if numpy_tanh else phi)
 
     def _signals(self, inputs: Any, masks: Sequence[Tensor] | None, phi: Callable[[Tensor], Tensor]) -> Signals:
         h = self._inputs(inputs)
@@ -313,7 +316,9 @@ class Ensemble:
             if not layer:
                 break
             delta, z = self.product(delta, self.weights[layer]), signals.pre_activations[layer - 1]
-            if signals.masks is None:
+            if self.activation == _RELU and signals.activations[layer] is z:  # untracked: fresh memory costs as much
+                torch.ops.aten.threshold_backward.grad_input(delta, z, 0, grad_input=delta)
+            elif signals.masks is None:
                 delta = self.activation.backward(delta, z, signals.activations[layer])
             else:
                 delta = delta * signals.masks[layer - 1] * self.activation.derivative(z)

@@ -7,7 +7,7 @@ step of that way writes the gradient of its own parameters to where an optimizer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import _checks, schemes
 from ..theory.stream import BLOCKS, NORMS, PLACES
 from .ensemble import Ensemble, Gradients, Signals
-from .steps import Affine, Behind, Into, Scaled, Shifted, normalize
+from .steps import Added, Affine, Into, Shifted, normalize
 
 __all__ = ["BRANCHES", "Normalized", "Residual", "mean_squares"]
 
@@ -28,7 +28,7 @@ class _Taped(Signals):
 
     start: Tensor | None = None
     tape: Sequence[Tensor] = ()
-    gradient: Tensor | None = None
+    into: Gradients | None = None
 
 
 class _Network(Ensemble):
@@ -37,8 +37,8 @@ class _Network(Ensemble):
     norm: str | None
     eps: float
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the pre-activations, and what the layers read; going back fills `gradient`."""
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the pre-activations, and what the layers read; this and going back write every gradient to `into`."""
         raise NotImplementedError
 
     def _phi(self, z: Tensor) -> Tensor:
@@ -51,9 +51,10 @@ class _Network(Ensemble):
             raise ValueError(f"{type(self).__name__} has no dropout; leave out the masks")
         h = self._inputs(inputs)
         with torch.enable_grad():
-            start, gradient = h.new_zeros(()).requires_grad_(), torch.zeros_like(self.parameters)
-            tape, fed = self._wire(h, start, gradient)
-        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, start, tape, gradient)
+            start, gradient = h.new_zeros(()).requires_grad_(), torch.empty_like(self.parameters)
+            into = Gradients(*self.split(gradient), [], gradient)
+            tape, fed = self._wire(h, start, into)
+        return _Taped([z.detach() for z in tape], [h, *(read.detach() for read in fed)], None, start, tape, into)
 
     def untracked(self, inputs: Any, masks: Sequence[Tensor] | None = None) -> Signals:
         """Pass `inputs` forward as `forward` does."""
@@ -64,12 +65,12 @@ class _Network(Ensemble):
 
         `pre_activations` has one entry for each of those that `forward` returned.
         """
-        if not isinstance(signals, _Taped) or signals.start is None or signals.gradient is None:
+        if not isinstance(signals, _Taped) or signals.start is None or signals.into is None:
             raise TypeError(f"signals must be what forward() returned, got {type(signals).__name__}")
         sources = [signals.start, *signals.tape[:-1]]
         delta = self._output_gradient(signals, output_gradient)
         found = torch.autograd.grad(signals.tape[-1], sources, delta, materialize_grads=True)
-        return Gradients(*self.split(signals.gradient), [*found[1:], delta], signals.gradient)
+        return replace(signals.into, pre_activations=[*found[1:], delta])
 
 
 class Normalized(_Network):
@@ -123,17 +124,16 @@ class Normalized(_Network):
         """The normalization and its eps."""
         return {"norm": self.norm, "eps": self.eps}
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        of_weights, of_biases = self.split(gradient)
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
         passed: list[Tensor] = []
         fed: list[Tensor] = []
         for at, weight in enumerate(self.weights):
             last = at == self.depth - 1
-            bias, into = (self.biases[at], of_biases[at]) if last else (None, None)
-            passed.append(Affine.apply(start, fed[-1] if fed else h, weight, bias, (of_weights[at], into)))
+            bias, of_bias = (self.biases[at], into.biases[at]) if last else (None, None)
+            passed.append(Affine.apply(start, fed[-1] if fed else h, weight, bias, (into.weights[at], of_bias)))
             if not last:
                 u = normalize(passed[-1], self.norm, eps=self.eps)
-                fed.append(self.activation(Shifted.apply(u, self.biases[at], of_biases[at])))
+                fed.append(self.activation(Shifted.apply(u, self.biases[at], into.biases[at])))
         return passed, fed
 
 
@@ -286,37 +286,32 @@ class Residual(_Network):
     def _phi(self, z: Tensor) -> Tensor:
         return super()._phi(z) if self.place == "phi" else self.activation(z)
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        into = self.split(gradient)
-        behind = self.split(Behind.apply(start, self.parameters, gradient)) if self.per_unit or self.scalars else None
-        layers = zip(self.weights, self.biases, zip(*into, strict=True), strict=True)
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        layers = zip(self.weights, self.biases, zip(into.weights, into.biases, strict=True), strict=True)
         maps = [_map(start, *layer) for layer in layers]
         matrices, branch = BRANCHES[self.block]
         stream = [maps[0](h)]
         for first in range(1, len(maps) - 1, self.stride):
             multiplier, x = first + matrices, stream[-1]
-            made, last = maps[first:multiplier], None
-            if self.scalars and behind:
-                made, last = self._between_scalars(start, first, into[0], *behind)
+            for unread in (into.weights[multiplier], *into.biases[first : multiplier + 1]):
+                unread.zero_()  # unless going back writes to it
+            made = self._between_scalars(start, first, into) if self.scalars else maps[first:multiplier]
             added = branch(self._phi, self.normalized(x, "pre"), made)
-            if self.per_unit and behind:
-                alpha = behind[0][multiplier] if self.learned else self.weights[multiplier]
-                added = alpha.mT * added
-            else:
-                added = Scaled.apply(added, self.weights[multiplier], into[0][multiplier] if self.learned else None)
             x = x if self.skip == 1 else self.skip * x
-            stream.append(self.normalized(x + added if last is None else x + added + last, "post"))
+            x = Added.apply(x, added, self.weights[multiplier], into.weights[multiplier] if self.learned else None)
+            if self.scalars:
+                x = Shifted.apply(x, self.biases[multiplier + 2], into.biases[multiplier + 2])
+            stream.append(self.normalized(x, "post"))
         x = stream[-1]
         read = self.normalized(x, "pre") if self.norm is None or self.place != "phi" else self._phi(x)
         return [*stream, maps[-1](read)], [*stream[:-1], read]
 
-    def _between_scalars(
-        self, start: Tensor, first: int, into: list[Tensor], weights: list[Tensor], biases: list[Tensor]
-    ) -> tuple[list[Callable[[Tensor], Tensor]], Tensor]:
-        """Return the maps of a block W₂(φ(W₁(x + a) + b) + c), and what is added behind its multiplier."""
-        (a, c), (b, last) = weights[first + 3 : first + 5], biases[first + 3 : first + 5]
-        inner, outer = (_map(start, self.weights[at], None, (into[at], None)) for at in (first, first + 1))
-        return [lambda h: inner(h + a) + b[:, None, :], lambda h: outer(h + c)], last[:, None, :]
+    def _between_scalars(self, start: Tensor, first: int, into: Gradients) -> list[Callable[[Tensor], Tensor]]:
+        """Return the maps of a block W₂(φ(W₁(x + a) + b) + c)."""
+        a, c = ((self.weights[at][:, 0], into.weights[at][:, 0]) for at in (first + 3, first + 4))
+        b = self.biases[first + 3], into.biases[first + 3]
+        inner, outer = (_map(start, self.weights[at], None, (into.weights[at], None)) for at in (first, first + 1))
+        return [lambda h: Shifted.apply(inner(Shifted.apply(h, *a)), *b), lambda h: outer(Shifted.apply(h, *c))]
 
     def __repr__(self) -> str:
         ends = "-".join(map(str, (*self.widths[:2], self.widths[-1])))

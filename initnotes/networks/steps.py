@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import _checks
 from ..theory.stream import NORMS
 
-__all__ = ["AXES", "Affine", "Behind", "Into", "Scaled", "Shifted", "normalize"]
+__all__ = ["AXES", "Added", "Affine", "Behind", "Into", "Shifted", "normalize"]
 
 AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
 
@@ -69,7 +69,7 @@ class Affine(torch.autograd.Function):
 
 
 class Shifted(torch.autograd.Function):
-    """u + b; the gradient of b is written to `into`."""
+    """u + b, with a number for each unit or one for all; the gradient of b is written to `into`."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, bias: Tensor, into: Tensor) -> Tensor:
@@ -80,36 +80,42 @@ class Shifted(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of what is not written anywhere."""
-        torch.sum(gradients[0], 1, out=ctx.into)
+        _sum_into(ctx.into[:, None, :], gradients[0])
         return gradients[0], None, None
 
 
-class Scaled(torch.autograd.Function):
-    """α · branch; the gradient of α is written to `into`, if it is learned."""
+class Added(torch.autograd.Function):
+    """x + α · branch, with an α for each unit or one for all; its gradient is written to `into`, if it is learned."""
 
     @staticmethod
-    def forward(ctx: Any, branch: Tensor, alpha: Tensor, into: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, branch: Tensor, alpha: Tensor, into: Tensor | None) -> Tensor:
         """Compute the step, and keep what going back needs."""
         ctx.save_for_backward(branch, alpha)
         ctx.into = into
-        return branch * alpha
+        return torch.addcmul(x, branch, alpha.mT)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of what is not written anywhere."""
         branch, alpha = ctx.saved_tensors
+        (delta,) = gradients
         if ctx.into is not None:
-            ctx.into.copy_((gradients[0] * branch).sum((1, 2), keepdim=True))
-        return gradients[0] * alpha, None, None
+            _sum_into(ctx.into.mT, delta * branch)
+        return delta, delta * alpha.mT, None, None
+
+
+def _sum_into(into: Tensor, each: Tensor) -> None:
+    """Write to `into`, shape (R, 1, n) or (R, 1, 1), the sum of `each`, shape (R, batch, n)."""
+    torch.sum(each, (1, 2) if into.shape[-1] == 1 else 1, keepdim=True, out=into)
 
 
 class Behind(torch.autograd.Function):
-    """The parameters as what autograd finds behind `start`; their gradient is added to `into`."""
+    """The parameters as what autograd finds behind `start`; `into` becomes 0, and their gradient is added to it."""
 
     @staticmethod
     def forward(ctx: Any, start: Tensor, parameters: Tensor, into: Tensor) -> Tensor:
         """Compute the step, and keep what going back needs."""
-        ctx.into = into
+        ctx.into = into.zero_()
         return parameters.detach()
 
     @staticmethod

@@ -15,7 +15,7 @@ __all__ = ["diagonal_solution", "kernel_prediction", "mode_half_time", "mode_str
 
 NEWTON_STEPS = 1000
 EXACT = 1e-10  # of the largest target: how well the diagonal network's solution interpolates
-HALVINGS = 200  # of the interval in which the flow's time is looked for: to the last bit
+HALVINGS = 60  # of the interval in which the flow's time is looked for: to the last bit
 
 
 def diagonal_solution(x: Any, y: Any, alpha: float) -> np.ndarray:
@@ -84,18 +84,18 @@ def diagonal_solution(x: Any, y: Any, alpha: float) -> np.ndarray:
     raise ValueError(f"alpha must leave a solution that double precision finds, got {alpha:g}; take a larger one")
 
 
-def mode_strength(s: Any, a0: Any, t: Any) -> Any:
+def mode_strength(mu: Any, g_0: Any, t: Any) -> Any:
     """Return how much of a mode a two-layer linear network has learned after a time t of gradient flow.
 
-    b(t) = s/(1 + (s/a₀ − 1) e^(−2st)), which solves b′ = 2b(s − b): for a balanced start, whose two layers carry the
+    g(t) = μ/(1 + (μ/g₀ − 1) e^(−2μt)), which solves g′ = 2g(μ − g): for a balanced start, whose two layers carry the
     mode with the same strength, the loss ½|y − W₂W₁x|² averaged over samples, and inputs whose second moments are the
     identity.
 
     Parameters
     ----------
-    s : float or array
+    mu : float or array
         The mode's singular value in the data, the mean of y xᵀ; greater than 0.
-    a0 : float or array
+    g_0 : float or array
         Strength at the start, greater than 0.
     t : float or array
         Steps times learning rate, at least 0.
@@ -113,25 +113,25 @@ def mode_strength(s: Any, a0: Any, t: Any) -> Any:
     References
     ----------
     Saxe, McClelland & Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
-    ICLR 2014, section 1: their t/τ is this t.
+    ICLR 2014, section 1: their s, a₀ and t/τ are μ, g₀ and t here.
 
     Examples
     --------
     >>> mode_strength(2.0, 0.1, [0.0, mode_half_time(2.0, 0.1), 50.0]).round(3)
     array([0.1, 1. , 2. ])
     """
-    s, a0, t = _positive(s, "s"), _positive(a0, "a0"), _checks.array(t, "t")
+    mu, g_0, t = _positive(mu, "mu"), _positive(g_0, "g_0"), _checks.array(t, "t")
     if not (t >= 0).all():
         raise ValueError(f"t must be at least 0, got {t.min()}")
-    return s / (1 + (s / a0 - 1) * np.exp(-2 * s * t))
+    return mu / (1 + (mu / g_0 - 1) * np.exp(-2 * mu * t))
 
 
-def mode_half_time(s: Any, a0: Any) -> Any:
-    """Return when `mode_strength` is s/2: ln(s/a₀ − 1)/(2s), or 0 where it starts above.
+def mode_half_time(mu: Any, g_0: Any) -> Any:
+    """Return when `mode_strength` is μ/2: ln(μ/g₀ − 1)/(2μ), or 0 where it starts above.
 
     Parameters
     ----------
-    s, a0 : float or array
+    mu, g_0 : float or array
         As for `mode_strength`.
 
     Returns
@@ -148,8 +148,8 @@ def mode_half_time(s: Any, a0: Any) -> Any:
     >>> float(mode_half_time(1.0, 0.5)), float(mode_half_time(1.0, 2.0))
     (0.0, 0.0)
     """
-    s, a0 = _positive(s, "s"), _positive(a0, "a0")
-    return np.log(np.maximum(s / a0 - 1, 1.0)) / (2 * s)
+    mu, g_0 = _positive(mu, "mu"), _positive(g_0, "g_0")
+    return np.log(np.maximum(mu / g_0 - 1, 1.0)) / (2 * mu)
 
 
 def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -166,8 +166,9 @@ def _positive(value: Any, name: str) -> np.ndarray:
 def kernel_prediction(kernel: Any, test_kernel: Any, y: Any, *, until: float) -> np.ndarray:
     """Return what a linearized network predicts when gradient flow has brought its training loss down to `until`.
 
-    The network is f(x) = Σ θ·∂f/∂θ at a start with f = 0, of which only the tangent kernel matters. In the kernel's
-    eigenvectors the training error decays as e^(−λτ), and f = K_test K⁻¹ (1 − e^(−Kτ)) y; τ is found for each replica.
+    The network is f(x) = Δθ·∂f/∂θ at a start with f = 0, of which only the tangent kernel Θ matters. In its
+    eigenvectors the training error decays as e^(−λτ), and f(x) = Θ(x, X) Θ⁻¹ (1 − e^(−Θτ)) y; τ is found for each
+    replica.
 
     Parameters
     ----------
