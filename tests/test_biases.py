@@ -136,6 +136,12 @@ def test_recall_is_adam_on_each_arm_at_each_rate():
     assert found.values["bias 2"][1, 1] == pytest.approx(losses.detach().numpy(), abs=1e-6)
 
 
+def test_recall_in_single_precision_is_nearly_the_same():
+    how = {"rates": [0.1], "budgets": [3], "replicas": 2, "forget_bias": [1.0]}
+    double, single = (biases.recall(4, rng=rng(), dtype=dtype, **how).values["bias 1"] for dtype in (float, "float32"))
+    assert 0 < np.abs(single - double).max() < 1e-5
+
+
 def test_recall_learns_a_short_sequence():
     how = {"rates": [0.02, 0.1], "budgets": [0, 60], "replicas": 4}
     found = biases.recall(4, forget_bias=[1.0], rng=rng(), **how)

@@ -37,6 +37,17 @@ def test_lstm_agrees_with_torch_forward_and_backward(arm):
     assert torch.allclose(own.T, lstm.weight_hh_l0.grad, atol=1e-12)
 
 
+def test_single_precision_rounds_the_same_weights():
+    double, single = (
+        LSTMs(3, 5, 2, forget_bias=[1.5], rng=rng(), replicas=2, dtype=dtype) for dtype in ("float64", "float32")
+    )
+    x = torch.from_numpy(rng(1).standard_normal((2, 4, 7, 3)))
+    assert {part.dtype for part in single.parameters} == {single(x).dtype} == {torch.float32}
+    assert 0 < float((single(x) - double(x)).detach().abs().max()) < 1e-5
+    with pytest.raises(ValueError, match="dtype"):
+        LSTMs(3, 5, 2, forget_bias=[1.5], rng=rng(), dtype="float16")
+
+
 def test_arms_differ_in_the_forget_bias_alone():
     net = LSTMs(3, 5, 2, forget_bias=[0.0, 1.5], rng=rng(), replicas=2)
     for at, part in enumerate(net.parameters):

@@ -280,6 +280,7 @@ def recall(
     width: int = 8,
     batch: int = 8,
     replicas: int = 32,
+    dtype: Any = "float64",
 ) -> Sweep:
     """Train LSTMs by Adam to tell the first of T random signs, for each forget-gate bias at each rate, all at once.
 
@@ -297,6 +298,7 @@ def recall(
     rng : numpy.random.Generator
     width, batch, replicas : int
         Units, sequences in a batch, and R.
+    dtype : {"float64", "float32"}
 
     Returns
     -------
@@ -311,13 +313,14 @@ def recall(
     arms = [f"bias {_checks.real(start, 'forget_bias'):g}" for start in forget_bias]
     each = torch.tensor([_checks.real(rate, "rate", low=0.0) for rate in rates], dtype=torch.float64)
     starts = [start for start in forget_bias for _ in rates]
-    net = LSTMs(2, width, 2, forget_bias=starts, rng=rng, replicas=replicas)
-    update = [OPTIMIZERS["adam"](each.repeat(len(arms))[:, None, None, None]) for _ in net.parameters]
+    net = LSTMs(2, width, 2, forget_bias=starts, rng=rng, replicas=replicas, dtype=dtype)
+    each = each.to(net.parameters[0]).repeat(len(arms))[:, None, None, None]
+    update = [OPTIMIZERS["adam"](each) for _ in net.parameters]
     judged_on, seen = first_sign(length, JUDGED_ON, rng=rng, replicas=replicas), []
     for count in range(budgets[-1] + 1):
         if count in budgets:
             with torch.no_grad():
-                seen.append(_loss(net, *judged_on)[0].numpy().reshape(len(arms), len(rates), replicas))
+                seen.append(_loss(net, *judged_on)[0].double().numpy().reshape(len(arms), len(rates), replicas))
         if count == budgets[-1]:
             break
         output, gradient = _loss(net, *first_sign(length, batch, rng=rng, replicas=replicas))[1:]

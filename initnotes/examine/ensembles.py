@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..activations import Activation
 from ..networks import Ensemble, Normalized, Residual, Transformer, normalize
-from ..networks.attention import rows
 from ..networks.residual import BRANCHES
+from ..networks.steps import rows
 from ..recipes import LOOKUPS
 
 __all__ = ["Linear", "Lookup", "Phi", "Replicas", "as_module"]

@@ -5,10 +5,9 @@ What lives here wires embeddings, attention and MLPs; with which weights they st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,10 +17,10 @@ from .. import _checks
 from ..recipes import LOOKUPS, Recipe, Sizes, get
 from .ensemble import Gradients
 from .residual import _Network
-from .steps import Behind, normalize
+from .steps import Affine, Attended, Looked, normalize, rows
 from .twin import Twin
 
-__all__ = ["Glance", "Transformer", "attend", "rows"]
+__all__ = ["Glance", "Transformer", "attend"]
 
 Map = Callable[[Tensor], Tensor]
 
@@ -49,12 +48,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool) -> tu
     tensor([[1.0000, 0.0000],
             [0.5000, 0.5000]])
     """
-    scores = scale * (q @ k.mT)
-    if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(later, -math.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
+    earlier = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril() if causal else None
+    mixed, shares = Attended.apply(q, k, v, scale, earlier)
+    return mixed, shares.mT
 
 
 @dataclass(frozen=True, repr=False)
@@ -233,9 +229,17 @@ class Transformer(_Network):
         return tokens
 
     def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
-        weights, _ = self.split(Behind.apply(start, self.parameters, into.parameters))
-        seen = self.passed(h, self._maps(weights), self._tied(weights))
+        into.parameters.zero_()  # a table's gradient is added to, since a tied head may have written there
+        made = {True: _looked, False: _multiplied}
+        layers = zip(self.roles, self.weights, into.weights, strict=True)
+        maps = [made[role in LOOKUPS](start, weight, own) for (role, _), weight, own in layers]
+        tied = _multiplied(start, self.weights[0].mT, into.weights[0].mT) if self.form.tied else None
+        seen = self.passed(h, maps, tied)
         return [*seen.stream, seen.logits], [*seen.stream[:-1], seen.read]
+
+    def __call__(self, inputs: Any) -> Tensor:
+        """Return the logits, shape (R, batch · T, V), for `inputs` as `look` takes them; without gradients."""
+        return self.look(inputs).logits
 
     def look(self, inputs: Any) -> Glance:
         """Pass sequences forward and keep stream, branches and attention; without gradients.
@@ -245,15 +249,10 @@ class Transformer(_Network):
         inputs : array or Tensor, shape (batch, T) or (R, batch, T)
             Tokens, as floating-point numbers.
         """
-        with torch.no_grad():
-            return self.passed(self._inputs(inputs), self._maps(self.weights), self._tied(self.weights))
-
-    def _maps(self, weights: Sequence[Tensor]) -> list[Map]:
         made = {True: _lookup, False: _linear}
-        return [made[role in LOOKUPS](weight) for (role, _), weight in zip(self.roles, weights, strict=True)]
-
-    def _tied(self, weights: Sequence[Tensor]) -> Map | None:
-        return _linear(weights[0].mT) if self.form.tied else None
+        maps = [made[role in LOOKUPS](weight) for (role, _), weight in zip(self.roles, self.weights, strict=True)]
+        with torch.no_grad():
+            return self.passed(self._inputs(inputs), maps, _linear(self.weights[0].mT) if self.form.tied else None)
 
     def passed(self, tokens: Tensor, maps: Sequence[Map], head: Map | None) -> Glance:
         """Pass tokens through the network that these maps make.
@@ -273,20 +272,20 @@ class Transformer(_Network):
         if form.positions:
             places = torch.arange(self.context, device=tokens.device)
             x = x + next(parts)(places.expand(len(tokens), 1, -1))
-        x = form.embedding_multiplier * x.flatten(1, 2)
+        x = _times(form.embedding_multiplier, x.flatten(1, 2))
         x = self._norm(x) if form.embedding_norm else x
         stream, branches, attention = [x], [], []
         for _ in range(self.blocks):
             for branch in (self._attention, self._mlp):
                 read = self._norm(x) if form.place == "pre" else x
                 added, softmax = branch(read, parts, len(tokens[0]))
-                branches.append(form.multiplier * added)
+                branches.append(_times(form.multiplier, added))
                 x = x + branches[-1]
                 x = self._norm(x) if form.place == "post" else x
                 stream.append(x)
                 attention += softmax
         read = self._norm(x) if form.place == "pre" else x
-        logits = form.head_multiplier * (next(parts) if head is None else head)(read)
+        logits = _times(form.head_multiplier, (next(parts) if head is None else head)(read))
         return Glance(stream, branches, attention, read, logits)
 
     def twin(self, replica: int) -> Twin:
@@ -339,11 +338,8 @@ class Transformer(_Network):
         return f"Transformer({sizes}, {kind}, {self.replicas} replicas)"
 
 
-def rows(matrix: Tensor, numbers: Tensor) -> Tensor:
-    """Return the columns of each replica's matrix, shape (R, d, V), that are named, shape (R, batch, T), as rows."""
-    replicas, _, count = matrix.shape
-    first = count * torch.arange(replicas, device=matrix.device)[:, None, None]
-    return torch.nn.functional.embedding(numbers.long() + first, matrix.mT.flatten(0, 1))
+def _times(factor: float, x: Tensor) -> Tensor:
+    return x if factor == 1 else factor * x
 
 
 def _lookup(matrix: Tensor) -> Map:
@@ -352,3 +348,11 @@ def _lookup(matrix: Tensor) -> Map:
 
 def _linear(matrix: Tensor) -> Map:
     return lambda read: read @ matrix.mT
+
+
+def _looked(start: Tensor, matrix: Tensor, into: Tensor) -> Map:
+    return lambda numbers: cast(Tensor, Looked.apply(start, numbers, matrix, into))
+
+
+def _multiplied(start: Tensor, matrix: Tensor, into: Tensor) -> Map:
+    return lambda read: cast(Tensor, Affine.apply(start, read, matrix, None, (into, None)))

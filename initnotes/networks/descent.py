@@ -6,8 +6,9 @@ What lives here makes one update as fast as its matrix products allow; ``sweeps`
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -98,7 +99,16 @@ class _Steps:
 
 
 def _as_a_whole(net: Ensemble, loss: str, clip: float | None, steps: _Steps) -> Update:
-    step = steps.of(net.per_parameter)
+    """Return an update of all copies at once, whose step takes as many numbers at a time as the cache holds."""
+    each = replace(
+        steps,
+        rates=net.per_parameter(steps.rates),
+        decay=None if steps.decay is None else net.per_parameter(steps.decay),
+        eps=net.per_parameter(steps.eps) if isinstance(steps.eps, Tensor) else steps.eps,
+    )
+    size = NUMBERS if net.parameters.device.type == "cpu" else len(net.parameters)
+    cuts = [slice(at, at + size) for at in range(0, len(net.parameters), size)]
+    pieces = [(cut, each.of(operator.itemgetter(cut))) for cut in cuts]
 
     def update(x: Tensor, y: Tensor) -> None:
         copies = net.replicas // len(x)
@@ -106,7 +116,8 @@ def _as_a_whole(net: Ensemble, loss: str, clip: float | None, steps: _Steps) -> 
         gradients = net.backward(signals, GRADIENTS[loss](signals.output, _repeated(y, copies)))
         if clip is not None:
             clip_([*gradients.weights, *gradients.biases], clip)
-        step(net.parameters, gradients.parameters)
+        for cut, step in pieces:
+            step(net.parameters[cut], gradients.parameters[cut])
 
     return update
 

@@ -57,6 +57,7 @@ class LSTMs:
         R.
     rng : numpy.random.Generator
         All weights are drawn as torch draws them, U(±1/√width).
+    dtype : {"float64", "float32"}
 
     Raises
     ------
@@ -85,7 +86,9 @@ class LSTMs:
         rng: np.random.Generator,
         recurrent_scale: float = 1.0,
         replicas: int = 32,
+        dtype: Any = "float64",
     ) -> None:
+        dtype = _checks.dtype(dtype)
         sizes = {"inputs": inputs, "width": width, "outputs": outputs, "replicas": replicas}
         m, n, out, replicas = (_checks.integer(size, name) for name, size in sizes.items())
         starts = np.array([_checks.real(start, "forget_bias") for start in forget_bias])
@@ -101,7 +104,7 @@ class LSTMs:
         bias = np.zeros((len(starts), replicas, 1, 4 * n))
         bias[..., n : 2 * n] = starts[:, None, None, None]
         parts = [weights[0], weights[1], bias, weights[2], np.zeros((len(starts), replicas, 1, out))]
-        self.parameters = [torch.from_numpy(part).requires_grad_() for part in parts]
+        self.parameters = [torch.from_numpy(part).to(dtype).requires_grad_() for part in parts]
 
     def forward(self, x: Any) -> Memory:
         """Pass sequences forward and keep the cells of every time step.
@@ -120,7 +123,7 @@ class LSTMs:
         TypeError, ValueError
             If `x` is not floating-point numbers of such a shape.
         """
-        x = _checks.floating(x, "x").to(torch.float64)
+        x = _checks.floating(x, "x").to(self.parameters[0].dtype)
         weight, recurrent, bias, readout, offset = self.parameters
         if x.dim() != 4 or (x.shape[0], x.shape[3]) != (weight.shape[1], weight.shape[2]):
             raise ValueError(

@@ -1,11 +1,12 @@
 """Steps of a forward pass that write the gradients of their own parameters to where an optimizer reads them.
 
-What lives here is one step each, and `normalize`, which has no parameters; how steps are wired is for ``residual`` and
-``attention``.
+What lives here is one step each, and what has no parameters: `normalize` and attention; how steps are wired is for
+``residual`` and ``attention``.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from .. import _checks
 from ..theory.stream import NORMS
 
-__all__ = ["AXES", "Added", "Affine", "Behind", "Into", "Shifted", "normalize"]
+__all__ = ["AXES", "Added", "Affine", "Attended", "Into", "Looked", "Shifted", "normalize", "rows"]
 
 AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
 
@@ -109,20 +110,61 @@ def _sum_into(into: Tensor, each: Tensor) -> None:
     torch.sum(each, (1, 2) if into.shape[-1] == 1 else 1, keepdim=True, out=into)
 
 
-class Behind(torch.autograd.Function):
-    """The parameters as what autograd finds behind `start`; `into` becomes 0, and their gradient is added to it."""
+class Looked(torch.autograd.Function):
+    """`rows` of W; the gradient of W is added to `into`, where that of a tied head is already."""
 
     @staticmethod
-    def forward(ctx: Any, start: Tensor, parameters: Tensor, into: Tensor) -> Tensor:
+    def forward(ctx: Any, start: Tensor, numbers: Tensor, weight: Tensor, into: Tensor) -> Tensor:
         """Compute the step, and keep what going back needs."""
-        ctx.into = into.zero_()
-        return parameters.detach()
+        ctx.save_for_backward(_places(weight, numbers))
+        ctx.into = into
+        return rows(weight, numbers)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of what is not written anywhere."""
-        ctx.into.add_(gradients[0])
-        return None, None, None
+        (at,), (replicas, width, count) = ctx.saved_tensors, ctx.into.shape
+        found = gradients[0].new_zeros(replicas * count, width)
+        found.index_add_(0, at.flatten(), gradients[0].reshape(-1, width))
+        ctx.into.add_(found.view(replicas, count, width).mT)
+        return None, None, None, None
+
+
+class Attended(torch.autograd.Function):
+    """softmax(scale · q kᵀ) v, and the softmax with an axis for each token that is seen, then one for who sees.
+
+    That way its sums run over whole rows at once; over the short last axis they take several times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, seen: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute the step, and keep what going back needs; `seen` says what a token sees, all if None."""
+        scores = (k @ q.mT).mul_(scale)
+        shares = (scores if seen is None else scores.masked_fill_(~seen.mT, -math.inf)).softmax(-2)
+        ctx.save_for_backward(q, k, v, shares)
+        ctx.scale = scale
+        ctx.mark_non_differentiable(shares)
+        return shares.mT @ v, shares
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of queries, keys and values."""
+        q, k, v, shares = ctx.saved_tensors
+        g = gradients[0]
+        delta = (v @ g.mT).mul_(shares)
+        delta.addcmul_(shares, delta.sum(-2, keepdim=True), value=-1).mul_(ctx.scale)
+        return delta.mT @ k, delta @ q, shares @ g, None, None
+
+
+def rows(matrix: Tensor, numbers: Tensor) -> Tensor:
+    """Return the columns of each replica's matrix, shape (R, d, V), that are named, shape (R, batch, T), as rows."""
+    return torch.nn.functional.embedding(_places(matrix, numbers), matrix.mT.flatten(0, 1))
+
+
+def _places(matrix: Tensor, numbers: Tensor) -> Tensor:
+    """Return where they are if the replicas' columns are counted one replica behind the other."""
+    replicas, _, count = matrix.shape
+    return numbers.long() + count * torch.arange(replicas, device=matrix.device)[:, None, None]
 
 
 def normalize(z: Tensor, norm: str | None, *, eps: float = 1e-5) -> Tensor:
