@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lab_pages
 import nbformat
@@ -20,11 +20,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `make test` sets it: two threads lose much on a busy machine
 
-from initgrade import course as courses
-from initgrade import handing_out
-from initgrade.course import Course
-from tests import tiny_course
 from tools import notebooks, site, system_parts
+
+if TYPE_CHECKING:
+    from initgrade.course import Course
 
 notebooks.own_folders()
 
@@ -38,7 +37,15 @@ BROWSER_ARGUMENTS = [
 ]
 
 
+WHOLE = {"browser_options", "built_site"}  # fixtures that start a browser, or build the book: `make integration`
+
 collect_ignore = ["formgrader_button.py", "lab_pages.py", "snapshots.py", "tiny_course.py"]  # helpers, without doctests
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that asks for the browser or the built site, itself or through a fixture."""
+    for item in items:
+        if WHOLE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -167,16 +174,21 @@ def show(lab_page: Page, lab_folder: Path, lab_address: str) -> Callable[..., Pa
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def released(tmp_path_factory: pytest.TempPathFactory) -> "Course":
     """Return a course whose assignment was released; not to be changed. nbgrader takes seconds to make a gradebook."""
+    from initgrade import handing_out  # here, for a planted fault's test imports no more of initgrade than it needs
+    from tests import tiny_course
+
     made = tiny_course.make(tmp_path_factory.mktemp("released"))
     handing_out.release(made, "tiny")
     return made
 
 
 @pytest.fixture
-def course(released: Course, tmp_path: Path) -> Course:
+def course(released: "Course", tmp_path: Path) -> "Course":
     """Return a released course of the test's own."""
+    from initgrade import course as courses
+
     shutil.copytree(released.root, tmp_path / "course")
     return courses.load(tmp_path / "course")
 
