@@ -37,12 +37,17 @@ BROWSER_ARGUMENTS = [
 ]
 
 
-WHOLE = {"browser_options", "built_site"}  # fixtures that start a browser, or build the book: `make integration`
+WHOLE = {
+    "browser",
+    "chromium",
+    "build",
+}  # fixtures that start a browser or build pages: `make integration` runs their tests
 
-collect_ignore = ["formgrader_button.py", "lab_pages.py", "snapshots.py", "tiny_course.py"]  # helpers, without doctests
+collect_ignore = [path.name for path in Path(__file__).parent.glob("[!c]*.py") if not path.name.startswith("test_")]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that asks for the browser or the built site, itself or through a fixture."""
+    """Mark each test that gets a browser or builds pages, itself or through a fixture."""
     for item in items:
         if WHOLE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
@@ -85,19 +90,16 @@ def sandbox(request: pytest.FixtureRequest) -> list[str]:
     return ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent"]
 
 
-@pytest.fixture
-def browser_options(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return the launch options of a Chromium or Chrome that starts."""
-    _needs("browser", request)
-    options = system_parts.browser()
-    assert options is not None
-    return options
+@pytest.fixture(scope="session")
+def build() -> Callable[..., int]:
+    """Return what builds the pages of a book, this one if no other's root is given, and returns 0 without a warning."""
+    return site.build
 
 
 @pytest.fixture(scope="session")
-def built_site() -> Path:
+def built_site(build: Callable[..., int]) -> Path:
     """Build the site, if it is not up to date, and return the folder of its pages."""
-    assert site.build() == 0, "the site does not build without warnings: make book"
+    assert build() == 0, "the site does not build without warnings: make book"
     return site.HTML
 
 
@@ -116,17 +118,24 @@ def address(built_site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Return a browser that reaches this machine only."""
+    """Return a browser that reaches this machine only; tests ask for `browser`."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**system_parts.browser(), args=BROWSER_ARGUMENTS)
-        yield browser
-        browser.close()
+        started = playwright.chromium.launch(**system_parts.browser(), args=BROWSER_ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page, in a browser that starts only where there is one."""
-    with request.getfixturevalue("chromium").new_context() as context:
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """Return the one Chromium or Chrome of all tests; where there is none, the test is left out, and that is told."""
+    _needs("browser", request)
+    return request.getfixturevalue("chromium")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a new page."""
+    with browser.new_context() as context:
         yield context.new_page()
 
 
@@ -147,10 +156,10 @@ def lab_address(lab_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def lab_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+def lab_page(browser: Browser) -> Iterator[Page]:
     """Return a new page that fails the test on an error."""
     errors: list[str] = []
-    with request.getfixturevalue("chromium").new_context() as context:
+    with browser.new_context() as context:
         made = context.new_page()
         made.on("pageerror", lambda error: errors.append(str(error)))
         yield made

@@ -21,9 +21,8 @@ PAGES = [
 
 
 @pytest.fixture
-def open_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Return what opens a page of some width in a context of its own."""
-    browser: Browser = request.getfixturevalue("chromium")
     contexts = []
 
     def opened(url: str, width: int = 1280, *, without: str = "", **options: Any) -> Page:

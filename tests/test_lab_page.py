@@ -188,10 +188,8 @@ def visible(page: Page) -> str:
     return page.locator("init-lab figcaption").inner_text()
 
 
-def test_without_javascript(
-    browser_options: dict[str, str], chromium: Browser, lab_folder: Path, lab_address: str
-) -> None:
-    with chromium.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}) as context:
+def test_without_javascript(browser: Browser, lab_folder: Path, lab_address: str) -> None:
+    with browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         page.goto(f"{lab_address}/{write(lab_folder, fallback())}")
         text = visible(page)

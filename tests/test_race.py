@@ -60,10 +60,10 @@ def address(folder: Path, serve: Callable[[Path], AbstractContextManager[str]]) 
 
 
 @pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """Return a new page that fails the test on an error."""
     errors: list[str] = []
-    with request.getfixturevalue("chromium").new_context() as context:
+    with browser.new_context() as context:
         made = context.new_page()
         made.set_default_timeout(5000)
         made.on("pageerror", lambda error: errors.append(str(error)))
@@ -496,8 +496,8 @@ def stored() -> str:
     return races.to_html("zero", "small", seed=1)
 
 
-def test_without_javascript(browser_options: dict, chromium: Browser, folder: Path, address: str, stored: str) -> None:
-    with chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900}) as context:
+def test_without_javascript(browser: Browser, folder: Path, address: str, stored: str) -> None:
+    with browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900}) as context:
         page = context.new_page()
         page.goto(f"{address}/{write(folder, stored)}")
         assert page.locator("train-lab svg").bounding_box()["height"] > 150

@@ -43,9 +43,8 @@ IN_ALL_LOOKS = ["book/index.html", "book/04_vanishing_exploding.html", "book/16_
 
 
 @pytest.fixture
-def open_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Return what opens a page in a context of its own, with Playwright's options, such as ``has_touch=True``."""
-    browser: Browser = request.getfixturevalue("chromium")
     contexts = []
 
     def opened(url: str, *, without: str = "", **options: Any) -> Page:
