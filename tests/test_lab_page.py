@@ -242,7 +242,10 @@ def shift(page: Page, url: str, width: int) -> float:
     """Return how much the page's layout shifts while a slow module loads."""
 
     def late(route: Any) -> None:
-        page.wait_for_timeout(200)  # the picture is painted before
+        for _ in range(200):  # the picture is painted before
+            page.wait_for_timeout(50)
+            if page.evaluate("performance.getEntriesByType('paint').length"):
+                break
         route.continue_()
 
     page.set_viewport_size({"width": width, "height": 900})
@@ -378,7 +381,7 @@ def violations(page: Page, url: str) -> list[str]:
     )
     page.goto(url)
     drawn = "document.querySelector('init-lab').drawn > 0"  # wait_for_function needs eval when it asks again
-    assert any(page.evaluate(drawn) or page.wait_for_timeout(50) for _ in range(200))
+    assert any(page.evaluate(drawn) or page.wait_for_timeout(50) for _ in range(1200))
     page.locator("init-lab button").nth(1).click()
     page.locator("init-lab summary").click()
     page.get_by_label("Width").press("ArrowRight")

@@ -240,7 +240,7 @@ def test_pointer_and_keyboard_show_a_preview(open_page: Callable[..., Page], add
     for by in ("pointer", "keyboard"):
         assert page.locator(".preview").count() == 0
         link.hover() if by == "pointer" else reach(page, selector)
-        page.wait_for_selector(".preview", timeout=5000)
+        page.wait_for_selector(".preview")
         assert len(page.locator(".preview").inner_text()) > 10
         assert SAYS.get(kind, "") in page.locator(".preview").inner_text()
         assert link.get_attribute("aria-describedby") == "preview"
