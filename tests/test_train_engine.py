@@ -3,10 +3,10 @@
 Node runs the file that is published; tests/train_engine.mjs holds the questions that are asked of it.
 
 A race promises who is ahead. Ten draws of one pair must show it, or 19 of 20 where one of the ten does not: ten points
-more test digits right, or less than the element's margin apart. A race that shows it in seven of ten draws passes once in
-30 times. The seeds are fixed and had no part in the choice of the races, so nothing fails from run to run. Fresh seeds:
-in 20 to 88 other draws of each race none missed its limit, and by their spread it is three standard deviations away or
-more, which makes two misses in 20 draws rarer than 1 in 2000 for each race.
+more test digits right, or less than the element's margin apart. A race that shows it in seven of ten draws passes
+once in 30 times. The seeds are fixed and had no part in the choice of the races, so nothing fails from run to run.
+Fresh seeds: in 20 to 88 other draws of each race none missed its limit, and by their spread it is three standard
+deviations away or more, which makes two misses in 20 draws rarer than 1 in 2000 for each race.
 """
 
 import itertools
@@ -562,7 +562,7 @@ def hits(ahead: str, scores: np.ndarray) -> int:
     ],
 )
 def test_a_race_shows_its_effect(effects: dict[str, Any], races: dict[str, Any], name: str) -> None:
-    """In all draws but one of 20, with no more work than a phone does in ten seconds; traps have a median gap below 0.03.
+    """In all draws but one of 20, with no more work than a phone does in ten seconds; a trap's median gap is small.
 
     `benchmarks.train_lab` measures the seconds; a busy machine is no race's fault.
     """
