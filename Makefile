@@ -9,6 +9,8 @@ VERSION := import sys; print("%d.%d.%d in %s" % (*sys.version_info[:3], sys.base
 export OMP_NUM_THREADS ?= 1
 # Matplotlib's list of fonts: home may be read-only, and the user's own settings must not change a figure.
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+# A module is compiled once, and not by each of hundreds of processes. Only an empty value lets Python store it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help book test integration coverage lottery mutants lab run reprove drift bench offline pdf audit coursework-demo serve clean interpreter
 .DEFAULT_GOAL := help
@@ -20,10 +22,10 @@ book: .venv/.reading ## build the site from the stored outputs; every warning fa
 	$(PY) -m tools.site
 
 test: .venv/.testing ## run the checks: tests, doctests, guards, notebooks' outputs, lint, types, planted faults
-	$(PY) -m tools.system_parts install
+	$(PY) -m tools.system_parts install sandbox
 	$(PY) -m tools.check
 
-integration: .venv/.testing ## run the tests that start whole programs: JupyterLab, nbgrader, pip, builds, kernels
+integration: .venv/.testing ## build the site and run the tests of its pages in a browser, and of JupyterLab, nbgrader, pip
 	$(PY) -m tools.system_parts install
 	$(PY) -m tools.check site integration
 

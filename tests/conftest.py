@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lab_pages
 import nbformat
@@ -20,11 +20,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `make test` sets it: two threads lose much on a busy machine
 
-from initgrade import course as courses
-from initgrade import handing_out
-from initgrade.course import Course
-from tests import tiny_course
 from tools import notebooks, site, system_parts
+
+if TYPE_CHECKING:
+    from initgrade.course import Course
 
 notebooks.own_folders()
 
@@ -38,7 +37,20 @@ BROWSER_ARGUMENTS = [
 ]
 
 
-collect_ignore = ["formgrader_button.py", "lab_pages.py", "snapshots.py", "tiny_course.py"]  # helpers, without doctests
+WHOLE = {
+    "browser",
+    "chromium",
+    "build",
+}  # fixtures that start a browser or build pages: `make integration` runs their tests
+
+collect_ignore = [path.name for path in Path(__file__).parent.glob("[!c]*.py") if not path.name.startswith("test_")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that gets a browser or builds pages, itself or through a fixture."""
+    for item in items:
+        if WHOLE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -78,19 +90,16 @@ def sandbox(request: pytest.FixtureRequest) -> list[str]:
     return ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent"]
 
 
-@pytest.fixture
-def browser_options(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return the launch options of a Chromium or Chrome that starts."""
-    _needs("browser", request)
-    options = system_parts.browser()
-    assert options is not None
-    return options
+@pytest.fixture(scope="session")
+def build() -> Callable[..., int]:
+    """Return what builds the pages of a book, this one if no other's root is given, and returns 0 without a warning."""
+    return site.build
 
 
 @pytest.fixture(scope="session")
-def built_site() -> Path:
+def built_site(build: Callable[..., int]) -> Path:
     """Build the site, if it is not up to date, and return the folder of its pages."""
-    assert site.build() == 0, "the site does not build without warnings: make book"
+    assert build() == 0, "the site does not build without warnings: make book"
     return site.HTML
 
 
@@ -109,17 +118,24 @@ def address(built_site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Return a browser that reaches this machine only."""
+    """Return a browser that reaches this machine only; tests ask for `browser`."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**system_parts.browser(), args=BROWSER_ARGUMENTS)
-        yield browser
-        browser.close()
+        started = playwright.chromium.launch(**system_parts.browser(), args=BROWSER_ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page, in a browser that starts only where there is one."""
-    with request.getfixturevalue("chromium").new_context() as context:
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """Return the one Chromium or Chrome of all tests; where there is none, the test is left out, and that is told."""
+    _needs("browser", request)
+    return request.getfixturevalue("chromium")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a new page."""
+    with browser.new_context() as context:
         yield context.new_page()
 
 
@@ -140,10 +156,10 @@ def lab_address(lab_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def lab_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+def lab_page(browser: Browser) -> Iterator[Page]:
     """Return a new page that fails the test on an error."""
     errors: list[str] = []
-    with request.getfixturevalue("chromium").new_context() as context:
+    with browser.new_context() as context:
         made = context.new_page()
         made.on("pageerror", lambda error: errors.append(str(error)))
         yield made
@@ -167,16 +183,21 @@ def show(lab_page: Page, lab_folder: Path, lab_address: str) -> Callable[..., Pa
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def released(tmp_path_factory: pytest.TempPathFactory) -> "Course":
     """Return a course whose assignment was released; not to be changed. nbgrader takes seconds to make a gradebook."""
+    from initgrade import handing_out  # here, for a planted fault's test imports no more of initgrade than it needs
+    from tests import tiny_course
+
     made = tiny_course.make(tmp_path_factory.mktemp("released"))
     handing_out.release(made, "tiny")
     return made
 
 
 @pytest.fixture
-def course(released: Course, tmp_path: Path) -> Course:
+def course(released: "Course", tmp_path: Path) -> "Course":
     """Return a released course of the test's own."""
+    from initgrade import course as courses
+
     shutil.copytree(released.root, tmp_path / "course")
     return courses.load(tmp_path / "course")
 

@@ -21,15 +21,13 @@ PAGES = [
 
 
 @pytest.fixture
-def open_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Return what opens a page of some width in a context of its own."""
-    browser: Browser = request.getfixturevalue("chromium")
     contexts = []
 
     def opened(url: str, width: int = 1280, *, without: str = "", **options: Any) -> Page:
         contexts.append(browser.new_context(viewport={"width": width, "height": 844}, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(5000)
         if without:
             page.route(without, lambda route: route.abort())
         page.goto(url, wait_until="load")
@@ -480,7 +478,7 @@ def test_buttons_without_a_script_are_not_there(open_page: Callable[..., Page], 
 TURNS = """() => new Promise((done) => {
   const on = (event) => { event.preventDefault(); done(event.destination.url); };
   navigation.addEventListener("navigate", on, { once: true });
-  setTimeout(done, 150, "");
+  addEventListener("keydown", ({ key }) => key.startsWith("Arrow") && setTimeout(done, 150, ""), true);
 })"""
 
 

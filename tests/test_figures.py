@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -9,7 +10,7 @@ import pytest
 from nbformat import NotebookNode, v4
 from playwright.sync_api import Page
 
-from tools import figures, notebooks, site
+from tools import figures, notebooks
 
 Pages = dict[str, str]
 LIST = "figures"
@@ -157,7 +158,7 @@ CELLS = [
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(tmp_path_factory: pytest.TempPathFactory, build: Callable[[Path], int]) -> Path:
     """Build a book of one chapter and return the folder of its pages."""
     root = tmp_path_factory.mktemp("figures")
     shutil.copy(notebooks.ROOT / "_config.yml", root)
@@ -172,7 +173,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "book" / "index.md").write_text(f"# Start\n\nSee [](01_small.ipynb#fig-small-curve).\n\n{cover}\n")
     chapter = notebooks.normalize(v4.new_notebook(cells=CELLS))
     (root / "book" / "01_small.ipynb").write_text(notebooks.dump(chapter), encoding="utf-8")
-    assert site.build(root) == 0
+    assert build(root) == 0
     return root / "_build" / "html" / "book"
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import functools
 import importlib.metadata
 import subprocess
 import sys
@@ -31,10 +32,16 @@ def test_the_book_has_notebooks() -> None:
     assert BOOK
 
 
+@functools.cache
+def loaded(path: Path) -> NotebookNode:
+    """Return a notebook that is only looked at; to read one takes longer than most guards do."""
+    return notebooks.load(path)
+
+
 @pytest.mark.parametrize("guard", guards.NOTEBOOK_GUARDS, ids=lambda guard: guard.__name__)
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
 def test_notebook(path: Path, guard: Callable[[NotebookNode], list[str]]) -> None:
-    assert guard(notebooks.load(path)) == []
+    assert guard(loaded(path)) == []
 
 
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
@@ -44,17 +51,17 @@ def test_notebook_is_in_its_stored_form(path: Path) -> None:
 
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
 def test_claims_are_listed(path: Path) -> None:
-    assert guards.claims_listed(notebooks.load(path), guards.claim_numbers()) == []
+    assert guards.claims_listed(loaded(path), guards.claim_numbers()) == []
 
 
 def test_claims_rarely_fail_by_chance() -> None:
-    rates = [claim["false_failure_rate"] for path in BOOK for claim in claims.collect(notebooks.load(path))]
+    rates = [claim["false_failure_rate"] for path in BOOK for claim in claims.collect(loaded(path))]
     assert rates
     assert guards.false_failures(rates) == []
 
 
 def test_introductions_tell_what_chapters_settled() -> None:
-    settled = [(path.stem, claim) for path in BOOK for claim in claims.collect(notebooks.load(path))]
+    settled = [(path.stem, claim) for path in BOOK for claim in claims.collect(loaded(path))]
     page = (notebooks.ROOT / "book" / "introductions.md").read_text(encoding="utf-8")
     assert guards.told_verdicts(page, settled) == []
 

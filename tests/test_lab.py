@@ -56,7 +56,7 @@ def bare_page(lab_folder: Path, lab_address: str, chromium: Browser) -> Iterator
 
 
 @pytest.fixture
-def lab_module(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Callable[..., Any]:
+def lab_module(browser: Browser, request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Return `module`, bound to a page."""
     return functools.partial(module, request.getfixturevalue("bare_page"))
 

@@ -200,9 +200,9 @@ def test_keyboard_looks_into_layers_without_chatter(show: Callable[..., Page]) -
     assert page.evaluate("heard") == 0
 
 
-def test_finger_looks_into_a_layer(show: Callable[..., Page], chromium: Any, lab_address: str) -> None:
+def test_finger_looks_into_a_layer(show: Callable[..., Page], browser: Any, lab_address: str) -> None:
     show('scheme="he_normal" activation="tanh" depth="10" width="32"')  # writes the page
-    with chromium.new_context(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}) as context:
+    with browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}) as context:
         page = context.new_page()
         page.goto(f"{lab_address}/page.html")
         page.wait_for_function(f"{LAB}.drawn > 0")

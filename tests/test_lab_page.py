@@ -188,10 +188,8 @@ def visible(page: Page) -> str:
     return page.locator("init-lab figcaption").inner_text()
 
 
-def test_without_javascript(
-    browser_options: dict[str, str], chromium: Browser, lab_folder: Path, lab_address: str
-) -> None:
-    with chromium.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}) as context:
+def test_without_javascript(browser: Browser, lab_folder: Path, lab_address: str) -> None:
+    with browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         page.goto(f"{lab_address}/{write(lab_folder, fallback())}")
         text = visible(page)
@@ -244,7 +242,10 @@ def shift(page: Page, url: str, width: int) -> float:
     """Return how much the page's layout shifts while a slow module loads."""
 
     def late(route: Any) -> None:
-        page.wait_for_timeout(200)  # the picture is painted before
+        for _ in range(200):  # the picture is painted before
+            page.wait_for_timeout(50)
+            if page.evaluate("performance.getEntriesByType('paint').length"):
+                break
         route.continue_()
 
     page.set_viewport_size({"width": width, "height": 900})
@@ -380,7 +381,7 @@ def violations(page: Page, url: str) -> list[str]:
     )
     page.goto(url)
     drawn = "document.querySelector('init-lab').drawn > 0"  # wait_for_function needs eval when it asks again
-    assert any(page.evaluate(drawn) or page.wait_for_timeout(50) for _ in range(200))
+    assert any(page.evaluate(drawn) or page.wait_for_timeout(50) for _ in range(1200))
     page.locator("init-lab button").nth(1).click()
     page.locator("init-lab summary").click()
     page.get_by_label("Width").press("ArrowRight")

@@ -13,11 +13,11 @@ import nbformat
 import pytest
 import yaml
 from nbformat import NotebookNode
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 import initnotes as ini
 from initnotes.book.notation import written
-from tools import guards, ledger, notebooks, site
+from tools import guards, ledger, notebooks
 
 Serve = Callable[[Path], AbstractContextManager[str]]
 
@@ -326,18 +326,17 @@ def test_stale_row_is_caught_in_html_alone(copy: Path) -> None:
     assert len(ledger.faults(copy)) == 1
 
 
-@pytest.mark.integration
 def test_planted_faults_fail_each_next_build(
-    tree: Path, small: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tree: Path, small: str, build: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     built = Path(shutil.copytree(tree, tmp_path / "built"))
     other(built / "book")  # a chapter alone changes
     for _ in range(2):
-        assert site.build(built) != 0
+        assert build(built) != 0
         assert PLANTED[other] in capfd.readouterr().err
     drop(built / "book")
     (built / "book" / "index.md").write_text("# Start\n\nSee [claim 25](01_small.ipynb#claim-25).\n")
-    assert site.build(built) != 0
+    assert build(built) != 0
     warnings = capfd.readouterr().err
     assert PLANTED[drop] in warnings
     assert "'claim-25'" in warnings  # a link in the text to no box
@@ -355,9 +354,9 @@ def test_links_between_a_box_and_its_row() -> None:
 
 
 @pytest.fixture(scope="module")
-def small(tree: Path, serve: Serve) -> Iterator[str]:
+def small(tree: Path, serve: Serve, build: Callable[..., int]) -> Iterator[str]:
     """Serve the small book's pages and return their address."""
-    assert site.build(tree) == 0
+    assert build(tree) == 0
     with serve(tree / "_build" / "html") as address:
         yield f"{address}/book"
 
@@ -429,12 +428,8 @@ def test_box_and_row_lead_to_each_other(page: Page, small: str) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_on_a_phone_nothing_is_wider_than_the_page(
-    small: str, script: bool, browser_options: dict[str, str], request: pytest.FixtureRequest
-) -> None:
-    with request.getfixturevalue("chromium").new_context(
-        viewport={"width": 390, "height": 800}, java_script_enabled=script
-    ) as context:
+def test_on_a_phone_nothing_is_wider_than_the_page(small: str, script: bool, browser: Browser) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 800}, java_script_enabled=script) as context:
         page = context.new_page()
         page.goto(f"{small}/16_ledger.html")
         assert page.locator(".ledger-filter").count() == int(script)

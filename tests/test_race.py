@@ -60,10 +60,10 @@ def address(folder: Path, serve: Callable[[Path], AbstractContextManager[str]]) 
 
 
 @pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """Return a new page that fails the test on an error."""
     errors: list[str] = []
-    with request.getfixturevalue("chromium").new_context() as context:
+    with browser.new_context() as context:
         made = context.new_page()
         made.set_default_timeout(5000)
         made.on("pageerror", lambda error: errors.append(str(error)))
@@ -111,7 +111,7 @@ def show(page: Page, folder: Path, address: str) -> Callable[..., Page]:
 
 def until(page: Page, truth: str) -> None:
     """Wait for a truth; Playwright's own way needs eval, which the policy of the pages forbids."""
-    for _ in range(400):
+    for _ in range(2400):
         if page.evaluate(truth):
             return
         page.wait_for_timeout(25)
@@ -339,7 +339,7 @@ def test_the_page_answers(show: Callable[..., Page], which: str, alone: bool) ->
     until(page, FINISHED)
     took = page.evaluate("took")
     assert len(took) > 10
-    assert np.quantile(took, 0.25) < 12.5  # the quicker ones count: a busy machine only adds
+    assert min(took) < 12.5  # the quickest counts: a busy machine only adds, and this one does the same each time
     assert len(page.workers) == (not alone)
 
 
@@ -371,17 +371,27 @@ def test_removal_stops_a_race(show: Callable[..., Page], alone: bool) -> None:
     until(page, "lab.finished")
 
 
-HIDE = """hidden => {
-    Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
-    document.dispatchEvent(new Event('visibilitychange'));
-}"""
+# Hides the page once it is past a step, or shows it and says where it is then: a busy machine lets this process wait.
+TURN = """([hidden, step]) => new Promise((done) => {
+    const lab = document.querySelector('train-lab');
+    const turn = () => {
+        Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    };
+    const look = () => {
+        if (lab.at <= step) return requestAnimationFrame(look);
+        if (hidden) turn();
+        done(lab.at);
+    };
+    if (!hidden) turn();
+    look();
+})"""
 
 
 def test_a_hidden_page_rests(show: Callable[..., Page]) -> None:
     page = show("he", steps=150, length=3000)
     bet(page, "b")
-    until(page, f"{LAB}.at > 1")
-    page.evaluate(HIDE, True)
+    page.evaluate(TURN, [True, 1])
     where = f"[{LAB}.at, {LAB}.records.length]"
     before = None
     for _ in range(40):  # what the worker had begun still arrives; then nothing more does
@@ -391,9 +401,7 @@ def test_a_hidden_page_rests(show: Callable[..., Page]) -> None:
         page.wait_for_timeout(250)
     assert before == last
     assert before[1] < 140  # the worker has not done all
-    page.evaluate(HIDE, False)
-    until(page, f"{LAB}.at > {before[0]}")
-    assert page.evaluate(f"{LAB}.at") < before[0] + 40
+    assert page.evaluate(TURN, [False, before[0]]) < before[0] + 40
     # A browser that stops the frames of a page and says nothing: one frame counts for a quarter of a second.
     until(page, f"{LAB}.records.length > 20")
     moved = page.evaluate(f"""(lab => {{
@@ -496,8 +504,8 @@ def stored() -> str:
     return races.to_html("zero", "small", seed=1)
 
 
-def test_without_javascript(browser_options: dict, chromium: Browser, folder: Path, address: str, stored: str) -> None:
-    with chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900}) as context:
+def test_without_javascript(browser: Browser, folder: Path, address: str, stored: str) -> None:
+    with browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900}) as context:
         page = context.new_page()
         page.goto(f"{address}/{write(folder, stored)}")
         assert page.locator("train-lab svg").bounding_box()["height"] > 150

@@ -43,9 +43,8 @@ IN_ALL_LOOKS = ["book/index.html", "book/04_vanishing_exploding.html", "book/16_
 
 
 @pytest.fixture
-def open_page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Return what opens a page in a context of its own, with Playwright's options, such as ``has_touch=True``."""
-    browser: Browser = request.getfixturevalue("chromium")
     contexts = []
 
     def opened(url: str, *, without: str = "", **options: Any) -> Page:
@@ -241,7 +240,7 @@ def test_pointer_and_keyboard_show_a_preview(open_page: Callable[..., Page], add
     for by in ("pointer", "keyboard"):
         assert page.locator(".preview").count() == 0
         link.hover() if by == "pointer" else reach(page, selector)
-        page.wait_for_selector(".preview", timeout=5000)
+        page.wait_for_selector(".preview")
         assert len(page.locator(".preview").inner_text()) > 10
         assert SAYS.get(kind, "") in page.locator(".preview").inner_text()
         assert link.get_attribute("aria-describedby") == "preview"

@@ -216,9 +216,9 @@ LIMITED: dict[str, tuple[str, dict[str, Any], str]] = {
         PATIENT,
         "stopped",
     ),
-    "values": ("import os\nwhile True: os.write(OUT, bytes(1 << 16))", {}, "stopped"),
-    "exit": ("import os\nos._exit(0)", {}, "died"),
-    "own end": ("import os\nos.kill(os.getpid(), 9)", {}, "died"),
+    "values": ("import os\nwhile True: os.write(OUT, bytes(1 << 16))", PATIENT, "stopped"),
+    "exit": ("import os\nos._exit(0)", PATIENT, "died"),
+    "own end": ("import os\nos.kill(os.getpid(), 9)", PATIENT, "died"),
 }
 
 
@@ -232,7 +232,7 @@ def test_limit(sandbox: list[str], name: str) -> None:
     assert outcome.started, outcome
     assert outcome.ended == ended, outcome
     assert outcome.reason
-    assert outcome.seconds < 20.0
+    assert ("of processor time" in outcome.reason) == (name == "processor time")
 
 
 def alive(marker: str) -> list[str]:
@@ -554,7 +554,7 @@ def f():
 
 
 def answer(
-    target: Any, *, call: bool = True, name: str = "f", seconds: float = 2.0, **arguments: Any
+    target: Any, *, call: bool = True, name: str = "f", seconds: float = 60.0, **arguments: Any
 ) -> dict[str, Any]:
     tree, blobs = values.pack(arguments)
     request = {"target": name, "call": call, "arguments": [tree, tree]}
@@ -583,21 +583,21 @@ def test_requests_that_cannot_be_answered_say_why() -> None:
         (lambda: time.sleep(9), "timed_out", "no answer within 0.3 s"),
         (3, "missing", "is of type int, not a function"),
     ]:
-        found = answer(target, seconds=0.3 if status == "timed_out" else 2.0)
+        found = answer(target, seconds=0.3 if status == "timed_out" else 60.0)
         assert (found["status"], message in found["message"]) == (status, True), found
     assert answer(3, name="g")["message"] == "there is no function 'g'"
 
 
 def test_a_session_sends_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    requests = [{"target": "f", "call": True, "seconds": 2.0, "arguments": [values.pack({"x": 2})[0]]}]
+    requests = [{"target": "f", "call": True, "seconds": 60.0, "arguments": [values.pack({"x": 2})[0]]}]
     cells = ["def f(x): return x * VARIANT['k']", "VARIANT['k'] = 0", "1 / 0"]
-    job: dict[str, Any] = {"variant": {"k": 5}, "limits": {"cell_seconds": 2, "result": 1 << 20}, "requests": requests}
+    job: dict[str, Any] = {"variant": {"k": 5}, "limits": {"cell_seconds": 60, "result": 1 << 20}, "requests": requests}
     job["cells"] = [{"id": str(k), "source": source} for k, source in enumerate(cells)]
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as file:
         session = worker.Session(
-            job | {"variant": {"k": 5}, "limits": {"cell_seconds": 2, "result": 1 << 20}}, [], writer
+            job | {"variant": {"k": 5}, "limits": {"cell_seconds": 60, "result": 1 << 20}}, [], writer
         )
         session.run()
         os.close(writer)

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ from nbformat import v4
 from PIL import Image
 from test_site import broken_links, unfit_files
 
-from tools import launch, notebooks, offline, sharing, site
+from tools import launch, notebooks, offline, sharing
 
 SITE, CODE = "https://example.org/course/", "https://github.com/example/course"
 ROOT = notebooks.ROOT
@@ -83,7 +84,7 @@ def test_page_that_does_not_is_found(tmp_path: Path, content: str) -> None:
 # ---------------------------------------------------------------------------------------------------------- addresses
 
 
-def small(root: Path, *, baseurl: str, repository: str) -> Path:
+def small(root: Path, build: Callable[[Path], int], *, baseurl: str, repository: str) -> Path:
     """Build a book of three pages and the changelog with these addresses, and return the folder of its pages."""
     config = launch.configuration()
     config["html"]["baseurl"], config["repository"]["url"] = baseurl, repository
@@ -104,14 +105,14 @@ def small(root: Path, *, baseurl: str, repository: str) -> Path:
     Image.new("RGB", (30, 20)).save(root / "book" / "own.png")
     page = v4.new_notebook(cells=[v4.new_markdown_cell("# To run\n\nA cell."), v4.new_code_cell("x = 1")])
     (root / "book" / "run.ipynb").write_text(notebooks.dump(notebooks.normalize(page)))
-    assert site.build(root) == 0
+    assert build(root) == 0
     return root / "_build" / "html"
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory, build: Callable[[Path], int]) -> Path:
     """Return the pages of a small book that has both addresses."""
-    return small(tmp_path_factory.mktemp("book"), baseurl=SITE.rstrip("/"), repository=f"{CODE}/")
+    return small(tmp_path_factory.mktemp("book"), build, baseurl=SITE.rstrip("/"), repository=f"{CODE}/")
 
 
 def test_preview_has_the_pages_address_and_picture(published: Path) -> None:

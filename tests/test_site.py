@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Page
 
-from tools import notebooks, offline, pages, site, system_parts
+from tools import notebooks, offline, pages, system_parts
 
 Serve = Callable[[Path], AbstractContextManager[str]]
 
@@ -367,9 +367,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.integration
 def test_changed_pages_are_built_as_from_nothing_and_each_warning_fails(
-    book: Path, capfd: pytest.CaptureFixture[str]
+    book: Path, build: Callable[[Path], int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A build takes seconds, so one book lives through all: stale pages would stay to the end of the changes."""
     index, other, html = book / "book" / "index.md", book / "book" / "other.md", book / "_build" / "html"
@@ -381,13 +380,13 @@ def test_changed_pages_are_built_as_from_nothing_and_each_warning_fails(
         """Change a page, build, and return what the build warned of; an empty text if it passed."""
         assert old in page.read_text()
         page.write_text(page.read_text().replace(old, new))
-        passed = site.build(book) == 0
+        passed = build(book) == 0
         warnings = re.sub(r"\x1b\[\d+m", "", capfd.readouterr().err)
         assert passed != ("WARNING" in warnings), warnings
         return warnings
 
     assert change(index, "# Small", "# Small") == ""
-    assert site.build(book) == 0
+    assert build(book) == 0
     assert "up to date" in capfd.readouterr().out
     assert change(other, "## A place", "## Another place") == ""  # another page names it
     assert "Another place" in (html / "book" / "index.html").read_text()

@@ -205,10 +205,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser_options: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """Return a new page that fails the test on an error and on what the console says of one."""
     errors: list[str] = []
-    with request.getfixturevalue("chromium").new_context(viewport={"width": 390, "height": 900}) as context:
+    with browser.new_context(viewport={"width": 390, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(5000)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -267,12 +267,10 @@ def test_slider_moves_by_keyboard_and_pointer_from_a_file(page: Page, folder: Pa
     assert page.locator("svg").is_visible()
 
 
-def test_picture_stands_without_javascript_and_has_the_height_of_the_live_one(
-    browser_options: dict[str, str], chromium: Browser, folder: Path
-) -> None:
+def test_picture_stands_without_javascript_and_has_the_height_of_the_live_one(browser: Browser, folder: Path) -> None:
     heights = []
     for scripts_run in (False, True):
-        with chromium.new_context(java_script_enabled=scripts_run, viewport={"width": 390, "height": 900}) as context:
+        with browser.new_context(java_script_enabled=scripts_run, viewport={"width": 390, "height": 900}) as context:
             page = context.new_page()
             page.goto((folder / "page.html").as_uri())
             figure = page.locator("curve-slider")

@@ -423,6 +423,51 @@ def test_interrupted_check_shows_its_summary(
     assert re.search(r"second +not run\nthird +not run\n$", shown)
 
 
+@pytest.mark.parametrize(("name", "code"), [("pytest", 0), ("integration", 1)])
+def test_only_integration_needs_a_browser(
+    parts: dict[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    parts[name] = ("-c", "")
+    assert check.main([name]) == code
+
+
+ASKING = """
+import pytest
+def test_plain(tmp_path): ...
+def test_sandbox(sandbox): ...
+def test_page(page): ...
+def test_figure(show): ...
+def test_chromium(chromium): ...
+def test_pages(built_site): ...
+def test_small(build): ...
+@pytest.mark.integration
+def test_program(): ...
+"""
+
+
+def test_what_builds_pages_or_gets_a_browser_is_integration(tmp_path: Path) -> None:
+    (tmp_path / "test_asking.py").write_text(ASKING)
+    places = os.pathsep.join([str(notebooks.ROOT), str(notebooks.ROOT / "tests")])
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--collect-only", "-q"]
+    found = {}
+    for part in ("pytest", "integration"):
+        options = check.PARTS[part]
+        chosen = [*command, "-m", options[options.index("-m", 2) + 1], "test_asking.py"]
+        said = subprocess.run(
+            chosen, cwd=tmp_path, env=os.environ | {"PYTHONPATH": places}, capture_output=True, text=True
+        )
+        found[part] = re.findall(r"::test_(\w+)", said.stdout)
+    assert found["pytest"] == ["plain", "sandbox"]
+    assert found["integration"] == ["page", "figure", "chromium", "pages", "small", "program"]
+
+
+def test_both_parts_look_at_all_tests() -> None:
+    assert {"tests", "initnotes"} <= set(check.PARTS["pytest"])
+    assert "tests" in check.PARTS["integration"]
+    assert not [option for part in check.APART for option in check.PARTS[part] if option.startswith(("--ignore", "-k"))]
+
+
 @pytest.mark.integration
 def test_own_copies_are_not_compared(make_notebook: Maker, book: Callable[..., Path]) -> None:
     path = book(make_notebook("1"))

@@ -1,8 +1,8 @@
 """``make test``: run the checks, let no failure hide another, and end with a summary and with what was not run.
 
-The notebooks, and then mypy, run beside the others, of which much uses one core or waits for a browser or a sandbox.
-``python -m tools.check`` runs all but "integration", the tests that start whole programs (JupyterLab, nbgrader, pip, a
-build of a book, a kernel), which `make integration` runs; ``python -m tools.check pytest mypy`` runs the parts named.
+The notebooks, then mypy and the planted faults, run beside the others. ``python -m tools.check`` runs all but "site"
+and "integration", which `make integration` runs: the tests that build pages, open them in a browser or start other
+whole programs (JupyterLab, nbgrader, pip, kernels). ``python -m tools.check pytest mypy`` runs the parts named.
 """
 
 import os
@@ -17,20 +17,23 @@ from .notebooks import CELL_TIMEOUT, MINE, ROOT, own_folders
 
 _PYTEST = ("-m", "pytest", "-p", "tools", "-p", "no:logging")  # tools first: then the plugins start faster
 _NBVAL = ("--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", f"--ignore={MINE}")
-_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")  # one more: much of it waits for a browser
-_A_FILE_A_KERNEL = ("-n", str((os.cpu_count() or 1) // 2 if (os.cpu_count() or 1) > 3 else 0), "--dist", "loadscope")
+_CORES = os.cpu_count() or 1
+_ALL_CORES = ("-n", str(_CORES), "--dist", "worksteal")
+_MORE = ("-n", str(_CORES + 1), "--dist", "worksteal")  # much of it waits for a browser
+_A_FILE_A_KERNEL = ("-n", str(max(2, _CORES // 2)), "--dist", "loadscope")
 PARTS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check", "."),
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "site": ("-m", "tools.site"),  # before the tests that look at it side by side
     "pytest": (*_PYTEST, "tests", "initnotes", "--doctest-modules", "-m", "not integration", *_ALL_CORES),
-    "integration": (*_PYTEST, "tests", "-m", "integration", *_ALL_CORES),
+    "integration": (*_PYTEST, "tests", "-m", "integration", *_MORE),
     "mutants": ("-m", "tools.mutants"),
     "nbval": (*_PYTEST, "book", *_NBVAL, *_A_FILE_A_KERNEL),
 }
 BESIDE = ("nbval", "mypy", "mutants")  # one after the other
-APART = ("integration",)  # runs when it is named
+APART = ("site", "integration")  # run when they are named
+NEEDS = {"pytest": ("sandbox",), "integration": ("browser", "sandbox")}  # parts of the system
 
 
 @dataclass
@@ -96,7 +99,8 @@ def main(names: list[str]) -> int:
     for name in wanted:
         if name not in [row.name for row in rows]:
             print(f"{name:<14} not run")
-    lacking = system_parts.missing() if {"pytest", *APART} & set(wanted) else 0
+    needed = [part for name in wanted for part in NEEDS.get(name, ())]
+    lacking = system_parts.missing(needed) if needed else 0
     return 1 if lacking or len(rows) < len(wanted) or any(row.code for row in rows) else 0
 
 

@@ -30,6 +30,7 @@ from .files import ROOT
 
 LIMIT = 60  # seconds that a child may take
 HEAVY = (
+    "pytest",
     "torch",
     "torch._dynamo",
     "scipy.stats",
@@ -203,6 +204,8 @@ def prepare() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in HEAVY:
         importlib.import_module(name)
+    for name in importlib.import_module("_pytest.config").default_plugins:
+        importlib.import_module(f"_pytest.{name}")
     hypothesis = importlib.import_module("hypothesis")
     phases = hypothesis.Phase.explicit, hypothesis.Phase.generate  # any example will do, not the smallest
     hypothesis.settings.register_profile("mutants", phases=phases, report_multiple_bugs=False, database=None)

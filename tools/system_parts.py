@@ -2,7 +2,8 @@
 
 ``python -m tools.system_parts install`` installs what is missing where it may: apt-get, as root or with passwordless
 sudo. ``python -m tools.system_parts missing`` lists what was not run for want of a part and how to install it; under
-CI=true a list that is not empty is a failure. Tests ask here as well (tests/conftest.py).
+CI=true a list that is not empty is a failure. Both look at all parts, or at those named behind the verb. Tests ask here
+as well (tests/conftest.py).
 """
 
 import functools
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .notebooks import ROOT
@@ -122,9 +123,9 @@ def _apt(prefix: list[str], *arguments: str) -> bool:
     return done.returncode == 0
 
 
-def install() -> int:
-    """Install the missing parts where that is allowed. Never fails: ``missing`` reports at the end."""
-    wanted = [part for part in PARTS.values() if part.lacks()]
+def install(names: Sequence[str] = ()) -> int:
+    """Install what is missing of the parts, or of those named. Never fails: ``missing`` reports at the end."""
+    wanted = [part for name, part in PARTS.items() if name in (names or PARTS) and part.lacks()]
     if not wanted:
         return 0
     prefix = administrator()
@@ -161,9 +162,9 @@ def report(lacking: dict[str, str], not_run: list[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def missing() -> int:
-    """Print what was not run. Under CI=true a list that is not empty is a failure."""
-    lacking = {name: why for name, part in PARTS.items() if (why := part.lacks())}
+def missing(names: Sequence[str] = ()) -> int:
+    """Print what was not run, and what is missing of the parts, or of those named. Under CI=true each is a failure."""
+    lacking = {name: why for name, part in PARTS.items() if name in (names or PARTS) and (why := part.lacks())}
     text = report(lacking, [(part, test) for part, test in (line.split("\t", 1) for line in recorded())])
     print(text or "No test was left out for want of a system part.")
     return 1 if text and under_ci() else 0
@@ -176,6 +177,6 @@ def under_ci() -> bool:
 
 if __name__ == "__main__":
     verbs = {"install": install, "missing": missing}
-    if len(sys.argv) != 2 or sys.argv[1] not in verbs:
-        sys.exit(f"usage: python -m tools.system_parts {'|'.join(verbs)}")
-    sys.exit(verbs[sys.argv[1]]())
+    if len(sys.argv) < 2 or sys.argv[1] not in verbs or not set(sys.argv[2:]) <= set(PARTS):
+        sys.exit(f"usage: python -m tools.system_parts {'|'.join(verbs)} [{'|'.join(PARTS)}]...")
+    sys.exit(verbs[sys.argv[1]](sys.argv[2:]))
