@@ -5,6 +5,7 @@ setting runs nbval on all chapters. A canary, a small training whose final bits 
 change bits on this machine: where none does, the check proves nothing and fails.
 """
 
+import argparse
 import os
 import platform
 import subprocess
@@ -132,6 +133,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        "make drift", description=(__doc__ or "").partition("\n")[0]
+    ).parse_args()  # it takes no words
     try:
         sys.exit(main())
     except KeyboardInterrupt:

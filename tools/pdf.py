@@ -6,6 +6,7 @@ Chromium prints it: the outline and the links come from the document's headings,
 date but the text's is stored, so that the same pages give the same bytes.
 """
 
+import argparse
 import html
 import posixpath
 import re
@@ -254,4 +255,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        "make pdf", description=(__doc__ or "").partition("\n")[0]
+    ).parse_args()  # it takes no words
     sys.exit(main())

@@ -17,7 +17,7 @@ __all__ = ["Modes", "diagonal_descent", "first_strengths", "modes", "strengths",
 
 
 def diagonal_descent(
-    x: Any, y: Any, alpha: float, *, steps: int, decay_steps: float = np.inf, every: int = 1
+    x: Any, y: Any, alpha: float, *, steps: int, decay_steps: float = np.inf, every: int = 1, finer: float = 1.0
 ) -> np.ndarray:
     """Return what a diagonal network w = u² − v² that starts at u = v = α becomes under gradient descent.
 
@@ -34,6 +34,8 @@ def diagonal_descent(
         In so many steps weight decay alone takes u and v down by the factor e; none by default.
     every : int
         Record before every so many steps.
+    finer : float
+        Divide the rate by it: at 1 the first steps from a start of order 1 are too long to follow the flow closely.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def diagonal_descent(
     columns = np.swapaxes(inputs, 1, 2).copy()
     top = np.linalg.eigvalsh(inputs @ columns)[:, -1]
     products = alpha**2 * np.exp(-2 * np.arange(steps) / decay_steps)
-    rates = 1 / (8 * np.maximum(products, 0.5))
+    rates = 1 / (8 * finer * np.maximum(products, 0.5))
     u = v = np.full((*columns.shape[:2], 1), float(alpha))
     records = []
     for step in range(steps):
