@@ -43,7 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_schemes.py::test_every_mode_and_distribution",
     ),
     Mutant(
-        "initnotes/schemes.py",
+        "initnotes/matrices.py",
         "np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1))",
         "np.abs(np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1)))",
         "tests/test_schemes.py::test_orthogonal_is_haar_distributed",
