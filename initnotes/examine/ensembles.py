@@ -256,8 +256,8 @@ _MADE: dict[type[Ensemble], Callable[[Any], Replicas]] = {
     Ensemble: _Plain,
     Normalized: _Normalized,
     Residual: _Residual,
-    Convolutional: _Convolutional,
     Transformer: _Transformer,
+    Convolutional: _Convolutional,
 }
 
 

@@ -83,8 +83,8 @@ def convolve(h: Tensor, weight: Tensor, bias: Tensor, place: Place) -> Tensor:
 class Convolutional(_Network):
     """R convolutional networks: z_l = W_l ∗ h_{l-1} + b_l, h_l = φ(N(z_l)), and a linear head.
 
-    Inputs and signals are flattened images, in torch's order of channels, rows and columns: z_l has the shape (R, batch,
-    channels · height · width), to which `as_images` gives its axes back.
+    Inputs and signals are flattened images, in torch's order of channels, rows and columns: z_l has the shape
+    (R, batch, channels · height · width), to which `as_images` gives its axes back.
 
     Attributes
     ----------
@@ -224,7 +224,9 @@ class Convolutional(_Network):
 
     def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         weights, biases = self.split(Behind.apply(start, self.parameters, gradient))
-        maps: list[Map] = [partial(_convolution, *layer) for layer in zip(weights, biases, self.places, strict=False)]
+        maps: list[Map] = [
+            partial(_convolution, *layer) for layer in zip(weights[:-1], biases[:-1], self.places, strict=True)
+        ]
         return self.passed(h, [*maps, lambda read: read @ weights[-1].mT + biases[-1][:, None, :]], self.activation)
 
     def passed(self, inputs: Tensor, maps: Sequence[Map], phi: Map) -> tuple[list[Tensor], list[Tensor]]:
@@ -237,7 +239,7 @@ class Convolutional(_Network):
             What each convolution makes of flattened images, shape (R, batch, channels', height', width'); then the
             head.
         phi : callable
-            What follows a convolution and a normalization.
+            What follows a convolution and a normalization, on images with their axes.
 
         Returns
         -------
@@ -249,19 +251,18 @@ class Convolutional(_Network):
         fed = []
         for convolution in maps[:-1]:
             passed.append(convolution(read).flatten(2))
-            read = phi(self._normalized(passed[-1], self.images[len(passed)][0]))
+            read = phi(self._normalized(passed[-1], len(passed))).flatten(2)
             fed.append(read)
         if self.readout == "mean":
             fed[-1] = read.unflatten(-1, (self.images[-1][0], -1)).mean(-1)
         return [*passed, maps[-1](fed[-1])], fed
 
-    def _normalized(self, z: Tensor, channels: int) -> Tensor:
-        """Return N(z)."""
+    def _normalized(self, z: Tensor, at: int) -> Tensor:
+        """Return N(z) of flattened images as images."""
         if self.norm != "batch":
-            return normalize(z, self.norm, eps=self.eps)
-        by_channel = z.unflatten(-1, (channels, -1)).transpose(2, 3)  # (R, batch, positions, channels)
-        found = normalize(by_channel.flatten(1, 2), "batch", eps=self.eps)
-        return found.view(by_channel.shape).transpose(2, 3).flatten(2)
+            return self.as_images(normalize(z, self.norm, eps=self.eps), at)
+        by_channel = self.as_images(z, at).movedim(2, -1)  # (R, batch, height, width, channels)
+        return normalize(by_channel.flatten(1, 3), "batch", eps=self.eps).view(by_channel.shape).movedim(-1, 2)
 
     def __repr__(self) -> str:
         sizes = [*("×".join(map(str, image)) for image in self.images), str(self.widths[-1])]
