@@ -86,6 +86,20 @@ def test_surviving_counts_what_is_above():
     np.testing.assert_allclose(found, [0.5, 1 - 1 / (2 - 0.01**0.1), 0.0], atol=1e-9)
 
 
+def test_what_the_limit_of_many_layers_leaves_out():
+    """The law of s² of L linear Gaussian layers is that of Fuss and Catalan, which has a curve of closed form."""
+    depth = 20
+    a = (np.arange(200_000) + 0.5) / 200_000 * math.pi / (depth + 1)
+    inner, outer = np.log(np.sin(depth * a)), np.log(np.sin((depth + 1) * a))
+    log_square = (depth + 1) * outer - np.log(np.sin(a)) - depth * inner
+    log_density = 2 * np.log(np.sin(a)) + (depth - 1) * inner - depth * outer - math.log(math.pi)
+    mass = np.exp(log_density + log_square) * np.abs(np.gradient(log_square))
+    assert mass.sum() == pytest.approx(1, abs=1e-4)
+    above = mass[log_square > 2 * math.log(0.01)].sum()
+    assert above == pytest.approx(0.385, abs=5e-4)
+    assert theory.surviving(0.01, depth, 1.0, "linear", sigma_w=1.0) == pytest.approx(above, abs=0.017)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Edges
 

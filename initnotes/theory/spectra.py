@@ -107,7 +107,8 @@ def surviving(
     Returns
     -------
     float or ndarray
-        In the shape of `threshold`.
+        In the shape of `threshold`. The limit is not exact: of the singular values of 20 linear Gaussian layers, ever
+        so wide, a share of 0.385 is above 0.01, and 0.369 is returned.
 
     Raises
     ------
