@@ -230,7 +230,7 @@ _SPECIALS = {
     "torch": {"orthogonal": "orthogonal_", "identity": "eye_"},
     "keras": {"orthogonal": "Orthogonal", "identity": "Identity"},
     "jax": {"orthogonal": "orthogonal", "delta_orthogonal": "delta_orthogonal"},
-    "initnotes": {"orthogonal": "orthogonal", "delta_orthogonal": "delta_orthogonal"},
+    "initnotes": {"orthogonal": "orthogonal"},
 }
 
 
