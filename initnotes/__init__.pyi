@@ -26,11 +26,13 @@ from .layers import recipe as recipe
 from .networks import training as training
 from .schemes import Scheme as Scheme
 from .schemes import constant as constant
+from .schemes import delta_orthogonal as delta_orthogonal
 from .schemes import fans as fans
 from .schemes import glorot_normal as glorot_normal
 from .schemes import glorot_uniform as glorot_uniform
 from .schemes import he_normal as he_normal
 from .schemes import he_uniform as he_uniform
+from .schemes import icnr as icnr
 from .schemes import kaiming_normal as kaiming_normal
 from .schemes import kaiming_uniform as kaiming_uniform
 from .schemes import lecun_normal as lecun_normal

@@ -13,7 +13,8 @@ name            scale      fan            which second moment stays constant fro
 ``he_*``        2          fan_in         the signal's, forward through ReLU units [3]_
 ==============  =========  =============  =====================================================
 
-Beside them, under the same interface, stand `zeros`, `constant`, `small_random` and `orthogonal`.
+Beside them, under the same interface, stand `zeros`, `constant`, `small_random`, `orthogonal` and `delta_orthogonal`,
+and `icnr`, which has another one draw for it.
 
 References
 ----------
@@ -34,6 +35,7 @@ import numpy as np
 from . import _checks, draws
 from .draws import CUT_STD, Array, Distribution
 from .initializer import Fans, Initializer, fans
+from .matrices import delta_orthogonal, orthogonal
 
 __all__ = [
     "ALIASES",
@@ -43,11 +45,13 @@ __all__ = [
     "Initializer",
     "Scheme",
     "constant",
+    "delta_orthogonal",
     "fans",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    "icnr",
     "kaiming_normal",
     "kaiming_uniform",
     "lecun_normal",
@@ -246,64 +250,64 @@ class small_random(Initializer):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class orthogonal(Initializer):  # noqa: N801
-    """Draw `gain` times a matrix with orthonormal rows or columns, uniformly among all such matrices.
+class icnr(Initializer):  # noqa: N801
+    """Draw a convolution before a pixel shuffle so that the larger image starts as a small one, each pixel repeated.
 
-    A convolution's weights are flattened to ``(channels_out, channels_in * receptive_field)``. If that matrix W is
-    wide, W Wᵀ = gain² I; if it is tall, Wᵀ W = gain² I; if it is square, both. Entries have mean 0 and standard
-    deviation ``gain / sqrt(max(rows, columns))``, and depend on one another.
+    ``PixelShuffle(r)`` makes one channel of an image r times as large of r² channels, one for each place in an r × r
+    tile. Independent weights give the places of a tile different values: a checkerboard. Here all of a tile's channels
+    start with the same weights, which `base` draws.
 
     Parameters
     ----------
-    gain : float
-        The value of all singular values, greater than 0.
+    base : str or Initializer
+        As `scheme` takes it.
+    upscale : int
+        r, at least 1.
 
     Raises
     ------
-    TypeError
-        If `gain` is not a real number.
-    ValueError
-        If it is not positive and finite.
-
-    Notes
-    -----
-    The Q of a Gaussian matrix's QR decomposition is uniform (Haar) only if the diagonal of R is positive. LAPACK does
-    not see to that, so the signs of the diagonal are moved into Q.
+    TypeError, ValueError
+        If `base` is not a scheme, or `upscale` not such an integer. Where a weight is drawn, if it has not the four
+        axes of a convolution of images, or its channels out are no multiple of r².
 
     References
     ----------
-    Saxe, McClelland & Ganguli (2013), "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    networks"; Mezzadri (2007), "How to generate random matrices from the classical compact groups".
+    Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017.
 
     Examples
     --------
-    >>> W = orthogonal(gain=2.0).sample((3, 5), np.random.default_rng(0))
-    >>> bool(np.allclose(W @ W.T, 4 * np.eye(3)))
-    True
+    >>> W = icnr("he_normal", upscale=2).sample((12, 8, 3, 3), np.random.default_rng(0))
+    >>> tiles = W.reshape(3, 4, 8, 3, 3)
+    >>> bool((tiles == tiles[:, :1]).all()), len(np.unique(W[:, 0, 0, 0]))
+    (True, 3)
     """
 
-    gain: float = 1.0
+    base: str | Initializer
+    upscale: int = 2
 
     def __post_init__(self) -> None:
-        """Refuse bad parameters; keep numbers as floats."""
-        object.__setattr__(self, "gain", _checks.real(self.gain, "gain", low=0, strict=True))
+        """Refuse bad parameters; keep the initializer that a name stands for."""
+        object.__setattr__(self, "base", scheme(self.base))
+        object.__setattr__(self, "upscale", _checks.integer(self.upscale, "upscale"))
+
+    def _once(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of what is drawn, one channel for each tile."""
+        tile = self.upscale**2
+        if len(shape) != 4 or shape[0] % tile:
+            raise ValueError(
+                f"icnr with upscale {self.upscale} needs a weight (channels_out, channels_in, height, width) whose "
+                f"channels_out are a multiple of {tile}, got {shape}"
+            )
+        return (shape[0] // tile, *shape[1:])
 
     def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
-        return self.gain / math.sqrt(max(_flattened(shape)))
+        return scheme(self.base)._std(self._once(shape), fans)
 
     def _draw(
         self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
     ) -> Array:
-        rows, columns = _flattened(shape)
-        tall = rng.standard_normal((*lead, max(rows, columns), min(rows, columns)))
-        q, r = np.linalg.qr(tall)
-        q *= np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]  # a sign for each column
-        weights = q if rows >= columns else q.swapaxes(-2, -1)
-        return np.ascontiguousarray(weights, dtype).reshape(*lead, *shape)
-
-
-def _flattened(shape: tuple[int, ...]) -> tuple[int, int]:
-    return shape[0], math.prod(shape[1:])
+        drawn = scheme(self.base)._draw(self._once(shape), lead, rng, std, dtype)
+        return drawn.repeat(self.upscale**2, axis=len(lead))
 
 
 zeros = constant(0.0)
@@ -329,16 +333,18 @@ _BY_NAME: dict[str, Initializer] = {
     "he_uniform": he_uniform,
     "orthogonal": orthogonal(),
 }
+_OF_KERNELS: dict[str, Initializer] = {"delta_orthogonal": delta_orthogonal()}  # which not every shape can have
 
 NAMES = ("zeros", "constant", *list(_BY_NAME)[1:])
-"""All names in the book's order. `scheme` takes each but ``"constant"``, which needs a value."""
+"""The names for weights of any shape in the book's order. `scheme` takes each but ``"constant"``, which needs a value.
+It takes ``"delta_orthogonal"`` as well, for convolutions whose kernels have a center."""
 
 ALIASES = {
     f"{theirs}_{law}": f"{ours}_{law}"
     for theirs, ours in (("glorot", "xavier"), ("kaiming", "he"))
     for law in ("normal", "uniform")
 }
-ALIASES |= {f"{name}_": ALIASES.get(name, name) for name in (*NAMES, *ALIASES)}
+ALIASES |= {f"{name}_": ALIASES.get(name, name) for name in (*NAMES, *_OF_KERNELS, *ALIASES)}
 """What other libraries call the schemes, and how torch writes what works in place, to the book's names."""
 
 
@@ -348,8 +354,8 @@ def scheme(name: str | Initializer) -> Initializer:
     Parameters
     ----------
     name : str or Initializer
-        One of `NAMES` except ``"constant"``, or of `ALIASES`: ``"glorot_uniform"``, ``"kaiming_normal_"`` and the like.
-        ``"small_random"`` and ``"orthogonal"`` have their default parameters.
+        One of `NAMES` except ``"constant"``, ``"delta_orthogonal"``, or one of `ALIASES`: ``"glorot_uniform"``,
+        ``"kaiming_normal_"`` and the like. ``"small_random"`` and the orthogonal ones have their default parameters.
 
     Returns
     -------
@@ -376,6 +382,6 @@ def scheme(name: str | Initializer) -> Initializer:
     if isinstance(name, Initializer):
         return name
     name = ALIASES.get(name, name) if isinstance(name, str) else name
-    if _checks.one_of(name, "scheme", NAMES, ALIASES) == "constant":
+    if _checks.one_of(name, "scheme", (*NAMES, *_OF_KERNELS), ALIASES) == "constant":
         raise ValueError("scheme 'constant' needs a value, which a name cannot carry; use ini.constant(value)")
-    return _BY_NAME[name]
+    return (_BY_NAME | _OF_KERNELS)[name]

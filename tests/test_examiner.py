@@ -157,7 +157,9 @@ def test_an_ensemble_of_an_unknown_kind_is_refused(look: Any) -> None:
         def forward(self, inputs: Tensor, masks: Any = None) -> Any:
             return super().forward(inputs, masks)
 
-    with pytest.raises(TypeError, match=r"a known class \(Ensemble, Normalized, Residual, Transformer\)"):
+    with pytest.raises(
+        TypeError, match=r"a known class \(Ensemble, Normalized, Residual, Transformer, Convolutional\)"
+    ):
         look(Own((5, 4, 3), "relu", "he_normal", rng=rng()), data(2, 5))
 
 

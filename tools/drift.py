@@ -133,9 +133,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(
-        "make drift", description=(__doc__ or "").partition("\n")[0]
-    ).parse_args()  # it takes no words
+    argparse.ArgumentParser("make drift", description=(__doc__ or "").partition("\n")[0]).parse_args()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -43,7 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_schemes.py::test_every_mode_and_distribution",
     ),
     Mutant(
-        "initnotes/schemes.py",
+        "initnotes/matrices.py",
         "np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1))",
         "np.abs(np.copysign(self.gain, np.diagonal(r, axis1=-2, axis2=-1)))",
         "tests/test_schemes.py::test_orthogonal_is_haar_distributed",
@@ -329,5 +329,47 @@ MUTANTS: tuple[Mutant, ...] = (
         "(first + second).square().sum(1) / 4",
         "(first + second).square().sum(1)",
         "tests/test_lazy.py::test_a_linear_network_learns_the_tree_mode_by_mode_at_the_times_of_theory",
+    ),
+    Mutant(
+        _THEORY,
+        "return inverse / t if orthogonal else inverse, t",
+        "return inverse, t",
+        "tests/test_spectra.py::test_the_laws_of_chapter_6_are_one",
+    ),
+    Mutant(
+        _THEORY,
+        "- (3 if orthogonal else 1)",
+        "- 1",
+        "tests/test_spectra.py::test_lengths_wander_as_the_log_variance_says",
+    ),
+    Mutant(
+        _THEORY,
+        "polygamma(1, on / 2)",
+        "polygamma(1, on)",
+        "tests/test_spectra.py::test_log_moments_are_exact",
+    ),
+    Mutant(
+        _THEORY,
+        "(taps - shift) % step",
+        "(taps + shift) % step",
+        "tests/test_convolution.py::test_phases_have_the_taps_that_reach_them",
+    ),
+    Mutant(
+        _THEORY,
+        "seen = n - 1 - np.abs(n - 1 - np.abs(seen))",
+        "seen = seen.clip(0, n - 1)",
+        "tests/test_convolution.py::test_taps_are_those_that_torch_counts",
+    ),
+    Mutant(
+        "initnotes/matrices.py",
+        "taps.shape[-1] // 2] =",
+        "0] =",
+        "tests/test_convolution.py::test_a_delta_orthogonal_layer_is_an_isometry",
+    ),
+    Mutant(
+        _NETWORKS,
+        "fan_out * self.kernel**2 / place.stride**2",
+        "fan_out * self.kernel**2",
+        "tests/test_convolution.py::test_kernels_are_drawn_with_their_true_fans",
     ),
 )

@@ -255,7 +255,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(
-        "make pdf", description=(__doc__ or "").partition("\n")[0]
-    ).parse_args()  # it takes no words
+    argparse.ArgumentParser("make pdf", description=(__doc__ or "").partition("\n")[0]).parse_args()
     sys.exit(main())

@@ -87,6 +87,8 @@ def first_tensor(values: Any) -> Tensor | None:
 
 def unit_axis(module: nn.Module) -> int:
     """Return the axis of units of what a layer returns, counted from the end."""
+    if isinstance(module, ensembles.Convolution):
+        return -3
     return -1 - len(module.kernel_size) if isinstance(module, _ConvNd) else -1
 
 

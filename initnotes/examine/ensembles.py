@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ..activations import Activation
-from ..networks import Ensemble, Normalized, Residual, Transformer, normalize
+from ..networks import Convolutional, Ensemble, Normalized, Residual, Transformer, normalize
+from ..networks.convolution import Place, convolve
 from ..networks.residual import BRANCHES
 from ..networks.steps import rows
 from ..recipes import LOOKUPS
 
-__all__ = ["Linear", "Lookup", "Phi", "Replicas", "as_module"]
+__all__ = ["Convolution", "Linear", "Lookup", "Phi", "Replicas", "as_module"]
 
 
 def _parameter(values: Tensor) -> nn.Parameter:
@@ -222,11 +223,41 @@ class _Transformer(Replicas):
         return self.net.passed(h, self.maps, head).logits
 
 
+class Convolution(Linear):
+    """R convolutions of flattened images; a unit is a channel, as for torch's."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, place: Place) -> None:
+        super().__init__(weight, bias, torch.matmul)
+        self.place = place
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Take h, shape (R, batch, channels · height · width)."""
+        assert self.bias is not None
+        return convolve(h, self.weight, self.bias, self.place)
+
+
+class _Convolutional(Replicas):
+    def __init__(self, net: Convolutional) -> None:
+        super().__init__(net)
+        self.net = net
+        layers = zip(net.weights, net.biases, [*net.places, None], strict=True)
+        self.maps = [
+            Linear(weight, bias, torch.matmul) if place is None else Convolution(weight, bias, place)
+            for weight, bias, place in layers
+        ]
+        for at, layer in enumerate(self.maps, start=1):
+            self.add_module(str(at), layer)
+
+    def wire(self, h: Tensor) -> Tensor:
+        return self.net.passed(h, self.maps, self.phi)[0][-1]
+
+
 _MADE: dict[type[Ensemble], Callable[[Any], Replicas]] = {
     Ensemble: _Plain,
     Normalized: _Normalized,
     Residual: _Residual,
     Transformer: _Transformer,
+    Convolutional: _Convolutional,
 }
 
 

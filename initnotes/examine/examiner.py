@@ -45,7 +45,7 @@ def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
 
     Parameters
     ----------
-    model : torch.nn.Module, or Ensemble, Normalized, Residual or Transformer of `initnotes.networks`
+    model : torch.nn.Module, or an Ensemble of a class of `initnotes.networks`
         Examined as it trains: in train mode, whatever mode it is in. Of a module, the layers are those with weights
         (linear, convolution, embedding, recurrent, …), in the order of their calls.
     batch : Tensor, ndarray, tuple, list or dict
@@ -109,7 +109,7 @@ def audit(
 
     Parameters
     ----------
-    model : torch.nn.Module, or Ensemble, Normalized, Residual or Transformer of `initnotes.networks`
+    model : torch.nn.Module, or an Ensemble of a class of `initnotes.networks`
         As `probe` takes it, and in train mode like there. An ensemble is judged as its typical replica: by medians of
         sizes, and mean shares of units, over the replicas.
     batch : Tensor, ndarray, tuple, list or dict

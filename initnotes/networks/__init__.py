@@ -6,6 +6,7 @@ What lives here draws, passes signals and trains; what the layers look like is f
 from . import training
 from .attention import Transformer
 from .changes import own_changes
+from .convolution import Convolutional
 from .ensemble import Ensemble, Gradients, Signals, join
 from .products import order_free_product
 from .residual import Normalized, Residual, mean_squares
@@ -18,6 +19,7 @@ from .updates import function_change
 
 __all__ = [
     "STARTS",
+    "Convolutional",
     "Ensemble",
     "Gradients",
     "History",

@@ -148,12 +148,16 @@ class Ensemble:
             raise TypeError(f"product must be a function of two tensors, got {product!r}; pass torch.matmul")
         _checks.generator(rng)
         self.product, device = product, _device(device)
-        drawn = [s.sample(shape, rng, replicas=self.replicas) for s, shape in zip(by_layer, self.shapes, strict=True)]
+        drawn = [self._draw(layer, own, rng) for layer, own in enumerate(by_layer)]
         parts = []
         for weight, start in zip(drawn, starts, strict=True):
             noise = rng.standard_normal(weight.shape[:2]) if sigma_b else 0.0
             parts += [weight, np.full(weight.shape[:2], start) + sigma_b * noise]
         self._hold(torch.from_numpy(np.concatenate([part.ravel() for part in parts])).to(device, self.dtype))
+
+    def _draw(self, layer: int, scheme: schemes.Initializer, rng: np.random.Generator) -> schemes.Array:
+        """Return weights of a layer, shape (R, fan_out, fan_in)."""
+        return scheme.sample(self.shapes[layer], rng, replicas=self.replicas)
 
     def _biased(self, bias: Any, sigma_b: float) -> bool:
         """Return whether there are biases; raise if `bias` is None where it cannot be."""

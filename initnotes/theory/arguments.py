@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _checks
 
-__all__ = ["like", "moments", "numbers", "sigmas"]
+__all__ = ["correlations", "like", "moments", "numbers", "sigmas"]
 
 
 def numbers(value: Any, name: str, order: str = "") -> np.ndarray:
@@ -35,6 +35,14 @@ def moments(q: Any, name: str = "q", *, order: str = "q comes first, the activat
     bad = array[~(np.isfinite(array) & (array >= 0))]
     if bad.size:
         raise ValueError(f"{name} is a second moment: it must be finite and at least 0, got {bad.flat[0]:g}")
+    return array
+
+
+def correlations(c: Any) -> np.ndarray:
+    """Return correlations as an array of numbers in [−1, 1]."""
+    array = numbers(c, "c", "c and q come first, the activation after them")
+    if not np.all(np.abs(array) <= 1):
+        raise ValueError(f"c is a correlation: it must be in [-1, 1], got {array[~(np.abs(array) <= 1)].flat[0]:g}")
     return array
 
 

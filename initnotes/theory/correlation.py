@@ -11,8 +11,7 @@ import numpy as np
 
 from .. import _checks
 from . import arguments, gaussian, maps
-from .gaussian import EDGES, Means
-from .panels import FINE_NODES, FINE_WEIGHTS
+from .gaussian import Means
 from .roots import SAME
 
 __all__ = ["correlation_map", "depth_scale"]
@@ -45,13 +44,11 @@ class _Kernel(NamedTuple):
 def _hermite(kinks: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes ξ (nodes,) and the rows w·He_k(ξ)/√k!, k < `_KNOWN`, that project a function on Hermite polynomials.
 
-    The nodes are those of Gauss's rule on panels that end at ± the kinks, which are greater than 0.
+    The nodes are those of `gaussian.rule`.
     """
-    edges = np.unique([*EDGES, *kinks, *np.negative(kinks)])
-    half = np.diff(edges)[:, None] / 2
-    xi = ((edges[1:] + edges[:-1])[:, None] / 2 + half * FINE_NODES).ravel()
+    xi, weights = gaussian.rule(kinks)
     rows = np.zeros((_KNOWN, len(xi)))
-    rows[0] = (half * FINE_WEIGHTS).ravel() * np.exp(-xi * xi / 2) / math.sqrt(2 * math.pi)
+    rows[0] = weights
     rows[1] = xi * rows[0]
     for k in range(1, _KNOWN - 1):
         rows[k + 1] = (xi * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1)
@@ -65,8 +62,7 @@ def _kernel(means: Means, q: float) -> _Kernel:
     What the first `_KNOWN` leave out at c = 1 and c = −1 is spread over higher powers.
     """
     scale = math.sqrt(q)
-    own = sorted({abs(kink) / scale for kink in means.kinks(q)} - {0.0})[:64]
-    xi, rows = _hermite(tuple(kink for kink in own if kink < 14))
+    xi, rows = _hermite(means.reduced_kinks(q))
     phi = np.asarray(means.act(scale * xi), dtype=np.float64)
     squares = (rows @ phi) ** 2
     mirrored = np.asarray(means.act(-scale * xi), dtype=np.float64)
@@ -134,9 +130,7 @@ def correlation_map(c: Any, q: float, activation: Any, *, sigma_w: float, sigma_
     >>> correlation_map([0.0, 1.0], 1.0, "relu", sigma_w=2**0.5).round(4)
     array([0.3183, 1.    ])
     """
-    c = arguments.numbers(c, "c", "c and q come first, the activation after them")
-    if not np.all(np.abs(c) <= 1):
-        raise ValueError(f"c is a correlation: it must be in [-1, 1], got {c[~(np.abs(c) <= 1)].flat[0]:g}")
+    c = arguments.correlations(c)
     q = _checks.real(q, "q", low=0.0, strict=True)
     means = gaussian.of(activation)
     sigma_w, sigma_b = arguments.sigmas(sigma_w, sigma_b)

@@ -19,13 +19,13 @@ from . import arguments
 from .panels import COARSE_NODES, COARSE_WEIGHTS, FINE_NODES, FINE_WEIGHTS
 from .pieces import Pieces
 
-__all__ = ["EDGES", "HUGE", "TINY", "Means", "derivative_second_moment", "first_moment", "of", "second_moment"]
+__all__ = ["HUGE", "TINY", "Means", "derivative_second_moment", "first_moment", "of", "rule", "second_moment"]
 
 TINY, HUGE = 1e-12, 1e24  # second moments that stand for the limits 0 and ∞
 
 _NODES = np.concatenate([FINE_NODES, COARSE_NODES])
 _HALF_EDGES = np.concatenate([0.5 ** np.arange(30.0, 0.0, -1.0), np.arange(1.0, 14.5, 0.5)])
-EDGES = np.concatenate([-_HALF_EDGES[::-1], [0.0], _HALF_EDGES])  # beyond 14 lies 1e-44 of the mass
+_EDGES = np.concatenate([-_HALF_EDGES[::-1], [0.0], _HALF_EDGES])  # beyond 14 lies 1e-44 of the mass
 
 Function = Callable[[Any], Any]
 
@@ -37,6 +37,18 @@ def _rules(function: Function, low: np.ndarray, high: np.ndarray, scale: np.ndar
     values = np.asarray(function((scale[:, None] * xi).ravel()), dtype=np.float64).reshape(xi.shape)
     values = values * (np.exp(-xi * xi / 2) * (half / math.sqrt(2 * math.pi)))
     return values[:, :16] @ FINE_WEIGHTS, values[:, 16:] @ COARSE_WEIGHTS
+
+
+@lru_cache(maxsize=8)
+def rule(kinks: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes ξ and the weights with which a sum over them is E f(ξ), for any f smooth but for kinks.
+
+    The nodes are those of Gauss's rule on panels that end at ± the kinks, which are greater than 0.
+    """
+    edges = np.unique([*_EDGES, *kinks, *np.negative(kinks)])
+    half = np.diff(edges)[:, None] / 2
+    xi = ((edges[1:] + edges[:-1])[:, None] / 2 + half * FINE_NODES).ravel()
+    return xi, (half * FINE_WEIGHTS).ravel() * np.exp(-xi * xi / 2) / math.sqrt(2 * math.pi)
 
 
 def _graded(scale: float) -> np.ndarray:
@@ -141,6 +153,18 @@ class Means:
     def kinks(self, q: float) -> tuple[float, ...]:
         """Return the kinks of φ as far out as N(0, q) reaches: those that it names and those that are found."""
         return self.act.kinks if self.act.closed else tuple(sorted({*self.act.kinks, *self.pieces(q).kinks}))
+
+    def reduced_kinks(self, q: float) -> tuple[float, ...]:
+        """Return |kink|/√q of the nearest kinks that are not at 0 and that N(0, q) reaches."""
+        own = sorted({abs(kink) / math.sqrt(q) for kink in self.kinks(q)} - {0.0})[:64]
+        return tuple(kink for kink in own if kink < 14)
+
+    def slopes(self, q: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return nodes ξ, their weights, and φ′(√q ξ)² there, for a q > 0; raise ValueError where φ jumps."""
+        self.slope_square(q, strict=True)
+        xi, weights = rule(self.reduced_kinks(q))
+        derivative = self.pieces(q).derivative if self.act.sampled else self.act.derivative
+        return xi, weights, np.asarray(derivative(math.sqrt(q) * xi), dtype=np.float64) ** 2
 
     def _kinks(self) -> tuple[float, ...]:
         found = () if self._found is None else sorted(self._found.kinks, key=abs)[:64]
