@@ -110,8 +110,7 @@ def lsuv_(
         if not isinstance(skip, tuple) or skip:
             raise ValueError("skip is for modules; an ensemble's layers are all scaled")
         with _undone(rng, [model.parameters]):
-            _scale_ensemble(model, batch, drawn_by, rng, how)
-            _say(how.notes, strict)
+            _scale_ensemble(model, batch, drawn_by, rng, how, strict)
         return model
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module or an Ensemble, got {type(model).__name__}")
@@ -316,7 +315,7 @@ def _left(calls: dict[str, _Calls]) -> list[str]:
 
 
 def _scale_ensemble(
-    net: Ensemble, batch: Any, drawn_by: Initializer | None, rng: np.random.Generator, how: _How
+    net: Ensemble, batch: Any, drawn_by: Initializer | None, rng: np.random.Generator, how: _How, strict: bool
 ) -> None:
     """Draw and scale the layers of a plain ensemble, each replica by itself."""
     if type(net).forward is not Ensemble.forward:
@@ -350,6 +349,7 @@ def _scale_ensemble(
         h = net.activation(z)
     if how.per == "unit" and not net.biased:
         how.notes.append("without biases units keep their means")
+    _say(how.notes, strict)
 
 
 def _over(z: Tensor, axes: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
