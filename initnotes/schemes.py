@@ -34,6 +34,7 @@ import numpy as np
 from . import _checks, draws
 from .draws import CUT_STD, Array, Distribution
 from .initializer import Fans, Initializer, fans
+from .stacked import per_gate
 
 __all__ = [
     "ALIASES",
@@ -53,6 +54,7 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "orthogonal",
+    "per_gate",
     "scheme",
     "small_random",
     "xavier_normal",

@@ -28,6 +28,7 @@ TORCH = {
     "silu": nn.SiLU(),
     "linear": nn.Identity(),
     "erf": torch.erf,
+    "sine": torch.sin,
 }
 
 
@@ -76,6 +77,7 @@ class TestNamed:
 
     def test_input_is_left_alone_and_large_numbers_do_not_warn(self, name):
         act, x = get(name), np.array([-np.inf, -1e300, -1.0, 0.0, 1.0, 1e300, np.inf])
+        x = x[1:-1] if name == "sine" else x  # which has no limits
         before = x.copy()
         with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
             warnings.simplefilter("error")

@@ -4,7 +4,7 @@ What lives here predicts; it draws no weights and runs no network. Expectations 
 the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs of inputs in ``correlation``, sizes layer
 by layer in ``profile``, normalization and residual streams in ``stream``, transformers in ``transformer``, how starts
 and rates go with the width in ``width``; ``pieces`` finds the kinks and the slope of a function of which only values
-are known. ``flows`` solves gradient flows, which need no wide network.
+are known. ``flows`` solves gradient flows, which need no wide network, and ``priors`` an output's bias.
 """
 
 from . import width
@@ -12,6 +12,7 @@ from .correlation import correlation_map, depth_scale
 from .flows import diagonal_solution, kernel_prediction, mode_half_time, mode_strength
 from .gaussian import derivative_second_moment, first_moment, second_moment
 from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
+from .priors import prior_bias
 from .sizes import Profile, factors, profile
 from .stream import gradient_factor, step_exponent, stream_factors, stream_moments
 from .transformer import TransformerStream, attention_entropy, initial_loss, transformer_stream
@@ -37,6 +38,7 @@ __all__ = [
     "kernel_prediction",
     "mode_half_time",
     "mode_strength",
+    "prior_bias",
     "profile",
     "second_moment",
     "step_exponent",
