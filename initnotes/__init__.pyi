@@ -22,6 +22,7 @@ from .examine import audit as audit
 from .examine import probe as probe
 from .frameworks import translate as translate
 from .layers import initialize_ as initialize_
+from .layers import lsuv_ as lsuv_
 from .layers import recipe as recipe
 from .networks import training as training
 from .schemes import Scheme as Scheme

@@ -203,6 +203,7 @@ _NAMED = {
     "silu": _closed_form("silu", formula.silu, formula.silu_slope, lambda torch, x: torch.nn.functional.silu(x)),
     "linear": _closed_form("linear", lambda x: x, lambda x: np.where(np.isnan(x), x, x.dtype.type(1)), lambda _, x: x),
     "erf": _closed_form("erf", formula.erf, formula.erf_slope, lambda torch, x: torch.erf(x)),
+    "sine": _closed_form("sine", np.sin, np.cos, lambda torch, x: torch.sin(x)),
 }
 
 NAMES = tuple(_NAMED)
@@ -211,6 +212,7 @@ NAMES = tuple(_NAMED)
 ALIASES = {
     **{name.replace("_", ""): name for name in NAMES},
     **{"swish": "silu", "identity": "linear", "logistic": "sigmoid", "expit": "sigmoid", "lrelu": "leaky_relu"},
+    "sin": "sine",
 }
 """Other spellings of `NAMES`, in small letters without separators."""
 
@@ -387,10 +389,11 @@ def _through_torch(name: str, function: Function, kinks: tuple[float, ...] = (),
 @lru_cache(maxsize=1)
 def _known_functions(torch: Any) -> dict[Any, Activation]:
     """Map torch's (if it is loaded) and NumPy's functions to the activations that equal them at their defaults."""
-    known: dict[Any, Activation] = {np.tanh: _NAMED["tanh"], np.positive: _NAMED["linear"]}
+    known: dict[Any, Any] = {np.tanh: _NAMED["tanh"], np.positive: _NAMED["linear"], np.sin: _NAMED["sine"]}
     if torch is not None:
         for room in (torch, torch.nn.functional, torch.special):
             spelled = {name: name for name in NAMES if name != "linear"} | {"expit": "sigmoid"}  # F.linear has weights
+            spelled |= {"sin": "sine"}
             known |= {getattr(room, a): _NAMED[b] for a, b in spelled.items() if hasattr(room, a)}
         for name, module in _OF_TORCH.items():
             known[getattr(torch.nn.functional, name)] = _of_module(torch, getattr(torch.nn, module)())

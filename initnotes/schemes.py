@@ -36,6 +36,7 @@ from . import _checks, draws
 from .draws import CUT_STD, Array, Distribution
 from .initializer import Fans, Initializer, fans
 from .matrices import delta_orthogonal, orthogonal
+from .stacked import per_gate
 
 __all__ = [
     "ALIASES",
@@ -57,6 +58,7 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "orthogonal",
+    "per_gate",
     "scheme",
     "small_random",
     "xavier_normal",

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_digits
 
+from initnotes.book import data
 from initnotes.book.data import digits, gaussian_clouds, two_spirals
 
 ALPHA = 1e-4  # false-failure rate of one test function
@@ -189,3 +190,35 @@ def test_bad_arguments_draw_nothing(make, change, error, message):
 def test_bad_rng(make, bad):
     with pytest.raises(TypeError, match=r"must be a numpy.random.Generator.*default_rng"):
         make(rng=bad)
+
+
+def test_only_some_classes_with_new_labels():
+    train, _ = data.digits()
+    some = data.only(train, [8, 3])
+    assert set(some.y) == {0, 1}
+    assert np.array_equal(some.x[some.y == 0], train.x[train.y == 8])
+    assert np.array_equal(some.x[some.y == 1], train.x[train.y == 3])
+    for wrong in ([3, 3], [], [10]):
+        with pytest.raises(ValueError, match="classes must be different labels"):
+            data.only(train, wrong)
+
+
+def test_rotated_and_shifted_images_pixel_by_pixel():
+    image = np.arange(9.0).reshape(1, 9)
+    one_image = data.Dataset(image, np.array([0]))
+    for quarters in (1, 2, -1):
+        turned = data.rotated(one_image, quarters).x.reshape(3, 3)
+        for row in range(3):
+            for column in range(3):
+                source = {1: (column, 2 - row), 2: (2 - row, 2 - column), -1: (2 - column, row)}[quarters]
+                assert turned[row, column] == image.reshape(3, 3)[source]
+    for rows, columns in ((1, 2), (-1, 0), (0, -2), (0, 0)):
+        moved = data.shifted(one_image, rows, columns).x.reshape(3, 3)
+        for row in range(3):
+            for column in range(3):
+                came, inside = (row - rows, column - columns), 0 <= row - rows < 3 and 0 <= column - columns < 3
+                assert moved[row, column] == (image.reshape(3, 3)[came] if inside else 0.0)
+    with pytest.raises(ValueError, match="less than 3"):
+        data.shifted(one_image, 0, 3)
+    with pytest.raises(ValueError, match="square images"):
+        data.rotated(data.Dataset(np.zeros((2, 5)), np.zeros(2, int)))

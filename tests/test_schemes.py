@@ -903,3 +903,23 @@ def test_bad_names_and_calls(call, error, message):
 
 def test_no_spread_is_allowed():
     np.testing.assert_array_equal(ini.small_random(0).sample((3, 4), rng()), np.zeros((3, 4)))
+
+
+def test_gates_are_drawn_one_by_one():
+    kernel = schemes.per_gate(schemes.orthogonal()).sample((4 * 16, 16), np.random.default_rng(1), 3)
+    gates = kernel.reshape(3, 4, 16, 16)
+    assert np.allclose(gates @ gates.swapaxes(2, 3), np.eye(16))
+    whole = schemes.orthogonal().sample((4 * 16, 16), np.random.default_rng(1)).reshape(4, 16, 16)
+    rms = np.sqrt(np.square(np.linalg.svd(whole, compute_uv=False)).mean())
+    assert rms == pytest.approx(0.5)  # drawn as one they are not
+
+
+def test_a_gate_has_its_own_fans():
+    law = schemes.per_gate(schemes.xavier_normal, gates=3)
+    assert law.std((3 * 32, 32)) == schemes.xavier_normal.std((32, 32)) != schemes.xavier_normal.std((96, 32))
+    assert law.name == "xavier_normal, 3 parts"
+    assert float(law.sample((3 * 32, 32), np.random.default_rng(1), 20).std()) == pytest.approx(32**-0.5, rel=0.02)
+    with pytest.raises(ValueError, match="multiple of 3, one part for each law"):
+        law.sample((32, 32), np.random.default_rng(1))
+    with pytest.raises(TypeError, match=r"initnotes.scheme\('orthogonal'\)"):
+        schemes.per_gate("orthogonal")

@@ -567,3 +567,38 @@ def test_options_are_keywords_only():
 
 def test_elu_of_another_alpha_is_another_theory():
     assert theory.chi(elu(0.0), sigma_w=1.2) == theory.chi("relu", sigma_w=1.2)
+
+
+@pytest.mark.parametrize("q", [1e-3, 0.5, 5.0, 400.0])
+def test_sine_in_closed_form(q):
+    assert theory.second_moment(q, "sine") == pytest.approx((1 - math.exp(-2 * q)) / 2, rel=1e-9)
+    assert theory.derivative_second_moment(q, "sin") == pytest.approx((1 + math.exp(-2 * q)) / 2, rel=1e-9)
+
+
+def test_siren_has_a_fixed_point_and_is_chaotic():
+    q = theory.fixed_point("sine", sigma_w=2**0.5)
+    assert q == pytest.approx(1 - math.exp(-2 * q), rel=1e-9)
+    assert q != pytest.approx((1 - math.exp(-2 * q)) / 2, rel=1e-3)  # σ_w² = 1
+    assert theory.chi("sine", sigma_w=2**0.5) == pytest.approx(1 + math.exp(-2 * q), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("prior", "gamma", "alpha"), [(0.01, 0.0, None), (0.01, 2.0, None), (0.01, 2.0, 0.25), (0.4, 5.0, 0.9)]
+)
+def test_prior_bias_minimizes_the_loss(prior, gamma, alpha):
+    def loss(b, gamma=gamma):
+        p, a = 1 / (1 + np.exp(-b)), 0.5 if alpha is None else alpha
+        return -a * prior * (1 - p) ** gamma * np.log(p) - (1 - a) * (1 - prior) * p**gamma * np.log(1 - p)
+
+    grid = np.linspace(-8, 8, 160_001)
+    found = theory.prior_bias(prior, gamma=gamma, alpha=alpha)
+    assert found == pytest.approx(grid[loss(grid).argmin()], abs=2e-4)
+    assert found != pytest.approx(grid[loss(grid, gamma + 0.1).argmin()], abs=2e-4)
+
+
+def test_prior_bias_of_cross_entropy_is_the_logit():
+    assert theory.prior_bias(0.01) == pytest.approx(math.log(0.01 / 0.99), abs=1e-9)
+    assert theory.prior_bias(0.5, gamma=2.0) == pytest.approx(0.0, abs=1e-9)
+    for wrong in (0.0, 1.0):
+        with pytest.raises(ValueError, match="prior must be between 0 and 1"):
+            theory.prior_bias(wrong)

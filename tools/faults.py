@@ -371,5 +371,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "fan_out * self.kernel**2 / place.stride**2",
         "fan_out * self.kernel**2",
         "tests/test_convolution.py::test_kernels_are_drawn_with_their_true_fans",
+        _NETWORKS,
+        "rho = i / 2 * _checks",
+        "rho = 1 / 4 * _checks",
+        "tests/test_recurrent.py::test_decay_knows_how_far_the_input_gate_is_open",
+    ),
+    Mutant(
+        _NETWORKS,
+        "return eta * s**2 * r * sigma**2 * norm**2",
+        "return eta * s * r * sigma**2 * norm**2",
+        "tests/test_finetune.py::test_first_step_of_sgd",
+    ),
+    Mutant(
+        "initnotes/layers",
+        "return values.mean(1), values.std(1, correction=0)",
+        "return values.mean(1), values.std(1)",
+        "tests/test_data_dependent.py::test_one_pass_is_the_papers_loop",
+    ),
+    Mutant(
+        _THEORY,
+        "of_positive = rest**power * (power * p * math.log(p) - rest)",
+        "of_positive = rest**power * -rest",
+        "tests/test_theory.py::test_prior_bias_minimizes_the_loss",
     ),
 )

@@ -5,6 +5,8 @@ What lives here returns arrays with a fixed meaning; batches and their order bel
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,8 @@ import numpy as np
 from .. import _checks
 from .languages import Markov, markov
 
-__all__ = ["Dataset", "Markov", "Split", "digits", "gaussian_clouds", "markov", "parity", "tree", "two_spirals"]
+__all__ = ["Dataset", "Markov", "Split"]
+__all__ += ["digits", "gaussian_clouds", "markov", "only", "parity", "rotated", "shifted", "tree", "two_spirals"]
 
 
 class Dataset(NamedTuple):
@@ -62,6 +65,110 @@ def digits() -> Split:
     mean = x_train.mean(axis=0)
     scale = np.sqrt(((x_train - mean) ** 2).mean())
     return Split(Dataset((x_train - mean) / scale, y_train), Dataset((x_test - mean) / scale, y_test))
+
+
+def only(data: Dataset, classes: Sequence[int]) -> Dataset:
+    """Return the samples of some classes, whose labels are then 0, 1, … in the order given.
+
+    Parameters
+    ----------
+    data : Dataset
+    classes : sequence of int
+        Different labels of it.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a class is named twice or has no sample.
+
+    Examples
+    --------
+    >>> only(Dataset(np.eye(4), np.array([0, 7, 5, 7])), [7, 5]).y
+    array([0, 1, 0])
+    """
+    wanted = [_checks.integer(label, "classes", low=0) for label in classes]
+    if len(set(wanted)) < max(1, len(wanted)) or not set(wanted) <= set(np.unique(data.y).tolist()):
+        raise ValueError(f"classes must be different labels of the data, at least one, got {list(classes)!r}")
+    at = np.isin(data.y, wanted)
+    new = np.full(max(wanted) + 1, -1)
+    new[wanted] = np.arange(len(wanted))
+    return Dataset(data.x[at], new[data.y[at]])
+
+
+def rotated(data: Dataset, quarters: int = 1) -> Dataset:
+    """Return square images turned against the clock by so many quarters.
+
+    Parameters
+    ----------
+    data : Dataset
+        Whose inputs are square images row by row, such as `digits`.
+    quarters : int
+        Any; 4 change nothing.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the inputs are no square images, or `quarters` is no integer.
+
+    Examples
+    --------
+    >>> rotated(Dataset(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0]))).x
+    array([[2., 4., 1., 3.]])
+    """
+    turned = np.rot90(_images(data), _checks.integer(quarters, "quarters", low=-(10**9)), axes=(1, 2))
+    return Dataset(turned.reshape(data.x.shape), data.y)
+
+
+def shifted(data: Dataset, rows: int, columns: int) -> Dataset:
+    """Return square images moved down by so many rows and to the right by so many columns, up and left if negative.
+
+    What comes in is 0, which in `digits` is each pixel's mean.
+
+    Parameters
+    ----------
+    data : Dataset
+        Whose inputs are square images row by row.
+    rows, columns : int
+        Less than the side of an image.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the inputs are no square images, or a shift is no integer or moves all of an image out.
+
+    Examples
+    --------
+    >>> shifted(Dataset(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0])), 1, 0).x
+    array([[0., 0., 1., 2.]])
+    """
+    images = _images(data)
+    side = images.shape[1]
+    moves = [_checks.integer(by, name, low=1 - side) for name, by in (("rows", rows), ("columns", columns))]
+    if max(moves) >= side:
+        raise ValueError(f"rows and columns must be less than {side}, the side of an image, got {moves}")
+    into, out_of = ([slice(max(0, sign * by), side + min(0, sign * by)) for by in moves] for sign in (1, -1))
+    moved = np.zeros_like(images)
+    moved[:, *into] = images[:, *out_of]
+    return Dataset(moved.reshape(data.x.shape), data.y)
+
+
+def _images(data: Dataset) -> np.ndarray:
+    side = math.isqrt(data.x.shape[-1])
+    if data.x.ndim != 2 or side**2 != data.x.shape[1]:
+        raise ValueError(f"inputs must be square images, shape (samples, side²), got {data.x.shape}")
+    return data.x.reshape(-1, side, side)
 
 
 def gaussian_clouds(

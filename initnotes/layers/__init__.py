@@ -4,6 +4,7 @@ What lives here writes parameters and says which; what the network then does to 
 """
 
 from .by_recipe import recipe, recipe_plan
+from .data_dependent import lsuv_
 from .fans import LAYERS, NORMS, bias_names, has_rule, is_layer, true_fans, weight_names
 from .fill import initialize_
 from .planning import ParameterPlan, Plan, plan
@@ -17,6 +18,7 @@ __all__ = [
     "has_rule",
     "initialize_",
     "is_layer",
+    "lsuv_",
     "plan",
     "recipe",
     "recipe_plan",

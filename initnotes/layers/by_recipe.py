@@ -18,10 +18,10 @@ import numpy as np
 from torch import nn
 
 from .. import _checks, recipes, schemes
-from ..draws import Array
-from ..initializer import Fans, Initializer
+from ..initializer import Initializer
 from ..networks.attention import Transformer
 from ..recipes import Form, Recipe, Sizes
+from ..stacked import Stacked
 from .fill import initialize_
 from .planning import Plan, plan
 
@@ -47,26 +47,6 @@ _NAMES = {  # of parameters, without what stands in front
 _PATTERNS = {role: re.compile(rf"(?:.*\.)?(?:{names})\.(?P<kind>weight|bias)") for role, names in _NAMES.items()}
 _COUNTED_ON = ("attention_scale", "qk_norm", "embedding_norm", "embedding_multiplier", "head_multiplier")
 _HEADS = ("n_head", "num_attention_heads", "num_heads", "heads")  # what a configuration calls them
-
-
-@dataclass(frozen=True)
-class _Stacked(Initializer):
-    """Several laws one below the other, in equal parts: query, key and value in one weight."""
-
-    laws: tuple[Initializer, ...]
-
-    @property
-    def name(self) -> str:
-        return ", ".join(law.name for law in self.laws)
-
-    def _std(self, shape: tuple[int, ...], fans: Fans) -> float:
-        return float(np.sqrt(np.mean([law.std(shape) ** 2 for law in self.laws])))
-
-    def _draw(
-        self, shape: tuple[int, ...], lead: tuple[int, ...], rng: np.random.Generator, std: float, dtype: str
-    ) -> Array:
-        part = (shape[0] // len(self.laws), *shape[1:])
-        return np.concatenate([law.sample(part, rng, *lead, dtype=dtype) for law in self.laws], axis=len(lead))
 
 
 @dataclass(frozen=True)
@@ -225,7 +205,7 @@ def _rules(
             rules[key] = float(part.kind == "weight")
         elif part.role != "head" or part in heads_own:
             laws = [chosen.initializer(role, sizes, block=part.block, like=like) for role in part.role.split("+")]
-            rules[key] = laws[0] if len(set(laws)) == 1 else _Stacked(tuple(laws))
+            rules[key] = laws[0] if len(set(laws)) == 1 else Stacked(tuple(laws))
     tied = not heads_own if any(part.role == "head" for part in parts) else None  # where there is no head at all
     return rules, unknown, _form_notes(chosen, model, sizes, tied=tied)
 

@@ -1,6 +1,7 @@
-"""R long short-term memories computed as batched matrix products, and a task that only memory solves.
+"""R long short-term memories computed as batched matrix products, and how their gates' biases may start.
 
-What lives here draws LSTMs and passes sequences through them; gradients are autograd's, and so is training.
+What lives here draws LSTMs and passes sequences through them; gradients are autograd's, and so is training. What theory
+says of their memory, and of that of linear networks, is in ``memory``; the tasks are in ``sequences``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor
 
 from .. import _checks
+from .memory import decay
+from .sequences import first_sign
 
-__all__ = ["LSTMs", "Memory", "decay", "first_sign"]
+__all__ = ["LSTMs", "Memory", "chrono", "decay", "first_sign"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Memory:
 
 
 class LSTMs:
-    """R replicas of a one-layer LSTM with a linear readout, for each of A forget-gate biases, from the same weights.
+    """R replicas of a one-layer LSTM with a linear readout, for each of A starts of the gates, from the same weights.
 
     i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh(…), c_t = f ⊙ c_{t-1} + i ⊙ g, h_t = o ⊙ tanh(c_t).
 
@@ -49,8 +52,10 @@ class LSTMs:
     Parameters
     ----------
     inputs, width, outputs : int
-    forget_bias : sequence of A floats
-        Where the forget gates' biases start; all other biases start at 0.
+    forget_bias : sequence of A floats or arrays of shape (R, width)
+        Where the forget gates' biases start.
+    input_bias : sequence of A floats or arrays of shape (R, width), optional
+        Where the input gates' biases start; they, and all other biases, start at 0.
     recurrent_scale : float
         Factor on U.
     replicas : int
@@ -74,6 +79,12 @@ class LSTMs:
     >>> net = LSTMs(2, 8, 3, forget_bias=[0.0, 1.0], rng=np.random.default_rng(1), replicas=4)
     >>> net(torch.zeros(4, 5, 10, 2, dtype=torch.float64)).shape
     torch.Size([2, 4, 5, 3])
+
+    Beside the usual start, time constants up to 50 steps in each replica:
+
+    >>> b = chrono(50, (4, 8), rng=np.random.default_rng(2))
+    >>> LSTMs(2, 8, 3, forget_bias=[1.0, b], input_bias=[0.0, -b], rng=np.random.default_rng(1), replicas=4)
+    LSTMs(2-8-3, forget biases (1, 1.29 … 3.86), 4 replicas)
     """
 
     def __init__(
@@ -82,7 +93,8 @@ class LSTMs:
         width: int,
         outputs: int,
         *,
-        forget_bias: Sequence[float],
+        forget_bias: Sequence[Any],
+        input_bias: Sequence[Any] | None = None,
         rng: np.random.Generator,
         recurrent_scale: float = 1.0,
         replicas: int = 32,
@@ -91,19 +103,22 @@ class LSTMs:
         dtype = _checks.dtype(dtype)
         sizes = {"inputs": inputs, "width": width, "outputs": outputs, "replicas": replicas}
         m, n, out, replicas = (_checks.integer(size, name) for name, size in sizes.items())
-        starts = np.array([_checks.real(start, "forget_bias") for start in forget_bias])
-        if not starts.size:
+        forget = [_bias(start, "forget_bias", (replicas, n)) for start in forget_bias]
+        if not forget:
             raise ValueError("forget_bias must be a sequence of at least one number, got none")
+        into = [_bias(start, "input_bias", (replicas, n)) for start in input_bias or [0.0] * len(forget)]
+        if len(into) != len(forget):
+            raise ValueError(f"input_bias must be a sequence of {len(forget)}, as forget_bias is, got {len(into)}")
         scale = _checks.real(recurrent_scale, "recurrent_scale", low=0.0)
         _checks.generator(rng)
-        self.width, self.forget_bias = n, tuple(starts.tolist())
+        self.width, self.forget_bias = n, tuple(forget_bias)
         shapes = [(m, 4 * n), (n, 4 * n), (n, out)]
         drawn = [rng.uniform(-1.0, 1.0, (replicas, *shape)) / np.sqrt(n) for shape in shapes]
         drawn[1] *= scale
-        weights = [np.tile(weight, (len(starts), 1, 1, 1)) for weight in drawn]
-        bias = np.zeros((len(starts), replicas, 1, 4 * n))
-        bias[..., n : 2 * n] = starts[:, None, None, None]
-        parts = [weights[0], weights[1], bias, weights[2], np.zeros((len(starts), replicas, 1, out))]
+        weights = [np.tile(weight, (len(forget), 1, 1, 1)) for weight in drawn]
+        bias = np.zeros((len(forget), replicas, 1, 4 * n))
+        bias[:, :, 0, :n], bias[:, :, 0, n : 2 * n] = into, forget
+        parts = [weights[0], weights[1], bias, weights[2], np.zeros((len(forget), replicas, 1, out))]
         self.parameters = [torch.from_numpy(part).to(dtype).requires_grad_() for part in parts]
 
     def forward(self, x: Any) -> Memory:
@@ -148,82 +163,60 @@ class LSTMs:
     def __repr__(self) -> str:
         weight, _, _, readout, _ = self.parameters
         sizes = f"{weight.shape[2]}-{self.width}-{readout.shape[3]}"
-        return f"LSTMs({sizes}, forget biases {self.forget_bias}, {weight.shape[1]} replicas)"
+        starts = ", ".join(map(_shown, self.forget_bias))
+        return f"LSTMs({sizes}, forget biases ({starts}), {weight.shape[1]} replicas)"
 
 
-def decay(steps: Any, *, forget_bias: float, sigma_u: float = 3**-0.5) -> np.ndarray:
-    """Return what the rms of ∂loss/∂c_t is, relative to the last time step, so many steps before it.
-
-    At the start all gates are open by σ of their bias, and ∂c_t/∂c_{t-1} is f·I + i·o·U_g with f = σ(forget_bias) and
-    i = o = 1/2. The same random U_g acts at every step, so the rms after k steps is √(Σ_j C(k, j)² f^{2(k-j)} ρ^{2j})
-    with ρ = sigma_u/4, for a wide layer and small cells. With ρ = 0 it is the product of the forget gates, f^k.
-
-    Parameters
-    ----------
-    steps : int or array of int
-        k, 0 or more, and at most 500.
-    forget_bias : float
-    sigma_u : float
-        √(width · Var(U)): 1/√3 as torch draws it.
-
-    Returns
-    -------
-    ndarray, in the shape of `steps`
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above.
-
-    Examples
-    --------
-    >>> decay([0, 1, 2], forget_bias=0.0, sigma_u=0.0)
-    array([1.  , 0.5 , 0.25])
-    """
-    from scipy.special import comb
-
-    k = np.asarray(steps)
-    if k.dtype.kind not in "iu" or (k < 0).any() or (k > 500).any():
-        raise ValueError(f"steps must be integers from 0 to 500, got {steps!r}")
-    f = 1 / (1 + np.exp(-_checks.real(forget_bias, "forget_bias")))
-    rho = _checks.real(sigma_u, "sigma_u", low=0.0) / 4
-    j = np.arange(int(k.max(initial=0)) + 1)
-    kept = np.maximum(k[..., None] - j, 0)
-    return np.asarray(np.sqrt((comb(k[..., None], j) ** 2 * f ** (2.0 * kept) * rho ** (2.0 * j)).sum(-1)))
+def _bias(start: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return a gate's biases in all replicas; raise unless they are a number or an array of this shape."""
+    if np.ndim(start) == 0:
+        return np.full(shape, _checks.real(start, name))
+    values = _checks.array(start, name)
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{name} must be numbers, or finite arrays of shape {shape}, got shape {values.shape}")
+    return values
 
 
-def first_sign(length: int, batch: int, *, rng: np.random.Generator, replicas: int = 32) -> tuple[Tensor, Tensor]:
-    """Draw sequences of random signs, the first one marked; the label is whether that one is positive.
+def _shown(start: Any) -> str:
+    values = np.asarray(start)
+    return f"{values.min():.3g} … {values.max():.3g}" if values.ndim else f"{start:g}"
+
+
+def chrono(length: float, size: int | tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+    """Draw forget-gate biases whose time constants reach up to the length of what is to be remembered.
+
+    A gate that is open by f keeps a cell for about 1/(1 − f) steps, and with f = σ(b) that is 1 + eᵇ. So b = ln u with
+    u uniform on [1, T − 1] spreads the time constants evenly from 2 to T steps. The input gates get −b, which opens
+    them by 1 − f: the cell is an average of its inputs and does not grow with its time constant.
 
     Parameters
     ----------
-    length : int
-        T, the number of time steps.
-    batch : int
+    length : float
+        T, steps, greater than 2.
+    size : int or tuple of int
+        Shape of what is drawn, such as (R, width).
     rng : numpy.random.Generator
-    replicas : int
-        R.
 
     Returns
     -------
-    x : Tensor, shape (R, batch, T, 2)
-        The sign, and the mark: 1 at the first step, else 0.
-    y : Tensor of int64, shape (R, batch)
+    ndarray
+        Biases of forget gates, between 0 and ln(T − 1).
 
     Raises
     ------
     TypeError, ValueError
-        If a number is below 1 or `rng` is no Generator.
+        If `length` is not greater than 2, `size` not made of integers or `rng` no Generator.
+
+    References
+    ----------
+    Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018: the chrono initialization.
 
     Examples
     --------
-    >>> x, y = first_sign(5, 3, rng=np.random.default_rng(1), replicas=1)
-    >>> x.shape, bool(((x[..., 0, 0] > 0) == y).all())
-    (torch.Size([1, 3, 5, 2]), True)
+    >>> b = chrono(100, (4, 32), rng=np.random.default_rng(1))
+    >>> b.shape, bool((0 <= b).all() and (b <= np.log(99)).all())
+    ((4, 32), True)
     """
-    sizes = {"replicas": replicas, "batch": batch, "length": length}
-    shape = tuple(_checks.integer(size, name) for name, size in sizes.items())
-    signs = _checks.generator(rng).choice([-1.0, 1.0], shape)
-    marks = np.zeros(shape)
-    marks[..., 0] = 1.0
-    return torch.from_numpy(np.stack([signs, marks], axis=-1)), torch.from_numpy((signs[..., 0] > 0).astype(np.int64))
+    T = _checks.real(length, "length", low=2.0, strict=True)
+    shape = tuple(_checks.integer(n, "size") for n in (size if isinstance(size, tuple) else (size,)))
+    return np.log(_checks.generator(rng).uniform(1.0, T - 1.0, shape))

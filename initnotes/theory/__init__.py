@@ -5,7 +5,7 @@ the variance map with its fixed points, χ and critical σ_w in ``maps``, pairs 
 by layer in ``profile``, normalization and residual streams in ``stream``, transformers in ``transformer``, the borders
 and the sharing of convolutions in ``convolution``, singular values and finite widths in ``spectra``, how starts and
 rates go with the width in ``width``; ``pieces`` finds the kinks and the slope of a function of which only values are
-known. ``flows`` solves gradient flows, which need no wide network.
+known. ``flows`` solves gradient flows, which need no wide network, and ``priors`` an output's bias.
 """
 
 from . import width
@@ -22,6 +22,7 @@ from .correlation import correlation_map, depth_scale
 from .flows import diagonal_solution, kernel_prediction, mode_half_time, mode_strength
 from .gaussian import derivative_second_moment, first_moment, second_moment
 from .maps import FixedPoint, chi, critical_sigma_w, fixed_point, fixed_points, gain, variance_map
+from .priors import prior_bias
 from .sizes import Profile, factors, profile
 from .spectra import (
     LogMoments,
@@ -64,7 +65,10 @@ __all__ = [
     "log_variance",
     "mode_half_time",
     "mode_strength",
-    "phase_fans",
+by layer in ``profile``, normalization and residual streams in ``stream``, transformers in ``transformer``, the borders
+and the sharing of convolutions in ``convolution``, singular values and finite widths in ``spectra``, how starts and
+rates go with the width in ``width``; ``pieces`` finds the kinks and the slope of a function of which only values are
+known. ``flows`` solves gradient flows, which need no wide network, and ``priors`` an output's bias.
     "profile",
     "second_moment",
     "sharing_kurtosis",
