@@ -20,6 +20,7 @@ from .. import _checks, schemes
 from ..schemes import Array, Initializer
 from ..theory.convolution import PADDING_MODES
 from ..theory.stream import NORMS
+from .ensemble import Gradients
 from .residual import _Network
 from .steps import Behind, normalize
 
@@ -222,8 +223,8 @@ class Convolutional(_Network):
         shape = (fan_out, place.image[0], self.kernel, self.kernel)
         return scheme.sample(shape, rng, self.replicas, true_fans=true_fans).reshape(self.replicas, fan_out, fan_in)
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        weights, biases = self.split(Behind.apply(start, self.parameters, gradient))
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        weights, biases = self.split(Behind.apply(start, self.parameters, into.parameters))
         maps: list[Map] = [
             partial(_convolution, *layer) for layer in zip(weights[:-1], biases[:-1], self.places, strict=True)
         ]

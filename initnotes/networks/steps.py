@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import _checks
 from ..theory.stream import NORMS
 
-__all__ = ["AXES", "Added", "Affine", "Attended", "Into", "Looked", "Shifted", "normalize", "rows"]
+__all__ = ["AXES", "Added", "Affine", "Attended", "Behind", "Into", "Looked", "Shifted", "normalize", "rows"]
 
 AXES = {"batch": -2, "layer": -1, "rms": -1}  # of (R, batch, n), over which each of NORMS takes its statistics
 
@@ -154,6 +154,22 @@ class Attended(torch.autograd.Function):
         delta = (v @ g.mT).mul_(shares)
         delta.addcmul_(shares, delta.sum(-2, keepdim=True), value=-1).mul_(ctx.scale)
         return delta.mT @ k, delta @ q, shares @ g, None, None
+
+
+class Behind(torch.autograd.Function):
+    """The parameters as what autograd finds behind `start`; `into` becomes 0, and their gradient is added to it."""
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, parameters: Tensor, into: Tensor) -> Tensor:
+        """Compute the step, and keep what going back needs."""
+        ctx.into = into.zero_()
+        return parameters.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what is not written anywhere."""
+        ctx.into.add_(gradients[0])
+        return None, None, None
 
 
 def rows(matrix: Tensor, numbers: Tensor) -> Tensor:

@@ -65,10 +65,8 @@ __all__ = [
     "log_variance",
     "mode_half_time",
     "mode_strength",
-by layer in ``profile``, normalization and residual streams in ``stream``, transformers in ``transformer``, the borders
-and the sharing of convolutions in ``convolution``, singular values and finite widths in ``spectra``, how starts and
-rates go with the width in ``width``; ``pieces`` finds the kinks and the slope of a function of which only values are
-known. ``flows`` solves gradient flows, which need no wide network, and ``priors`` an output's bias.
+    "phase_fans",
+    "prior_bias",
     "profile",
     "second_moment",
     "sharing_kurtosis",
