@@ -371,6 +371,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "fan_out * self.kernel**2 / place.stride**2",
         "fan_out * self.kernel**2",
         "tests/test_convolution.py::test_kernels_are_drawn_with_their_true_fans",
+    ),
+    Mutant(
         _NETWORKS,
         "rho = i / 2 * _checks",
         "rho = 1 / 4 * _checks",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import _checks, schemes
 from ..schemes import Initializer, Scheme
-from .ensemble import Ensemble
+from .ensemble import Ensemble, Gradients
 from .residual import _Network
 from .steps import Affine
 
@@ -158,8 +158,8 @@ class LowRank(_Network):
         own = [[0.0, *[1.0, 1.0] * (at in self.adapted)] for at in range(self.base.depth)]
         return np.stack([np.concatenate(own), np.zeros(self.depth)], axis=1)
 
-    def _wire(self, h: Tensor, start: Tensor, gradient: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        into, _ = self.split(gradient)
+    def _wire(self, h: Tensor, start: Tensor, into: Gradients) -> tuple[list[Tensor], list[Tensor]]:
+        into.parameters.zero_()  # those of what is frozen stay 0
         passed: list[Tensor] = []
         fed: list[Tensor] = []
         first = 0
@@ -169,7 +169,7 @@ class LowRank(_Network):
             z = z if passed else z + start  # for autograd, which must find its way to frozen layers too
             if at in self.adapted:
                 for which in (first + 1, first + 2):
-                    h = Affine.apply(start, h, self.weights[which], None, (into[which], None))
+                    h = Affine.apply(start, h, self.weights[which], None, (into.weights[which], None))
                 z = z + self.scale * h
             passed.append(z)
             if at < self.base.depth - 1:
