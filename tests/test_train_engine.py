@@ -2,10 +2,9 @@
 
 Node runs the file that is published; tests/train_engine.mjs holds the questions that are asked of it.
 
-A race promises who is ahead. Ten draws of one pair must show it, or 19 of 20 where one of the ten does not: ten points
-more test digits right, or less than the element's margin apart. A race that shows it in seven of ten draws passes
-once in 30 times. The seeds are fixed and had no part in the choice of the races, so nothing fails from run to run.
-Fresh seeds: in 20 to 88 other draws of each race none missed its limit, and by their spread it is three standard
+A race promises who is ahead. Of 20 draws of one pair 19 must show it: ten points more test digits right, or less than
+the element's margin apart. The seeds are fixed and had no part in the choice of the races, so nothing fails from run to
+run. Fresh seeds: in 20 to 88 other draws of each race none missed its limit, and by their spread it is three standard
 deviations away or more, which makes two misses in 20 draws rarer than 1 in 2000 for each race.
 """
 
@@ -513,12 +512,8 @@ def test_a_small_positive_bias_switches_few_units_on() -> None:
 
 @pytest.fixture(scope="module")
 def effects(races: dict[str, Any]) -> dict[str, Any]:
-    """Return of each race the scores of ten draws, and of 20 where one of the ten does not show the effect."""
-    found, half = ask("effects", {"names": list(races), "draws": DRAWS // 2, "seed": SEED}), DRAWS // 2
-    unsure = [name for name, of in found.items() if hits(races[name]["ahead"], np.array(of["scores"])) < half]
-    for name, more in ask("effects", {"names": unsure, "draws": half, "seed": SEED + half}).items():
-        found[name]["scores"] += more["scores"]
-    return found
+    """Return of each race the scores of 20 draws; about 20 seconds of one processor."""
+    return ask("effects", {"names": list(races), "draws": DRAWS, "seed": SEED})
 
 
 def products(race: dict[str, Any]) -> int:
@@ -562,13 +557,12 @@ def hits(ahead: str, scores: np.ndarray) -> int:
     ],
 )
 def test_a_race_shows_its_effect(effects: dict[str, Any], races: dict[str, Any], name: str) -> None:
-    """In all draws but one of 20, with no more work than a phone does in ten seconds; a trap's median gap is small.
+    """In 19 of 20 draws, without more work than a phone does in ten seconds; a trap's median gap is below three points.
 
     `benchmarks.train_lab` measures the seconds; a busy machine is no race's fault.
     """
     scores = np.array(effects[name]["scores"])
-    assert len(scores) in (DRAWS // 2, DRAWS)
-    assert hits(races[name]["ahead"], scores) >= len(scores) - (len(scores) == DRAWS)
+    assert hits(races[name]["ahead"], scores) >= 19
     if races[name]["ahead"] == "even":
         assert abs(np.median(scores[:, 1] - scores[:, 0])) <= 0.03
     assert effects[name]["replicas"] == 8
