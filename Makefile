@@ -96,7 +96,7 @@ endif
 	$(PY) -c "import matplotlib.font_manager"
 	@touch .venv/.reading
 
-# Chapter 14 compares torch with JAX and Keras; who reads, or works in the other chapters, needs neither.
+# Chapter 20 compares torch with JAX and Keras; who reads, or works in the other chapters, needs neither.
 .venv/.frameworks: requirements-frameworks.txt .venv/.reading
 	$(PY) -m pip install --disable-pip-version-check -r requirements-frameworks.txt
 	@touch .venv/.frameworks

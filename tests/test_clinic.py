@@ -25,7 +25,7 @@ def _audit(sick: clinic.Patient) -> ini.examine.Report:
 
 @pytest.mark.parametrize("name", clinic.PATIENTS)
 def test_a_patient_is_found_ill_and_gets_well(name: str) -> None:
-    """In 2 draws of each; benchmarks and chapter 15 count more."""
+    """In 2 draws of each; benchmarks and chapter 21 count more."""
     for seed in range(2):
         rng = np.random.default_rng([3, seed])
         sick = clinic.patient(name, rng=rng)

@@ -15,7 +15,7 @@ from test_site import watched
 
 WIDTHS = (390, 800, 1280)
 PAGES = [
-    *(f"book/{name}.html" for name in ("index", "essentials", "16_ledger", "01_symmetry")),
+    *(f"book/{name}.html" for name in ("index", "essentials", "22_ledger", "01_symmetry")),
     *("book/04_vanishing_exploding.html", "book/06_he.html", "search.html"),
 ]
 
@@ -505,7 +505,7 @@ def test_arrow_keys_stay_with_what_needs_them(open_page: Callable[..., Page], ad
     page = open_page(f"{address}/book/index.html")
     page.locator("init-lab").evaluate("(lab) => lab.shadowRoot.querySelector('button').focus()")
     assert turned(page, "ArrowRight") == ""
-    page = open_page(f"{address}/book/16_ledger.html")
+    page = open_page(f"{address}/book/22_ledger.html")
     page.get_by_label("Words").focus()
     assert turned(page, "ArrowLeft") == ""
     page = open_page(f"{address}/book/01_symmetry.html", 390)

@@ -639,7 +639,7 @@ def test_the_initializers_of_flax_are_those_of_jax() -> None:
 
 
 def test_hugging_face_starts_from_one_standard_deviation() -> None:
-    """What chapter 14 says of transformers' `_init_weights`. Stds within 6 %: false-failure rate below 1e-6."""
+    """What chapter 20 says of transformers' `_init_weights`. Stds within 6 %: false-failure rate below 1e-6."""
     import transformers
 
     size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}

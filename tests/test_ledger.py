@@ -67,14 +67,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "references.bib").write_text("")
     (root / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nchapters:\n  - file: book/01_small\n  - file: book/02_large\n"
-        "  - file: book/16_ledger\n"
+        "  - file: book/22_ledger\n"
     )
     (book / "index.md").write_text("# Start\n\nSee [claim 26](01_small.ipynb#claim-26).\n")
     listed = [row for number, row in ini.claims.listed().items() if number in (3, 25, 26)]
     (book / "claims.yml").write_text(yaml.safe_dump(listed, allow_unicode=True), encoding="utf-8")
     store(book / "01_small.ipynb", claimed((26, "fails", "half stay off"), (3, "holds when", "symmetry is asked for")))
     store(book / "02_large.ipynb", claimed((25, "holds", "weights & biases"), title="Large"))
-    store(book / "16_ledger.ipynb", page_of(ini.ledger.read(book)))
+    store(book / "22_ledger.ipynb", page_of(ini.ledger.read(book)))
     return root
 
 
@@ -113,7 +113,7 @@ def test_folder_is_found_from_a_copy_below(tree: Path, monkeypatch: pytest.Monke
     mine = tree / "book" / "my"
     mine.mkdir(exist_ok=True)
     monkeypatch.chdir(mine)
-    shutil.copy(tree / "book" / "16_ledger.ipynb", mine)
+    shutil.copy(tree / "book" / "22_ledger.ipynb", mine)
     assert str(ini.ledger.read()) == str(ini.ledger.read(tree / "book"))
     shutil.rmtree(mine)
 
@@ -195,7 +195,7 @@ def raw(markup: str) -> list[str]:
 
 
 def test_the_books_ledger_shows_nothing_raw(built_site: Path) -> None:
-    page = (built_site / "book" / "16_ledger.html").read_text(encoding="utf-8")
+    page = (built_site / "book" / "22_ledger.html").read_text(encoding="utf-8")
     (listed,) = re.findall(r"<div class='ledger'>.*?</details></div>", page, re.DOTALL)
     assert listed.count("<details") == len(ini.claims.listed())
     assert raw(listed) == []
@@ -229,13 +229,13 @@ def wait(book: Path) -> None:
     listed = yaml.safe_load((book / "claims.yml").read_text(encoding="utf-8"))
     listed.append(ini.claims.listed()[50] | {"opens_with": "residual networks"})
     (book / "claims.yml").write_text(yaml.safe_dump(listed, allow_unicode=True), encoding="utf-8")
-    store(book / "16_ledger.ipynb", page_of(ini.ledger.read(book)))
+    store(book / "22_ledger.ipynb", page_of(ini.ledger.read(book)))
 
 
 def drop(book: Path) -> None:
     """Let no chapter settle claim 25, and the ledger say so."""
     store(book / "02_large.ipynb", claimed(title="Large"))
-    store(book / "16_ledger.ipynb", page_of(ini.ledger.read(book)))
+    store(book / "22_ledger.ipynb", page_of(ini.ledger.read(book)))
 
 
 def other(book: Path) -> None:
@@ -255,19 +255,19 @@ def landed(book: Path) -> None:
     """Let the chapter be there that claim 50 waits for, and not settle it."""
     wait(book)
     store(book / "03_residual.ipynb", claimed(title="Residual"))
-    store(book / "16_ledger.ipynb", page_of(ini.ledger.read(book)))
+    store(book / "22_ledger.ipynb", page_of(ini.ledger.read(book)))
 
 
 def untagged(book: Path) -> None:
     page = page_of(ini.ledger.read(book))
     page.cells[1].metadata = nbformat.from_dict({})
-    store(book / "16_ledger.ipynb", page)
+    store(book / "22_ledger.ipynb", page)
 
 
 PLANTED = {
     drop: "claim 25 of book/claims.yml has no verdict",
     landed: "claim 50 of book/claims.yml has no verdict",
-    other: "the table of 16_ledger.ipynb is not what the chapters say: `make run CHAPTER=16_ledger`",
+    other: "the table of 22_ledger.ipynb is not what the chapters say: `make run CHAPTER=22_ledger`",
     twice: "claim 3 is settled twice, in 01_small and 02_large",
     unlisted: "02_large settles claim 4, which is not in claims.yml",
     untagged: "0 chapters have a cell tagged ledger, not one",
@@ -321,7 +321,7 @@ def test_planted_fault_is_caught(copy: Path, plant: Callable[[Path], None]) -> N
 
 
 def test_stale_row_is_caught_in_html_alone(copy: Path) -> None:
-    path = copy / "book" / "16_ledger.ipynb"
+    path = copy / "book" / "22_ledger.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace("0.98, 1.02]</td>", "0.97, 1.02]</td>", 1))
     assert len(ledger.faults(copy)) == 1
 
@@ -347,7 +347,7 @@ def test_links_between_a_box_and_its_row() -> None:
     plain = ledger.linked(box)
     assert "<section class='claim claim-holds' id='claim-3'" in plain
     assert "<a" not in plain
-    assert '<a href="16_ledger.html#ledger-3">Claim 3</a></span>' in ledger.linked(box, "16_ledger.html")
+    assert '<a href="22_ledger.html#ledger-3">Claim 3</a></span>' in ledger.linked(box, "22_ledger.html")
 
 
 # ----------------------------------------------------------------------------------------------------------- the page
@@ -369,7 +369,7 @@ def shown(page: Page) -> list[str]:
 
 
 def test_filter_by_verdict_chapter_and_words(page: Page, small: str) -> None:
-    page.goto(f"{small}/16_ledger.html")
+    page.goto(f"{small}/22_ledger.html")
     count = page.get_by_role("search", name="Filter the ledger").get_by_role("status")
     count.get_by_text("3 of 3 claims shown").wait_for()
     assert shown(page) == ["3", "25", "26"]
@@ -386,12 +386,12 @@ def test_filter_by_verdict_chapter_and_words(page: Page, small: str) -> None:
     count.get_by_text("2 of 3 claims shown").wait_for()
     page.reload()
     assert shown(page) == ["3", "25"]
-    page.goto(f"{small}/16_ledger.html?verdict=nonsense&chapter=77")
+    page.goto(f"{small}/22_ledger.html?verdict=nonsense&chapter=77")
     assert shown(page) == ["3", "25", "26"]
 
 
 def test_filter_by_keyboard(page: Page, small: str) -> None:
-    page.goto(f"{small}/16_ledger.html")
+    page.goto(f"{small}/22_ledger.html")
     page.get_by_label("all (3)").focus()
     page.keyboard.press("ArrowRight")
     assert shown(page) == ["25"]
@@ -413,13 +413,13 @@ def test_filter_by_keyboard(page: Page, small: str) -> None:
 
 
 def test_box_and_row_lead_to_each_other(page: Page, small: str) -> None:
-    page.goto(f"{small}/16_ledger.html?verdict=fails")
+    page.goto(f"{small}/22_ledger.html?verdict=fails")
     page.locator("#ledger-26 summary").click()
     page.locator("#ledger-26 a").click()
     page.wait_for_url("**/01_small.html#claim-26")
     assert page.locator("#claim-26 .claim-text").is_visible()
     page.locator("#claim-3").get_by_role("link", name="Claim 3").click()
-    page.wait_for_url("**/16_ledger.html#ledger-3")
+    page.wait_for_url("**/22_ledger.html#ledger-3")
     page.locator("#ledger-3").get_by_role("link").wait_for()  # what a link leads to is open
     page.evaluate("location.search = '?verdict=fails'")
     page.wait_for_url("**verdict=fails**")
@@ -431,7 +431,7 @@ def test_box_and_row_lead_to_each_other(page: Page, small: str) -> None:
 def test_on_a_phone_nothing_is_wider_than_the_page(small: str, script: bool, browser: Browser) -> None:
     with browser.new_context(viewport={"width": 390, "height": 800}, java_script_enabled=script) as context:
         page = context.new_page()
-        page.goto(f"{small}/16_ledger.html")
+        page.goto(f"{small}/22_ledger.html")
         assert page.locator(".ledger-filter").count() == int(script)
         assert page.locator(".ledger tr:visible").count() == 0
         for line in page.locator(".ledger summary").all():
@@ -446,7 +446,7 @@ def test_on_a_phone_nothing_is_wider_than_the_page(small: str, script: bool, bro
 
 def test_the_books_ledger_is_brief_on_a_phone(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
-    page.goto(f"{address}/book/16_ledger.html")
+    page.goto(f"{address}/book/22_ledger.html")
     page.evaluate("document.documentElement.dataset.whole = ''")
     lines = page.locator(".ledger details")
     assert page.locator(".ledger").evaluate("list => list.offsetHeight") < 10_000
@@ -459,7 +459,7 @@ def test_the_books_ledger_is_brief_on_a_phone(page: Page, address: str) -> None:
 
 def test_cards_are_still_a_table_to_a_screen_reader(page: Page, small: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
-    page.goto(f"{small}/16_ledger.html")
+    page.goto(f"{small}/22_ledger.html")
     page.get_by_label("Open all lines").check()
     page.evaluate("document.documentElement.dataset.whole = ''")
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
@@ -479,12 +479,12 @@ def test_text_links_to_a_box(page: Page, small: str) -> None:
 
 def test_other_pages_do_not_load_the_filter(tree: Path, small: str) -> None:
     html = tree / "_build" / "html" / "book"
-    assert "/ledger.js?" in (html / "16_ledger.html").read_text(encoding="utf-8")
+    assert "/ledger.js?" in (html / "22_ledger.html").read_text(encoding="utf-8")
     assert "/ledger.js?" not in (html / "01_small.html").read_text(encoding="utf-8")
 
 
 def test_guards_allow_what_the_ledger_stores(tree: Path) -> None:
-    stored = notebooks.load(tree / "book" / "16_ledger.ipynb")
+    stored = notebooks.load(tree / "book" / "22_ledger.ipynb")
     checked = [guards.active_html, guards.output_size, guards.mime_types, guards.machine_traces, guards.not_numbers]
     assert [fault for guard in checked for fault in guard(stored)] == []
     assert re.search(r"#claim-25", json.dumps(stored))

@@ -39,7 +39,7 @@ COLORS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text
 # A theme changes colors and nothing else; a width also what is there, where it is and how large. So two looks meet both
 # themes and both widths; one page of each kind, and all planted faults, are seen in all four.
 LOOKS = {("light", 1280): ALL, ("dark", 1280): COLORS, ("light", 390): COLORS, ("dark", 390): ALL}
-IN_ALL_LOOKS = ["book/index.html", "book/04_vanishing_exploding.html", "book/16_ledger.html", "search.html"]
+IN_ALL_LOOKS = ["book/index.html", "book/04_vanishing_exploding.html", "book/22_ledger.html", "search.html"]
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ TUNED = [
     ("edge of chaos", "04_vanishing_exploding#order-and-chaos"),
     ("residual network init", "10_residual#residual-networks-step-0-and-step-1"),
     ("class imbalance output bias", "08_biases#the-output-bias-start-from-what-you-know"),
-    ("keras default initializer", "14_frameworks#layers-as-they-come"),
+    ("keras default initializer", "20_frameworks#layers-as-they-come"),
     ("gradient clipping", "04_vanishing_exploding#what-clipping-and-adam-repair"),
     ("which initialization should i use", "08_biases#which-initialization-do-i-use"),
-    ("random seed", "14_frameworks#what-a-seed-fixes"),
+    ("random seed", "20_frameworks#what-a-seed-fixes"),
     ("saturated unit", "glossary#term-saturated-unit"),
     ("exploding gradients batchnorm", "09_normalization#the-explosion-that-batchnorm-makes"),
 ]
@@ -60,13 +60,13 @@ SEEN = [
     ("selu", "07_lecun#selu-an-activation-made-for-the-variance"),
     ("lstm forget gate bias", "08_biases#the-forget-gate-one-bias-that-buys-time"),
     ("loss at initialization", "08_biases#the-loss-at-step-0"),
-    ("tied embeddings", "14_frameworks#embeddings"),
+    ("tied embeddings", "20_frameworks#embeddings"),
     ("sigmoid xavier", "05_xavier#why-the-sigmoid-is-not-rescued"),
     ("gelu", "06_he#gelu-and-silu"),
     ("sqrt(5)", "06_he#what-nn-linear-does"),
     ("bias 0.01", "08_biases#what-0-01-does-to-a-relu"),
     ("kaimng", "06_he#he-initialization"),
-    ("convert pytorch init to keras", "14_frameworks#translate"),
+    ("convert pytorch init to keras", "20_frameworks#translate"),
 ]
 HELD_OUT = [
     ("mean field theory", "glossary#term-mean-field-theory"),
@@ -78,9 +78,9 @@ HELD_OUT = [
     ("chain rule", "refresher#gradients-and-the-chain-rule"),
     ("gain 5/3", "05_xavier#why-the-gain-5-3-is-not-the-cure"),
     ("dropout selu", "07_lecun#few-inputs-and-dropout"),
-    ("audit my network", "15_clinic#clinic | 15_clinic#what-an-audit-measures"),
+    ("audit my network", "21_clinic#clinic | 21_clinic#what-an-audit-measures"),
     ("does bias need to be zero", "08_biases#zero-because-something-else-is-random"),
-    ("embedding initialization std", "14_frameworks#embeddings"),
+    ("embedding initialization std", "20_frameworks#embeddings"),
     ("zero init last layer", "02_zero#zero-on-purpose"),
     ("histogram of activations", "03_small_random#what-the-units-do | 05_xavier#what-each-layer-sees"),
     ("silu swish", "06_he#gelu-and-silu"),
@@ -114,8 +114,8 @@ FRESH = [
     ),
     ("adam small weights slow", "04_vanishing_exploding#why-small-weights-cost-adam-time"),
     ("bottleneck xavier", "05_xavier#the-compromise-in-a-bottleneck"),
-    ("false failure rate", "glossary#term-false-failure-rate | 16_ledger#how-often-a-clean-book-fails"),
-    ("theory mismatch", "16_ledger#does-theory-hold"),
+    ("false failure rate", "glossary#term-false-failure-rate | 22_ledger#how-often-a-clean-book-fails"),
+    ("theory mismatch", "22_ledger#does-theory-hold"),
     ("swish", "06_he#gelu-and-silu"),
     ("what loss before training", "08_biases#the-loss-at-step-0 | essentials#stop-7-the-loss-before-the-first-step"),
 ]
@@ -296,7 +296,7 @@ def test_dialog_leads_to_the_section(page: Page, address: str) -> None:
     faults = watched(page)
     loaded: list[str] = []
     page.on("request", lambda sent: loaded.append(sent.url))
-    page.goto(f"{address}/book/16_ledger.html", wait_until="load")
+    page.goto(f"{address}/book/22_ledger.html", wait_until="load")
     assert not [url for url in loaded if "search" in url]
     page.keyboard.press("Control+k")
     page.keyboard.type("nn.Linear")

@@ -153,7 +153,7 @@ def file_faults(page: Page, address: str, patience: int = 4000) -> list[str]:
     works("fold by its address", lambda: folded(page))
     works("measured boxes", lambda: page.wait_for_function("() => document.querySelector('[data-measured]')"))
     works("menu", lambda: page.locator(".primary-toggle").click() or page.locator(".pst-sidebar-hidden").count() == 1)
-    page.goto(f"{address}/book/16_ledger.html")
+    page.goto(f"{address}/book/22_ledger.html")
     works("filter", lambda: page.get_by_label("Words").fill("orthogonal"))
     works("filter's rows", lambda: page.wait_for_function("() => document.querySelector('.ledger [hidden]')"))
     page.locator(".bd-header-article .search-button").click()

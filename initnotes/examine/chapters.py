@@ -99,7 +99,7 @@ TOLD = {
     "skip connections": Told(
         "Some layers have a way around them.", "10_residual", "residual", "Residual networks: step 0 and step 1"
     ),
-    "not examined": Told("One check could not be made.", "15_clinic", "clinic", "Clinic"),
+    "not examined": Told("One check could not be made.", "21_clinic", "clinic", "Clinic"),
 }
 HARMLESS = {  # the same of an info of these kinds
     "zero weights": Told(
