@@ -14,7 +14,13 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return _load(name)
+        try:
+            return _load(name)
+        except ModuleNotFoundError as error:
+            if error.name in ("matplotlib", "sklearn"):
+                advice = f'ini.{name} needs {error.name}: pip install "initnotes[book]"'
+                raise ModuleNotFoundError(advice, name=error.name) from None
+            raise
     if name.endswith("_") and name[:-1] in __all__:
         raise AttributeError(
             f"module 'initnotes' has no attribute {name!r}; use ini.{name[:-1]}.fill_(tensor, rng=rng)"

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import venv
 from importlib.metadata import Distribution, PathDistribution, distribution, packages_distributions
 from pathlib import Path
@@ -138,16 +139,62 @@ def test_cell_without_its_extra_is_caught(wheel: Path, tmp_path: Path) -> None:
     """Without [widget] chapter 1 cannot show its live figure."""
     chapter = BOOK[1]
     code, _ = installed(cell(chapter), wheel)
-    assert "[widget]" in code
-    plain = re.sub(r', "anywidget"|\[widget\]', "", code)
-    done = run(hosted(tmp_path, needed(metadata(wheel, tmp_path), set())), plain, imports(chapter))
+    assert "[book,widget]" in code
+    plain = re.sub(r', "anywidget"|,widget(?=\])', "", code)
+    done = run(hosted(tmp_path, needed(metadata(wheel, tmp_path), {"book"})), plain, imports(chapter))
     assert done.returncode != 0
     assert "anywidget" in done.stderr
 
 
+# ------------------------------------------------------------------------------------------------------- the package
+
+LACKS = """
+import importlib.util
+import initnotes as ini
+assert importlib.util.find_spec("matplotlib") is None
+try:
+    ini.plots
+except ModuleNotFoundError as error:
+    assert 'pip install "initnotes[book]"' in str(error), error
+else:
+    raise AssertionError("there are pictures without Matplotlib")
+"""
+
+
+def readme() -> str:
+    """Return the lines of Python with which the README sends a practitioner to a network."""
+    text = (notebooks.ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+    return "".join(blocks[:2])
+
+
+@pytest.mark.integration
+def test_readme_works_where_there_is_only_what_an_audit_needs(wheel: Path, tmp_path: Path) -> None:
+    lines = readme()
+    assert "ini.audit(" in lines
+    assert "ini.translate(" in lines
+    install = f"get_ipython().run_line_magic('pip', 'install --quiet {wheel.as_uri()}')"
+    done = run(hosted(tmp_path, needed(metadata(wheel, tmp_path), set())), install, lines, LACKS)
+    assert done.returncode == 0, done.stderr
+    assert "vanishing signal" in done.stdout
+
+
+@pytest.mark.integration
+def test_what_a_release_uploads_is_whole(tmp_path: Path) -> None:
+    """The wheel is built from the sdist, as pip does it, and both pass twine's check."""
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(notebooks.ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    files = sorted(str(path) for path in tmp_path.iterdir())
+    assert [file.rpartition(".")[2] for file in files] == ["whl", "gz"]
+    check = [sys.executable, "-m", "twine", "check", "--strict"]
+    done = subprocess.run([*check, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("PASSED") == 2
+
+
 def test_every_module_that_only_an_extra_brings_is_known() -> None:
     """A room that imports one when it is called is found by what a chapter writes: see `launch.EXTRAS`."""
-    modules = {module for names, _ in launch.EXTRAS.values() for module in names}
+    modules = {module for extra, (names, _) in launch.EXTRAS.items() if extra != "book" for module in names}
     rooms = (notebooks.ROOT / "initnotes").rglob("*.py")
     lazy = {room.stem for room in rooms if any(f"import {name}\n" in room.read_text() for name in modules)}
     assert lazy <= {"widgets", "races", "sliders"}

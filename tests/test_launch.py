@@ -25,7 +25,7 @@ def test_cell_comes_changes_and_goes() -> None:
     notebook = launch.prepared(small(), PUBLIC)
     assert [cell.source for cell in notebook.cells][2:] == ["x = 1", "x"]
     assert notebook.cells[1].source.endswith(
-        '%pip install --quiet "initnotes @ git+https://github.com/example/course@main"'
+        '%pip install --quiet "initnotes[book] @ git+https://github.com/example/course@main"'
     )
     assert launch.unfit(notebook, PUBLIC) == []
     moved = {"repository": {**PUBLIC["repository"], "branch": "next"}}

@@ -17,6 +17,7 @@ from .notebooks import code_cells
 TAG = "install"
 # What a chapter may need beside the package's own requirements: the extra that brings it, its modules, and its uses.
 EXTRAS = {
+    "book": (("matplotlib", "sklearn"), re.compile("")),  # each chapter draws
     "frameworks": (
         ("jax", "keras", "flax"),
         re.compile(r"\bframeworks\.|^\s*(?:import|from) (?:jax|keras|flax)\b", re.MULTILINE),
@@ -46,7 +47,7 @@ def extras(notebook: NotebookNode) -> list[str]:
     --------
     >>> cells = [nbformat.v4.new_code_cell("import keras"), nbformat.v4.new_code_cell("ini.lab()")]
     >>> extras(nbformat.v4.new_notebook(cells=cells)), extras(nbformat.v4.new_notebook(cells=cells[1:]))
-    (['frameworks', 'widget'], ['widget'])
+    (['book', 'frameworks', 'widget'], ['book', 'widget'])
     """
     code = "\n".join(cell.source for cell in code_cells(notebook))
     return [extra for extra, (_, uses) in EXTRAS.items() if uses.search(code)]
