@@ -22,7 +22,7 @@ from tools import elsewhere, notebooks
 BOOK = notebooks.chapters()
 EQUATION = re.compile(r"\(([\w-]+)\)=\n\((\d+\.\d+)\)\n: \[[^]]*\]\((\w+)\.ipynb\)")
 EXTENSIONS = "--LabApp.extra_labextensions_path=$(CURDIR)/tools/jupyterlab"
-OPENED = ("04_vanishing_exploding", "06_he")
+OPENED = ("04_vanishing_exploding", "06_he", "13_lazy")
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
 SECONDS = 60
 SETTINGS = {
@@ -172,3 +172,30 @@ def test_planted_warnings_are_seen(page: Page, lab: tuple[str, Path]) -> None:
     (lab[1] / "bare.ipynb").write_text(notebooks.dump(small(text)), encoding="utf-8")
     found = " ".join(opened(page, lab, "bare", patience=2))
     assert all(word in found for word in ("he2015", "he-dead", "Chapter 6", "replica", "Unknown Directive")), found
+
+
+SLIDER = """import numpy as np
+import initnotes as ini
+depths, layers = [10, 20, 30], np.arange(31)
+kept = np.stack([(1 - 1 / depth) ** layers for depth in depths])
+ini.slider("depth", depths, layers, {"signal": kept}, x_label="layer", y_label="rms",
+           readings={"left": ["little", "more", "most"]}, alt="What is left of a signal by layer: 35 to 36 percent.")
+"""
+
+
+@pytest.mark.integration
+def test_slider_answers_when_its_cell_is_run(page: Page, lab: tuple[str, Path]) -> None:
+    address, folder = lab
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(SLIDER)], metadata={"kernelspec": kernel})
+    (folder / "slide.ipynb").write_text(notebooks.dump(notebook), encoding="utf-8")
+    page.goto(f"{address}/doc/tree/slide.ipynb")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=1000 * SECONDS)
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    figure, output = page.locator(".jp-OutputArea input[type=range]"), page.locator(".jp-OutputArea")
+    figure.first.wait_for(timeout=1000 * SECONDS)
+    assert "little" in output.first.inner_text()
+    figure.first.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.jp-OutputArea').innerText.includes('more')")
+    assert output.first.locator("svg path").count() > 0
