@@ -60,6 +60,7 @@ function render({ model, el }) {
   el.innerHTML = model.get("html");
   const slider = el.querySelector("curve-slider"), pull = () => slider.show(model.get("position"));
   if (!slider.range) slider.connectedCallback(); // where `el` is not on the page yet
+  slider.range.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
   pull();
   model.on("change:position", pull);
   slider.addEventListener("curve-slider-change", ({ detail }) => {

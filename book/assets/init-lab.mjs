@@ -1242,6 +1242,7 @@ const TRAITS = { scheme: "scheme", activation: "activation", depth: "depth", wid
 export default {
   render({ model, el }) {
     const lab = document.createElement("init-lab");
+    lab.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
     const traits = () => Object.fromEntries(Object.entries(TRAITS).map(([trait, key]) => [key, model.get(trait)]));
     for (const [name, key] of Object.entries(ATTRIBUTES)) lab.setAttribute(name, traits()[key]);
     lab.setAttribute("presets", model.get("presets").join(" "));

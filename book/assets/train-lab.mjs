@@ -1464,6 +1464,7 @@ if (typeof document !== "undefined") {
 
 function render({ model, el }) {
   const race = document.createElement("train-lab");
+  race.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
   race.setAttribute("presets", model.get("presets").join(" "));
   race.setAttribute("seed", model.get("seed"));
   race.setAttribute("unlinked", ""); // the chapters are not pages there
