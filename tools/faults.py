@@ -134,6 +134,18 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         _NETWORKS,
+        "mul_(count / steps)",
+        "mul_((count - 1) / steps)",
+        "tests/test_training.py::test_a_warm_up_is_that_of_torch",
+    ),
+    Mutant(
+        _NETWORKS,
+        'self.options["optimizer"] == "sgd" and not self.options["warm_up"]',
+        'self.options["optimizer"] == "sgd"',
+        "tests/test_sweeps.py::test_a_warm_up_goes_on_where_copies_have_diverged",
+    ),
+    Mutant(
+        _NETWORKS,
         "minus_one = torch.full(at.shape, -1.0,",
         "minus_one = torch.full(at.shape, 1.0,",
         "tests/test_training.py::test_losses_and_their_gradients",
