@@ -133,6 +133,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_training.py::test_every_replica_trains_as_torch_does",
     ),
     Mutant(
+        "initnotes/book/calibrated.py",
+        "(1 - 1 / batch) * (0.5 - kappa) * (batch - 3) / (batch - 1)",
+        "(1 - 1 / batch) * (0.5 - kappa)",
+        "tests/test_calibrated.py::test_unseen_inputs_grow_as_predicted",
+    ),
+    Mutant(
+        "initnotes/book/calibrated.py",
+        "c = -1 / (batch - 1)",
+        "c = 0.0",
+        "tests/test_calibrated.py::test_unseen_inputs_grow_as_predicted",
+    ),
+    Mutant(
         _NETWORKS,
         "mul_(count / steps)",
         "mul_((count - 1) / steps)",

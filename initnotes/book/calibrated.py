@@ -1,4 +1,4 @@
-"""What a start that was measured on a batch does to inputs that were not in it, and how starts by data are drawn.
+"""What a start that was measured on a batch does to inputs that were not in it.
 
 What lives here predicts for the chapter on such starts; the starts themselves are ``initnotes.lsuv_``.
 """
@@ -23,8 +23,8 @@ def unseen_squares(batch: int, layers: int) -> np.ndarray:
 
         q₁ = (B + 1)/(B − 3),  q' = (q/2 − √q/π + (½ + (B − 1) κ)/B)/D.
 
-    The last factor of D is 1/E(1/s²) of a variance s² from B normal numbers. In a large batch q = 1 stays, but a q above
-    1 grows; what a small batch adds in each layer makes it grow after about 3 √B layers.
+    The last factor of D is 1/E(1/s²) of a variance s² from B normal numbers. In a large batch q = 1 stays, but a q
+    above 1 grows; what a small batch adds in each layer makes it grow after about 3 √B layers.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def unseen_squares(batch: int, layers: int) -> np.ndarray:
     Examples
     --------
     >>> unseen_squares(64, 30)[[0, 9, 29]].round(1)
-    array([ 1.1,  1.5, 19.9])
+    array([ 1.1,  1.6, 39.2])
     """
     batch, layers = _checks.integer(batch, "batch", low=4), _checks.integer(layers, "layers")
     kappa, spread = _of_batch(batch)

@@ -153,7 +153,7 @@ def train(
         A gradient (of all parameters of a replica) longer than this is scaled down to this length before the optimizer
         sees it (Pascanu, Mikolov & Bengio 2013, algorithm 1).
     warm_up : int
-        In the first so many steps the rate of step t is t / warm_up of `lr`, as Goyal et al. 2017, section 2.2, have it.
+        In the first so many steps the rate of step t is t / warm_up of `lr` (Goyal et al. 2017, section 2.2).
     until : float, optional
         A replica stays as it is from the first time that its loss of all samples is at most this; training ends when
         each has come there or diverged. Neither for batches nor with dropout, where no update sees that loss.
