@@ -50,7 +50,7 @@ SEEN = [
     ("kaiming", "06_he#he-initialization"),
     ("dead relu", "06_he#dead-units-and-dead-networks"),
     ("0.01", "03_small_random#small-random-weights | 08_biases#what-0-01-does-to-a-relu"),
-    ("lsuv", "introductions#modern-claims-still-open"),
+    ("lsuv", "17_data_dependent#lsuv-in-four-lines | glossary#term-LSUV"),
     ("nn.Linear", "06_he#what-nn-linear-does"),
     ("batchnorm", "09_normalization#normalization | glossary#term-batch-normalization"),
     ("vanishing gradient", "04_vanishing_exploding#vanishing-and-exploding-gradients"),

@@ -92,6 +92,19 @@ def test_with_every_optimizer_clipped_or_not(optimizer, clip):
     assert_same(swept("residual", **run), one_at_a_time("residual", **run))
 
 
+@pytest.mark.parametrize(("kind", "optimizer"), [("plain", "sgd"), ("plain", "adam"), ("residual", "momentum")])
+def test_with_a_warm_up(kind, optimizer):
+    run = {"optimizer": optimizer, "warm_up": 7}
+    assert_same(swept(kind, **run), one_at_a_time(kind, **run))
+
+
+def test_a_warm_up_goes_on_where_copies_have_diverged():
+    run = {"data": (clouds().x, targets()), "loss": "mse", "warm_up": 9}
+    wild, calm = swept(rates=[0.01, 1e200], **run), swept(rates=[0.01], **run)
+    for arm in wild.arms:
+        np.testing.assert_allclose(wild.values[arm][:, :1], calm.values[arm], rtol=1e-9)
+
+
 def test_with_squared_errors_and_whole_batches():
     run = {"data": (clouds().x, targets()), "loss": "mse", "batch_size": None}
     assert_same(swept(**run), one_at_a_time(**run))
@@ -315,6 +328,7 @@ BAD = [
     ({"budgets": 5}, TypeError, "budgets must be a sequence"),
     ({"batch_size": 41}, ValueError, "batch_size must be at most the number of samples, 40, got 41"),
     ({"clip": 0}, ValueError, "clip must be greater than 0"),
+    ({"warm_up": -1}, ValueError, "warm_up must be at least 0, got -1"),
     ({"optimizer": "Adam"}, ValueError, "did you mean 'adam'?"),
     ({"loss": "mae"}, ValueError, "unknown loss 'mae'"),
     ({"measure": 3}, TypeError, "measure must be a function of an Ensemble, got 3"),

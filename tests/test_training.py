@@ -163,6 +163,35 @@ def test_clipping_is_that_of_torch_replica_by_replica(length):
         torch.testing.assert_close(row(net, r), torch_row(model), rtol=1e-4, atol=1e-7)  # torch adds 1e-6 to the norm
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_a_warm_up_is_that_of_torch(optimizer):
+    """Also that it does not scale what Adam remembers of the gradients."""
+    x, y = clouds()
+    net = ensemble()
+    models = [sequential(net, r) for r in range(REPLICAS)]
+    train(net, x, y, optimizer=optimizer, lr=0.05, steps=9, warm_up=4, rng=rng())
+    for r, model in enumerate(models):
+        stepper = OPTIMIZERS[optimizer](model.parameters(), 0.05)
+        schedule = torch.optim.lr_scheduler.LinearLR(stepper, start_factor=1 / 4, total_iters=3)
+        for _ in range(9):
+            stepper.zero_grad()
+            nn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+            stepper.step()
+            schedule.step()
+        torch.testing.assert_close(row(net, r), torch_row(model), rtol=1e-10, atol=1e-12)
+
+
+def test_a_warm_up_takes_the_weight_decay_along_and_one_step_is_none():
+    net, cold, none = ensemble(), ensemble(), ensemble()
+    x, y = clouds()
+    start = net.parameters.clone()
+    train(net, x, y, lr=0.1, steps=1, weight_decay=0.3, warm_up=5, rng=rng())
+    train(cold, x, y, lr=0.1, steps=1, weight_decay=0.3, warm_up=1, rng=rng())
+    train(none, x, y, lr=0.1, steps=1, weight_decay=0.3, rng=rng())
+    assert torch.equal(cold.parameters, none.parameters)
+    torch.testing.assert_close(net.parameters - start, (cold.parameters - start) / 5, rtol=1e-9, atol=1e-15)
+
+
 def test_without_a_batch_size_every_update_uses_all_samples():
     x, y = clouds()
     net = ensemble()

@@ -133,6 +133,30 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_training.py::test_every_replica_trains_as_torch_does",
     ),
     Mutant(
+        "initnotes/book/calibrated.py",
+        "(1 - 1 / batch) * (0.5 - kappa) * (batch - 3) / (batch - 1)",
+        "(1 - 1 / batch) * (0.5 - kappa)",
+        "tests/test_calibrated.py::test_unseen_inputs_grow_as_predicted",
+    ),
+    Mutant(
+        "initnotes/book/calibrated.py",
+        "c = -1 / (batch - 1)",
+        "c = 0.0",
+        "tests/test_calibrated.py::test_unseen_inputs_grow_as_predicted",
+    ),
+    Mutant(
+        _NETWORKS,
+        "mul_(count / steps)",
+        "mul_((count - 1) / steps)",
+        "tests/test_training.py::test_a_warm_up_is_that_of_torch",
+    ),
+    Mutant(
+        _NETWORKS,
+        'self.options["optimizer"] == "sgd" and not self.options["warm_up"]',
+        'self.options["optimizer"] == "sgd"',
+        "tests/test_sweeps.py::test_a_warm_up_goes_on_where_copies_have_diverged",
+    ),
+    Mutant(
         _NETWORKS,
         "minus_one = torch.full(at.shape, -1.0,",
         "minus_one = torch.full(at.shape, 1.0,",

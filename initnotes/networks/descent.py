@@ -59,6 +59,7 @@ def updater(
     clip: float | None,
     decay: Tensor | None = None,
     eps: float | Tensor | None = None,
+    warm_up: int = 0,
 ) -> Update:
     """Return a function that makes one update of `net` in place from a batch.
 
@@ -68,7 +69,7 @@ def updater(
         C copies of R replicas, one behind the other.
     rates : Tensor, shape (C · R,) or (C · R, L, 2)
         A learning rate for each, or for the weights and for the biases of each of its layers.
-    loss, optimizer, clip
+    loss, optimizer, clip, warm_up
         As for `initnotes.training.train`.
     decay, eps : Tensor of such a shape, optional
         The rates times the weight decay, and Adam's ε, which may be a number.
@@ -80,7 +81,7 @@ def updater(
     """
     plain = type(net).forward is Ensemble.forward and net.product is torch.matmul
     make = _in_pieces if plain and net.parameters.device.type == "cpu" else _as_a_whole
-    return make(net, loss, clip, _Steps(optimizer, rates, decay, eps))
+    return make(net, loss, clip, _Steps(optimizer, rates, decay, eps, warm_up))
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,12 @@ class _Steps:
     rates: Tensor
     decay: Tensor | None
     eps: float | Tensor | None
+    warm_up: int
 
     def of(self, choose: Callable[[Tensor], Tensor]) -> Step:
         """Return the step of those parameters whose values `choose` takes out."""
         decay, eps = (choose(own) if isinstance(own, Tensor) else own for own in (self.decay, self.eps))
-        return stepper(self.optimizer, choose(self.rates), decay=decay, eps=eps)
+        return stepper(self.optimizer, choose(self.rates), decay=decay, eps=eps, warm_up=self.warm_up)
 
 
 def _as_a_whole(net: Ensemble, loss: str, clip: float | None, steps: _Steps) -> Update:

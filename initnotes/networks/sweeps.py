@@ -143,14 +143,14 @@ def sweep(
     factors: Any = 1.0,
     weight_decay: Any = 0.0,
     eps: Any = None,
+    warm_up: int = 0,
     held_out: tuple[Any, Any] | None = None,
     measure: Callable[[Ensemble], Any] | None = None,
     rng: np.random.Generator,
 ) -> Sweep:
     """Train a copy of every replica of every arm at every rate, all at once, and measure it after each budget.
 
-    Replica r sees the same batches in the same order in every arm and at every rate. Arms that can be joined are
-    trained as one ensemble; the arms themselves stay as they are.
+    Replica r sees the same batches in the same order in every arm and at every rate. The arms stay as they are.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def sweep(
         Learning rates, increasing.
     budgets : sequence of B ints
         Numbers of updates after which to measure, increasing.
-    optimizer, batch_size, loss, clip
+    optimizer, batch_size, loss, clip, warm_up
         As for `train`.
     factors : float, array of shape (R,), (L, 2) or (R, L, 2), or mapping of each arm's name to these
         What the rates are multiplied by; as `lr` of `train`, such as the rates of `initnotes.theory.width.multipliers`.
@@ -198,7 +198,7 @@ def sweep(
     """
     rates, budgets = _increasing(rates, "rates", _rate), _increasing(budgets, "budgets", _checks.integer)
     clip, optimizer = updates.length(clip), _checks.one_of(optimizer, "optimizer", updates.OPTIMIZERS)
-    loss = _checks.one_of(loss, "loss", updates.LOSSES)
+    loss, warm_up = _checks.one_of(loss, "loss", updates.LOSSES), _checks.integer(warm_up, "warm_up", low=0)
     replicas = _replicas(arms)
     _checks.generator(rng)
     if measure is not None and not callable(measure):
@@ -210,7 +210,8 @@ def sweep(
     taken = [_settings(list(arms), group, factors, weight_decay, eps, optimizer) for group in groups]
     batches = _batches(inputs, targets, batch_size, budgets[-1], replicas, rng)
 
-    joined = [_Joined(group, rates, loss, optimizer, clip, *own) for group, own in zip(groups, taken, strict=True)]
+    options = {"loss": loss, "optimizer": optimizer, "clip": clip, "warm_up": warm_up}
+    joined = [_Joined(group, rates, options, *own) for group, own in zip(groups, taken, strict=True)]
     seen: list[dict[str, np.ndarray]] = []
     for count in range(budgets[-1] + 1):
         if count in budgets:
@@ -234,9 +235,7 @@ class _Joined:
         self,
         arms: dict[str, Ensemble],
         rates: list[float],
-        loss: str,
-        optimizer: str,
-        clip: float | None,
+        options: dict[str, Any],
         factors: float | Tensor,
         weight_decay: float | Tensor,
         eps: float | Tensor | None,
@@ -250,7 +249,7 @@ class _Joined:
         decays = isinstance(weight_decay, Tensor) or weight_decay != 0
         decay = self.rates * self._copied(weight_decay, net.depth) if decays else None
         small = self._copied(eps, net.depth) if isinstance(eps, Tensor) else eps
-        self.options = {"loss": loss, "optimizer": optimizer, "clip": clip, "decay": decay, "eps": small}
+        self.options = options | {"decay": decay, "eps": small}
         self._train(net, np.arange(len(arms) * len(rates)))
 
     def _train(self, net: Ensemble, copies: np.ndarray) -> None:
@@ -285,9 +284,10 @@ class _Joined:
     def _leave_out(self, gone: np.ndarray) -> None:
         """Leave out the copies of which no replica has finite parameters: SGD never makes them finite again.
 
-        Other optimizers remember something of each copy, and keep all.
+        Other optimizers remember something of each copy, a warm-up its steps, and keep all.
         """
-        if self.options["optimizer"] == "sgd" and gone.any() and not gone.all():
+        forgets = self.options["optimizer"] == "sgd" and not self.options["warm_up"]
+        if forgets and gone.any() and not gone.all():
             size = self.shape[-1]
             rest = join([self.net.part(slice(at * size, (at + 1) * size)) for at in np.flatnonzero(~gone)])
             self._train(rest, self.copies[~gone])

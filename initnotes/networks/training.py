@@ -111,6 +111,7 @@ def train(
     eps: Any = None,
     dropout: float = 0.0,
     clip: float | None = None,
+    warm_up: int = 0,
     until: float | None = None,
     watch: Mapping[str, Measure] | None = None,
     every: int = 1,
@@ -151,6 +152,8 @@ def train(
     clip : float, optional
         A gradient (of all parameters of a replica) longer than this is scaled down to this length before the optimizer
         sees it (Pascanu, Mikolov & Bengio 2013, algorithm 1).
+    warm_up : int
+        In the first so many steps the rate of step t is t / warm_up of `lr` (Goyal et al. 2017, section 2.2).
     until : float, optional
         A replica stays as it is from the first time that its loss of all samples is at most this; training ends when
         each has come there or diverged. Neither for batches nor with dropout, where no update sees that loss.
@@ -185,7 +188,7 @@ def train(
     dropout = _checks.real(dropout, "dropout", low=0.0)
     if dropout >= 1:
         raise ValueError(f"dropout must be less than 1, got {dropout:g}")
-    clip = updates.length(clip)
+    clip, warm_up = updates.length(clip), _checks.integer(warm_up, "warm_up", low=0)
     loss_of = LOSSES[_checks.one_of(loss, "loss", LOSSES)]
     optimizer = _checks.one_of(optimizer, "optimizer", OPTIMIZERS)
     _checks.generator(rng)
@@ -194,7 +197,7 @@ def train(
     rates = updates.jointly(lr, "lr", list(named), replicas, whole.depth)
     decays = updates.jointly(weight_decay, "weight_decay", list(named), replicas, whole.depth)
     small = updates.epsilon(eps, optimizer, list(named), replicas, whole.depth)
-    step, stop = _step(whole, optimizer, rates, decays, small, until)
+    step, stop = _step(whole, optimizer, rates, decays, small, until, warm_up)
     inputs, targets = updates.data(x, y, whole, loss, sets=replicas if batch_size is None else 0)
     size = inputs.shape[-2] if batch_size is None else batch_size
     order = None if batch_size is None else batch_order(len(inputs), size, steps + 1, replicas, rng=rng)
@@ -292,6 +295,7 @@ def _step(
     weight_decay: float | Tensor,
     eps: float | Tensor | None,
     until: float | None,
+    warm_up: int,
 ) -> tuple[updates.Step, _Stop | None]:
     """Return what makes an update of an ensemble, and what holds its replicas if something does."""
     lr, weight_decay = (net.per_parameter(own) if isinstance(own, Tensor) else own for own in (lr, weight_decay))
@@ -302,7 +306,7 @@ def _step(
         lr, decay = ones * lr, None if decay is None else ones * decay
         stop = _Stop(until, net, [lr] if decay is None else [lr, decay])
     eps = net.per_parameter(eps) if isinstance(eps, Tensor) else eps
-    return updates.stepper(optimizer, lr, decay=decay, eps=eps), stop
+    return updates.stepper(optimizer, lr, decay=decay, eps=eps, warm_up=warm_up), stop
 
 
 class _Curves:

@@ -156,7 +156,12 @@ OPTIMIZERS: dict[str, Callable[[float | Tensor], Step]] = {"sgd": _sgd, "momentu
 
 
 def stepper(
-    optimizer: str, lr: float | Tensor, *, decay: float | Tensor | None = None, eps: float | Tensor | None = None
+    optimizer: str,
+    lr: float | Tensor,
+    *,
+    decay: float | Tensor | None = None,
+    eps: float | Tensor | None = None,
+    warm_up: int = 0,
 ) -> Step:
     """Return the step of an optimizer of that name, after which `decay` times the parameters is taken off as well.
 
@@ -169,10 +174,15 @@ def stepper(
         The rate times the weight decay.
     eps : float or Tensor, optional
         Adam's.
+    warm_up : int
+        Step t is t / warm_up of what it would be, until that is 1.
     """
     step = OPTIMIZERS[optimizer](lr) if eps is None else _adam(lr, eps=eps)
-    if decay is None:
-        return step
+    step = step if decay is None else _decayed(step, decay)
+    return _warmed(step, warm_up) if warm_up > 1 else step
+
+
+def _decayed(step: Step, decay: float | Tensor) -> Step:
 
     def decayed(parameters: Tensor, gradient: Tensor) -> None:
         if isinstance(decay, Tensor):
@@ -182,6 +192,22 @@ def stepper(
         step(parameters, gradient)
 
     return decayed
+
+
+def _warmed(step: Step, steps: int) -> Step:
+    count = 0
+
+    def warmed(parameters: Tensor, gradient: Tensor) -> None:
+        nonlocal count
+        count += 1
+        if count >= steps:
+            return step(parameters, gradient)
+        before = parameters.clone()
+        step(parameters, gradient)
+        parameters.sub_(before).mul_(count / steps).add_(before)
+        return None
+
+    return warmed
 
 
 def function_change(
