@@ -397,6 +397,36 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_convolution.py::test_kernels_are_drawn_with_their_true_fans",
     ),
     Mutant(
+        "initnotes/book/convolutions.py",
+        "np.fft.fft2(kernels, (size, size))",
+        "np.fft.fft2(kernels)",
+        "tests/test_convolutions_measured.py::test_singular_values_are_those_of_the_whole_matrix",
+    ),
+    Mutant(
+        "initnotes/book/convolutions.py",
+        "kept = (cells.mean((-3, -1)) ** 2)",
+        "kept = (cells.mean((-3, -2)) ** 2)",
+        "tests/test_convolutions_measured.py::test_the_share_between_phases_is_counted_by_hand",
+    ),
+    Mutant(
+        "initnotes/book/convolutions.py",
+        "return total * old.numel() / new.numel(), total",
+        "return total * new.numel() / old.numel(), total",
+        "tests/test_convolutions_measured.py::test_stage_factors_are_the_fans_theirs",
+    ),
+    Mutant(
+        "initnotes/book/convolutions.py",
+        "(np.pi - angle) * (1 + 2 * c**2)) - 1",
+        "(np.pi - angle) * (1 + c**2)) - 1",
+        "tests/test_convolutions_measured.py::test_kappas_are_those_of_the_general_kernel_and_of_draws",
+    ),
+    Mutant(
+        "initnotes/book/convolutions.py",
+        '"lr": float(rate)}',
+        '"lr": float(rates[0])}',
+        "tests/test_convolutions_measured.py::test_decoders_learn_and_icnr_begins_flat",
+    ),
+    Mutant(
         _NETWORKS,
         "rho = i / 2 * _checks",
         "rho = 1 / 4 * _checks",
