@@ -1,13 +1,13 @@
 """Networks that need their own start: sines of sines, and policies that are paid for what they choose.
 
-What lives here draws, predicts and trains for the chapter; the maps of a sine's mean squares are in ``theory.maps``, the
-bias of a rare class in ``theory.priors``.
+What lives here draws, predicts and trains for the chapter; the maps of a sine's mean squares are in ``theory.maps``,
+the bias of a rare class in ``theory.priors``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from ..networks import Ensemble, join
 from ..networks.training import Sweep
 from ..schemes import Scheme
 
-__all__ = ["bandit", "harmonics", "policy_gradient", "siren", "slope"]
+__all__ = ["bandit", "harmonics", "policy_gradient", "settled", "siren", "slope"]
 
 
 def siren(
@@ -27,6 +27,7 @@ def siren(
     *,
     units: int = 24,
     sigma_w: float = 2**0.5,
+    bound: float = 0.0,
     output: float | None = None,
     replicas: int = 32,
     dtype: str = "float64",
@@ -34,7 +35,7 @@ def siren(
 ) -> Ensemble:
     """Return networks of sines of one input, with the factor ω₀ multiplied into the weights.
 
-    The first layer has weights U(±ω₀) and phases U(±π) as biases; the other biases are 0.
+    The first layer has weights U(±ω₀) and phases U(±π) as biases.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ def siren(
         Of each hidden layer.
     sigma_w : float
         The weights between the hidden layers have the variance σ_w² / units, and a uniform law.
+    bound : float
+        B: the biases of hidden layers after the first are U(±B).
     output : float, optional
         σ_w of the last layer; without it √2 / ω₀, as that layer has no factor ω₀.
     replicas, dtype, rng
@@ -70,8 +73,52 @@ def siren(
     gains = [omega / 3**0.5, *[sigma_w] * (layers - 1), last]
     starts = [Scheme(scale=gain**2, mode="fan_in", distribution="uniform") for gain in gains]
     net = Ensemble((1, *[units] * layers, 1), "sine", starts, rng=rng, replicas=replicas, dtype=dtype)
-    net.biases[0].copy_(torch.from_numpy(rng.uniform(-np.pi, np.pi, net.biases[0].shape)))
+    for layer, bias in enumerate(net.biases[:-1]):
+        most = bound if layer else np.pi
+        bias.copy_(torch.from_numpy(rng.uniform(-most, most, bias.shape)))
     return net
+
+
+class Settled(NamedTuple):
+    """Where layers of sines settle.
+
+    Attributes
+    ----------
+    q : float
+        Mean square of the pre-activations.
+    chi : float
+        Factor on the mean square of the gradient, a layer.
+    """
+
+    q: float
+    chi: float
+
+
+def settled(bound: float = 0.0, *, sigma_w: float = 2**0.5) -> Settled:
+    """Return where wide layers of sines settle if their biases are U(±B), which are no normal numbers.
+
+    Of z = v's normal part and a bias, E cos 2z = exp(-2v) sin(2B) / (2B). The map is v ← σ_w² (1 − E cos 2z) / 2.
+
+    Parameters
+    ----------
+    bound : float
+        B.
+    sigma_w : float
+
+    Returns
+    -------
+    Settled
+
+    Examples
+    --------
+    >>> [round(own, 3) for own in settled()], [round(own, 2) for own in settled(30 / 256**0.5)]
+    ([0.797, 1.203], [2.19, 0.98])
+    """
+    of_bias, v = float(np.sinc(2 * bound / np.pi)), 1.0
+    for _ in range(1000):
+        cosine = float(np.exp(-2 * v)) * of_bias
+        v = sigma_w**2 * (1 - cosine) / 2
+    return Settled(v + bound**2 / 3, sigma_w**2 * (1 + cosine) / 2)
 
 
 def slope(layers: int, omega: float, *, sigma_w: float = 2**0.5) -> float:
