@@ -18,7 +18,8 @@ from ..networks import Ensemble, join
 from ..networks.training import Sweep
 from ..schemes import Scheme
 
-__all__ = ["bandit", "harmonics", "policy_gradient", "settled", "siren", "slope"]
+__all__ = ["adapter", "bandit", "busiest", "focal", "harmonics", "log_volume", "policy_gradient", "settled", "siren"]
+__all__ += ["slope", "written"]
 
 
 def siren(
@@ -292,3 +293,112 @@ def _wrong(net: Ensemble, x: Any, y: Any) -> np.ndarray:
     share = torch.softmax(net(torch.as_tensor(x).to(net.parameters)), -1)
     right = share[..., torch.arange(len(y)), torch.as_tensor(y)].mean(-1).numpy()
     return np.where(np.isfinite(right), 1 - right, np.inf)
+
+
+# ----------------------------------------------------------------------------------------------------------- the others
+
+
+class Pulls(NamedTuple):
+    """Mean focal loss of a constant output, and how hard each class pulls at its bias; `up` is the positive one."""
+
+    loss: Any
+    up: Any
+    down: Any
+
+
+def focal(bias: Any, share: Any, gamma: float, *, alpha: float = 0.5) -> Pulls:
+    """Return the focal loss of an output that is σ(b) whatever the input, for labels positive in this share.
+
+    Parameters
+    ----------
+    bias, share : array_like
+    gamma : float
+    alpha : float
+        Weight of positive labels, beside 1 - α of the others; both are doubled, so that ½ is none.
+
+    Returns
+    -------
+    Pulls
+
+    Examples
+    --------
+    >>> loss, up, down = focal(np.log(0.01 / 0.99), 0.01, 0.0)
+    >>> bool(np.isclose(up, down))
+    True
+    """
+    p = 1 / (1 + np.exp(-np.asarray(bias, dtype=np.float64)))
+    positive, other = 2 * alpha * np.asarray(share), 2 * (1 - alpha) * (1 - np.asarray(share))
+    loss = -positive * (1 - p) ** gamma * np.log(p) - other * p**gamma * np.log(1 - p)
+    up = positive * (1 - p) ** gamma * (1 - p - gamma * p * np.log(p))
+    return Pulls(loss, up, other * p**gamma * (p - gamma * (1 - p) * np.log(1 - p)))
+
+
+def written(variance: float, *, units: int = 64, size: int, layers: int = 4, rng: np.random.Generator) -> np.ndarray:
+    """Return the factor a layer on the mean square of ReLU layers whose weights a hypernetwork writes, of 32 draws.
+
+    Parameters
+    ----------
+    variance : float
+        Of the entries of H, one matrix a layer.
+    units : int
+        Of each written layer.
+    size : int
+        Numbers in an embedding, each ±1.
+    layers : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (32,)
+    """
+    h, squares = rng.standard_normal((32, 16, units)), []
+    for _ in range(layers):
+        embedding = rng.choice([-1.0, 1.0], (32, size, 1))
+        writer = variance**0.5 * rng.standard_normal((32, units**2, size))
+        z = h @ (writer @ embedding).reshape(32, units, units)
+        squares.append((z**2).mean((1, 2)))
+        h = np.maximum(z, 0)
+    return (squares[-1] / squares[0]) ** (1 / (layers - 1))
+
+
+def busiest(std: float, common: float, *, experts: int = 8, rng: np.random.Generator) -> float:
+    """Return the median share of 512 tokens that go to the busiest expert, of 32 routers N(0, std²).
+
+    Parameters
+    ----------
+    std : float
+    common : float
+        rms of what all tokens share; the rest of a mean square of 1 is each token's own.
+    experts : int
+    rng : numpy.random.Generator
+    """
+    shared = common * rng.standard_normal((32, 1, 64))
+    tokens = shared + (1 - common**2) ** 0.5 * rng.standard_normal((32, 512, 64))
+    chosen = (tokens @ (std * rng.standard_normal((32, 64, experts)))).argmax(-1)
+    return float(np.median([np.bincount(own, minlength=experts).max() for own in chosen])) / 512
+
+
+def log_volume(last: Any, *, steps: int = 8, rng: np.random.Generator) -> float:
+    """Return the median |ln det| of affine couplings of 8 numbers, whose scales come from networks 4-32-4.
+
+    Parameters
+    ----------
+    last : scheme
+        Of the last layers; the others are He's.
+    steps : int
+    rng : numpy.random.Generator
+    """
+    x, total = rng.standard_normal((32, 64, 8)), np.zeros((32, 64))
+    for _ in range(steps):
+        kept, scaled = np.split(x, 2, axis=-1)
+        scale = Ensemble((4, 32, 4), "relu", ["he_normal", last], rng=rng)(kept).numpy()
+        total += scale.sum(-1)
+        x = np.concatenate([scaled * np.exp(np.clip(scale, -5, 5)), kept], axis=-1)
+    return float(np.median(np.abs(total)))
+
+
+def adapter(scheme: Any, *, rng: np.random.Generator) -> float:
+    """Return the median change of a stream of 64 numbers by an adapter 64-8-64, as a share of its length."""
+    h = rng.standard_normal((32, 64, 64))
+    added = Ensemble((64, 8, 64), "relu", scheme, rng=rng)(h).numpy()
+    return float(np.median(np.linalg.norm(added, axis=-1) / np.linalg.norm(h, axis=-1)))
