@@ -110,6 +110,16 @@ def test_with_squared_errors_and_whole_batches():
     assert_same(swept(**run), one_at_a_time(**run))
 
 
+def test_each_replica_may_have_a_set_of_its_own():
+    x, y = rng(7).standard_normal((REPLICAS, 9, 4)), rng(8).standard_normal((REPLICAS, 9, 5))
+    run = {"data": (x, y), "loss": "mse", "batch_size": None}
+    assert_same(swept(**run), one_at_a_time(**run))
+    other = (rng(9).standard_normal((REPLICAS, 6, 4)), rng(10).standard_normal((REPLICAS, 6, 5)))
+    assert_same(swept(**run, held_out=other), one_at_a_time(**run, measured=other))
+    with pytest.raises(ValueError, match="x must have shape"):
+        swept(**run | {"batch_size": 4})
+
+
 @pytest.mark.parametrize("numbers", [1, 500, 10**9], ids=["one copy", "some copies", "all copies"])
 def test_pieces_of_any_size_train_alike(numbers, monkeypatch):
     monkeypatch.setattr(descent, "NUMBERS", numbers)
@@ -117,7 +127,7 @@ def test_pieces_of_any_size_train_alike(numbers, monkeypatch):
     assert_same(swept(optimizer="momentum"), one_at_a_time(optimizer="momentum"))
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "sine", "sigmoid"])
 def test_each_way_to_compute_an_activation_trains_alike(activation, monkeypatch):
     """In one place, apart, and copied, beside the ordinary forward and backward passes."""
     monkeypatch.setitem(KINDS, activation, lambda scheme, seed: ensemble(scheme, seed, activation))

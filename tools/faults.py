@@ -450,4 +450,28 @@ MUTANTS: tuple[Mutant, ...] = (
         "of_positive = rest**power * -rest",
         "tests/test_theory.py::test_prior_bias_minimizes_the_loss",
     ),
+    Mutant(
+        "initnotes/book/own_starts.py",
+        "of_bias, v = float(np.sinc(2 * bound / np.pi)), 1.0",
+        "of_bias, v = float(np.exp(-2 * bound**2 / 3)), 1.0",
+        "tests/test_own_starts.py::test_uniform_biases_settle_elsewhere_than_normal_ones",
+    ),
+    Mutant(
+        "initnotes/book/own_starts.py",
+        'square *= sigma_w**2 * theory.derivative_second_moment(q, "sine")',
+        "square *= sigma_w**2 / 2",
+        "tests/test_own_starts.py::test_the_slope_of_the_first_function",
+    ),
+    Mutant(
+        "initnotes/book/own_starts.py",
+        "torch.where(advantage > 0, ratio > 1 + clip, ratio < 1 - clip)",
+        "(ratio > 1 + clip) | (ratio < 1 - clip)",
+        "tests/test_own_starts.py::test_the_policy_gradient_is_that_of_the_clipped_loss",
+    ),
+    Mutant(
+        "initnotes/networks/sweeps.py",
+        "together = self.shape[-1] if own else",
+        "together = self.shape[-1] + 1 if own else",
+        "tests/test_sweeps.py::test_each_replica_may_have_a_set_of_its_own",
+    ),
 )

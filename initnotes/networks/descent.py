@@ -38,7 +38,7 @@ IN_PLACE: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tens
     ),
 }
 APART: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor, Tensor, Tensor], Any]]] = {
-    # φ from z to h, and δ times φ′(z) in the place of δ, without fresh memory
+    # φ from z to h, and δ times φ′(z) in the place of δ, with little fresh memory
     activations.get("gelu"): (
         lambda z, h: torch.ops.aten.gelu.out(z, out=h),
         lambda delta, z, h: torch.ops.aten.gelu_backward.grad_input(delta, z, grad_input=delta),
@@ -46,6 +46,10 @@ APART: dict[Activation, tuple[Callable[[Tensor, Tensor], Any], Callable[[Tensor,
     activations.get("silu"): (
         lambda z, h: torch.ops.aten.silu.out(z, out=h),
         lambda delta, z, h: torch.ops.aten.silu_backward.grad_input(delta, z, grad_input=delta),
+    ),
+    activations.get("sine"): (
+        lambda z, h: torch.sin(z, out=h),
+        lambda delta, z, h: delta.mul_(z.cos_()),  # nothing needs z after it
     ),
 }
 

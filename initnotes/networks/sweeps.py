@@ -158,7 +158,7 @@ def sweep(
         With the same number R of replicas, at least 2, and the same inputs and outputs. What an arm is to be compared
         with, its control, is an arm as well.
     x, y : array
-        As for `train`.
+        As for `train`; with an axis of R in front, without `batch_size`, each replica has its own.
     rates : sequence of K floats
         Learning rates, increasing.
     budgets : sequence of B ints
@@ -204,8 +204,9 @@ def sweep(
     if measure is not None and not callable(measure):
         raise TypeError(f"measure must be a function of an Ensemble, got {measure!r}")
     first = next(iter(arms.values()))
-    inputs, targets = updates.data(x, y, first, loss)
-    judged_on = (inputs, targets) if held_out is None else updates.data(*held_out, first, loss)
+    sets = replicas if batch_size is None else 0
+    inputs, targets = updates.data(x, y, first, loss, sets=sets)
+    judged_on = (inputs, targets) if held_out is None else updates.data(*held_out, first, loss, sets=sets)
     groups = _groups(arms)
     taken = [_settings(list(arms), group, factors, weight_decay, eps, optimizer) for group in groups]
     batches = _batches(inputs, targets, batch_size, budgets[-1], replicas, rng)
@@ -294,11 +295,13 @@ class _Joined:
 
     def _losses(self, x: Tensor, y: Tensor) -> np.ndarray:
         """Return the loss of each replica on all samples, few replicas at a time."""
-        together = max(1, NUMBERS // (len(x) * sum(out for out, _ in self.net.shapes)))
+        own = x.dim() == 3  # a copy at a time then, whose replicas have these sets
+        together = self.shape[-1] if own else max(1, NUMBERS // (len(x) * sum(out for out, _ in self.net.shapes)))
         found = []
         for cut in range(0, self.net.replicas, together):
             net = self.net.part(slice(cut, cut + together))
-            found.append(updates.LOSSES[str(self.options["loss"])](net(x), y.expand(net.replicas, *y.shape))[0])
+            targets = y if own else y.expand(net.replicas, *y.shape)
+            found.append(updates.LOSSES[str(self.options["loss"])](net(x), targets)[0])
         return torch.cat(found).numpy(force=True).astype(np.float64)
 
 
@@ -315,8 +318,9 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Return an iterator over each step's inputs and targets, the replica's axis first."""
     if batch_size is None:
-        whole = inputs.expand(replicas, *inputs.shape), targets.expand(replicas, *targets.shape)
-        return iter([whole] * steps)
+        own = inputs.dim() == 3
+        whole = [part if own else part.expand(replicas, *part.shape) for part in (inputs, targets)]
+        return iter([(whole[0], whole[1])] * steps)
     order = updates.batch_order(len(inputs), batch_size, steps, replicas, rng=rng)
     numbers = (torch.from_numpy(batch.copy()).to(inputs.device) for batch in order)
     return ((updates.rows(inputs, batch), updates.rows(targets, batch)) for batch in numbers)
