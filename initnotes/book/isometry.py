@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .. import _checks, activations
+from .. import _checks, activations, theory
 from ..networks import Ensemble
 from ..schemes import Array, Initializer, lecun_normal
 
-__all__ = ["LogLengths", "classifier", "log_lengths", "turn"]
+__all__ = ["LogLengths", "classifier", "cosines", "expected_cosines", "log_lengths", "turn"]
 
 TOGETHER = 2**22  # weights that are held at once
 
@@ -159,3 +159,45 @@ def classifier(
         drawn = ends.sample(net.shapes[layer], of_ends, replicas=replicas)
         net.weights[layer].copy_(torch.from_numpy(drawn))
     return net
+
+
+def cosines(net: Ensemble, u: Any, v: Any) -> Array:
+    """Return the cosine of two inputs' pre-activations in each hidden layer, shape (R, L - 1).
+
+    Examples
+    --------
+    >>> net = classifier(lecun_normal, 4, width=8, replicas=2)
+    >>> cosines(net, np.ones(64), 2 * np.ones(64)).shape
+    (2, 3)
+    """
+    hidden = net.forward(np.stack([u, v])).pre_activations[:-1]
+    return torch.stack([torch.cosine_similarity(z[:, 0], z[:, 1], dim=-1) for z in hidden], dim=1).numpy()
+
+
+def expected_cosines(c: float, activation: Any, *, layers: int, sigma_w: float, sigma_b: float = 0.0) -> Array:
+    """Return what `cosines` is in wide layers, for inputs with a mean square of 1 and the cosine c.
+
+    Parameters
+    ----------
+    c : float
+    activation : str, Activation or callable
+    layers : int
+    sigma_w, sigma_b : float
+        Of all layers.
+
+    Returns
+    -------
+    ndarray, shape (layers,)
+
+    Examples
+    --------
+    >>> expected_cosines(0.0, "relu", layers=3, sigma_w=2**0.5).round(3)
+    array([0.   , 0.318, 0.494])
+    """
+    law: dict[str, Any] = {"sigma_w": sigma_w, "sigma_b": sigma_b}
+    q = sigma_w**2 + sigma_b**2
+    found = [(sigma_w**2 * c + sigma_b**2) / q]
+    for _ in range(_checks.integer(layers, "layers") - 1):
+        found.append(theory.correlation_map(found[-1], q, activation, **law))
+        q = theory.variance_map(q, activation, **law)
+    return np.array(found)
