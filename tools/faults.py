@@ -373,6 +373,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_spectra.py::test_log_moments_are_exact",
     ),
     Mutant(
+        "initnotes/book/isometry.py",
+        "v = weight.swapaxes(1, 2) @ (slope * v)",
+        "v = slope * (weight.swapaxes(1, 2) @ v)",
+        "tests/test_isometry.py::test_the_way_back_is_the_transpose",
+    ),
+    Mutant(
+        "initnotes/book/isometry.py",
+        "z *= np.sqrt(held / np.square(z).mean(axis=1, keepdims=True))",
+        "z *= 1",
+        "tests/test_isometry.py::test_a_held_signal_wanders_as_the_formula_and_a_free_one_further",
+    ),
+    Mutant(
+        "initnotes/book/isometry.py",
+        "found = [(sigma_w**2 * c + sigma_b**2) / q]",
+        "found = [c]",
+        "tests/test_isometry.py::test_cosines_of_wide_layers_are_those_of_theory",
+    ),
+    Mutant(
         _THEORY,
         "(taps - shift) % step",
         "(taps + shift) % step",
