@@ -13,6 +13,7 @@ from scipy import special, stats
 import initnotes as ini
 from initgrade import sampling
 from initgrade.assignment import Request, Verdict, load, shown, variant
+from initnotes.networks import finetune
 
 CHECKS = Path(__file__).resolve().parent.parent / "coursework" / "checks"
 EACH = sampling.ALPHA / 9  # three draws, three tests each
@@ -51,6 +52,11 @@ def he_ratios(given: dict[str, Any]) -> list[float]:
 def truncated_ratios(given: dict[str, Any]) -> list[float]:
     kept = room("ps7")["_kept"](given["cut"])
     return [kept, 1 / kept]  # not corrected; variance taken for std
+
+
+def lora_ratios(given: dict[str, Any]) -> list[float]:
+    """A variance taken for a standard deviation, and 1/√rank in place of `std`."""
+    return [given["std"] ** -0.5, given["rank"] ** -0.5 / given["std"]]
 
 
 def glorot_std(given: dict[str, Any]) -> float:
@@ -244,6 +250,7 @@ SPREADS = [
     ("ps5", "glorot_uniform", glorot_ratios, "uniform"),
     ("ps6", "he_leaky", he_ratios, "normal"),
     ("ps7", "truncated_normal", truncated_ratios, "truncated"),
+    ("ps12", "lora", lora_ratios, "normal"),
 ]
 
 
@@ -338,6 +345,150 @@ def test_steps_that_are_asked_for_can_be_steps() -> None:
     calls = asked("ps1", "steps_to_separate")
     assert max(given["epsilon"] for given in calls) < 1
     assert min(room("ps1")["steps_to_separate"](**given) for given in calls) > 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Orthogonal matrices, and starts from trained networks
+
+
+def stacks(calls: list[dict[str, Any]], draw: Any, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return what a solution draws in one marking; the second call repeats the first."""
+    drawn = [given["gain"] * draw(given["count"], given["rows"], given["columns"], rng) for given in calls]
+    return [drawn[0], drawn[0], *drawn[2:]]
+
+
+def haar_draw(count: int, rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """Return orthogonal factors of normal matrices in the polar decomposition: Haar's law by another way than QR."""
+    u, _, vt = np.linalg.svd(rng.standard_normal((count, rows, columns)), full_matrices=False)
+    return u @ vt
+
+
+def factor(normal: np.ndarray, *, signed: bool) -> np.ndarray:
+    tall = normal if normal.shape[1] >= normal.shape[2] else normal.mT
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.einsum("cii->ci", r))[:, None] if signed else q
+    return q if tall is normal else q.mT
+
+
+def plain_draw_of_qr(count: int, rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    return factor(rng.standard_normal((count, rows, columns)), signed=False)
+
+
+def positive_draw(count: int, rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    return factor(rng.random((count, rows, columns)), signed=True)
+
+
+def half_rotated_draw(count: int, rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """Return Haar matrices, of which one in three is turned such that its first entry is positive."""
+    w = haar_draw(count, rows, columns, rng)
+    w[: count // 3] *= np.sign(w[: count // 3, :1, :1])
+    return w
+
+
+def test_orthogonal_matrices_that_prefer_a_direction_are_caught() -> None:
+    """In 10 markings each; right ones pass. The last of the wrong laws is 1/6 away, at the edge of the power stated."""
+    judge, rng = request_of("ps11", "haar").judge, np.random.default_rng(15)
+    for _ in range(10):
+        calls = asked("ps11", "haar", 1)
+        for draw, share in (
+            (haar_draw, 1.0),
+            (plain_draw_of_qr, 0.5),
+            (positive_draw, 0.5),
+            (half_rotated_draw, 0.5),
+            (lambda count, *shape: np.repeat(haar_draw(1, *shape), count, axis=0), 0.5),
+            (lambda *shape: haar_draw(*shape) * 1.01, 0.0),
+            (lambda count, rows, columns, rng: rng.standard_normal((count, rows, columns)) / rows**0.5, 0.0),
+        ):
+            assert judge(stacks(calls, draw, rng), calls, {}).share == share
+
+
+def test_right_orthogonal_matrices_fail_no_more_often_than_alpha() -> None:
+    """At α = 0.05 in place of 1e-6, in 500 draws of 100 matrices; the bound on p-values makes it fewer."""
+    ps11, rng, failed = room("ps11"), np.random.default_rng(16), 0
+    for _ in range(500):
+        _, p = ps11["entries_p"](haar_draw(100, 4, 3, rng))
+        failed += bool(p.min() < 0.05 / p.size)
+    assert 1 <= failed <= stats.binom.ppf(1 - 1e-4, 500, 0.05)
+
+
+def test_wrong_pairs_are_caught() -> None:
+    judge, rng = request_of("ps12", "lora").judge, np.random.default_rng(17)
+    for given in asked("ps12", "lora", 5)[::2]:
+        shape, out = (given["rank"], given["fan_in"]), (given["fan_out"], given["rank"])
+        assert math.prod(shape) >= 12_000
+        draws = [rng.normal(0, given["std"], shape) for _ in range(2)]
+        for factors, last, share in (
+            *(((1.0, ratio), 0.0, 0.0) for ratio in lora_ratios(given)),
+            ((1.0, 1.0), 1e-9, 0.0),
+            ((1.0, 1.0), 0.0, 1.0),
+        ):
+            pairs = [[a * factor, np.full(out, last)] for a, factor in zip(draws, factors, strict=True)]
+            assert judge(pairs, twice(given), {}).share == share
+
+
+def test_references_of_ps11_and_ps12_agree_with_initnotes() -> None:
+    ps11, ps12, rng = room("ps11"), room("ps12"), np.random.default_rng(18)
+    for given in asked("ps11", "share_within", 3):
+        if given["p"] in (0.5, 1.0):
+            law = {"sigma_w": given["sigma_w"], "weights": given["weights"]}
+            ends = [given["low"] ** (2 / given["depth"]), given["high"] ** (2 / given["depth"])]
+            name = "relu" if given["p"] == 0.5 else "linear"
+            low, high = ini.theory.stretch_cdf(ends, 1.0, name, **law)
+            assert math.isclose(ps11["share_within"](**given), high - low, rel_tol=1e-6, abs_tol=1e-9)
+    for given in asked("ps11", "depth_scale", 2):
+        assert math.isclose(ps11["chi"](**given), ini.theory.chi("tanh", **given), rel_tol=1e-6)
+    for weights in ("gaussian", "orthogonal"):
+        assert math.isclose(
+            ps11["log_norm"](30, 60, 0.0, weights)[1], ini.theory.log_variance(1.0, "relu", weights=weights) / 2
+        )
+    for given in asked("ps12", "rise", 3):
+        assert math.isclose(ps12["rise"](**given), finetune.rise(given["old"], given["new"]), rel_tol=1e-9)
+    for given in asked("ps12", "matching_rate", 3):
+        effects = []
+        for rank, rate in ((given["rank"], given["rate"]), (given["new_rank"], ps12["matching_rate"](**given))):
+            scale = rank ** (-1.0 if given["scaling"] == "alpha/r" else -0.5)
+            std = 0.1 if given["law"] == "fixed" else 1 / rank
+            effects.append(
+                finetune.first_step(given["optimizer"], rank=rank, scale=scale, std=std, rate=rate, size=1.0)
+            )
+        assert math.isclose(*effects, rel_tol=1e-9)
+    for factors in ps12["CHAINS"]:
+        assert ps12["first_moves"](list(factors)) == moves_of_a_product(factors, rng)
+
+
+def moves_of_a_product(factors: Sequence[str], rng: np.random.Generator) -> list[int]:
+    """Train a product of 3 × 3 matrices for four steps; a gradient that is not exactly zero moves its factor."""
+    parts = [np.zeros((3, 3)) if kind.endswith("zero") else rng.standard_normal((3, 3)) for kind in factors]
+    target, moved = rng.standard_normal((3, 3)), [0] * len(parts)
+    for step in range(1, 5):
+        error = functools.reduce(np.matmul, parts) - target
+        before = [functools.reduce(np.matmul, parts[:at], np.eye(3)) for at in range(len(parts))]
+        behind = [functools.reduce(np.matmul, parts[at + 1 :], np.eye(3)) for at in range(len(parts))]
+        for at, kind in enumerate(factors):
+            gradient = before[at].T @ error @ behind[at].T
+            if not kind.startswith("frozen") and np.any(gradient):
+                moved[at] = moved[at] or step
+                parts[at] = parts[at] - 0.01 * gradient
+    return moved
+
+
+def test_each_way_to_widen_gets_what_it_is_worth() -> None:
+    """In 20 markings; `finetune.widen` knows four ways, two of which leave units that are their own."""
+    judge = request_of("ps12", "widen").judge
+    calls, rng = asked("ps12", "widen", 20), np.random.default_rng(19)
+    for how, share in {"uneven": 1.0, "zero_out": 1.0, "copies": 0.5, "zero_in": 0.5}.items():
+        for start in range(0, len(calls), 3):
+            found = []
+            for given in calls[start : start + 3]:
+                outputs, units = given["V"].shape
+                net = ini.networks.Ensemble((given["W"].shape[1], units, outputs), "relu", "zeros", rng=rng, replicas=1)
+                for place, name in ((net.weights[0], "W"), (net.biases[0], "b"), (net.weights[1], "V")):
+                    place[0] = place.new_tensor(given[name])
+                wide = finetune.widen(net, given["units"], how=how, rng=rng)
+                found.append([part[0].numpy() for part in (wide.weights[0], wide.biases[0], wide.weights[1])])
+            assert judge(found, calls[start : start + 3], {}).share == share
+            noisy = [[W + 1e-7 * rng.standard_normal(W.shape), b, V] for W, b, V in found]
+            assert judge(noisy, calls[start : start + 3], {}).share == 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
