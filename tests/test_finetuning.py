@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import initnotes as ini
 from initnotes.book.data import Dataset
 from initnotes.book.finetuning import first_moves, log_loss, right
 from initnotes.networks import Ensemble
@@ -72,3 +74,25 @@ def test_log_loss_and_right_by_hand():
     names = np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0]])
     renamed = [(logits[i].argmax(1).numpy() == names[i][data.y]).mean() for i in range(3)]
     assert right(net, data, names) == pytest.approx(renamed)
+
+
+class Adapted(nn.Module):
+    """A frozen layer with bare factors beside it, named as loralib names them."""
+
+    def __init__(self, layer, zero):
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        shapes = {"A": (4, layer.in_features), "B": (layer.out_features, 4)}
+        for name, (rows, columns) in shapes.items():
+            start = 0.0 if name in zero else columns**-0.5
+            self.register_parameter(f"lora_{name}", nn.Parameter(start * normal(rows, columns).float()))
+
+    def forward(self, x):
+        return self.layer(x) + x @ self.lora_A.T @ self.lora_B.T
+
+
+@pytest.mark.parametrize(("zero", "severity"), [("A", "info"), ("B", "info"), ("AB", "error"), ("", None)])
+def test_the_audit_knows_one_zero_from_two(zero, severity):
+    net = nn.Sequential(Adapted(nn.Linear(16, 32), zero), nn.ReLU(), nn.Linear(32, 5))
+    found = [own.severity for own in ini.audit(net, normal(64, 16).float()).findings if own.kind == "zero weights"]
+    assert found == ([severity] if severity else [])
