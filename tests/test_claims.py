@@ -502,7 +502,7 @@ def test_bad_demands(kind, demand, error, message):
 
 
 TEXTS = ("claim", "source", "charitable", "expected", "settled_by")
-COMING = {"residual networks", "transformers", "width and learning rate", "lazy or rich", "fine-tuning", "own start"}
+COMING = {"residual networks", "transformers", "width and learning rate", "lazy or rich", "finetuning", "own start"}
 COMING |= {"data-dependent"}
 COMING |= {"convolutions"}
 

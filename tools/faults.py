@@ -349,6 +349,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_lazy.py::test_tangent_kernel_is_that_of_torchs_gradients",
     ),
     Mutant(
+        "initnotes/book/finetuning.py",
+        "(value - 0.01 * gradient).detach()",
+        "(value - 0.0 * gradient).detach()",
+        "tests/test_finetuning.py::test_first_moves_are_those_of_training",
+    ),
+    Mutant(
+        "initnotes/book/finetuning.py",
+        "np.asarray(names)[:, data.y]",
+        "np.asarray(names)[:, data.y][:1]",
+        "tests/test_finetuning.py::test_log_loss_and_right_by_hand",
+    ),
+    Mutant(
         "initnotes/book/lazy.py",
         "(first + second).square().sum(1) / 4",
         "(first + second).square().sum(1)",

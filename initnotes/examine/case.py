@@ -178,7 +178,7 @@ def case_of(
     } | _stream(records, watch, graph)
 
 
-_FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g")  # what names of factors contain
+_FACTORS = ("gamma", "gate", "scale", "alpha", "weight_g", "lora_")  # what names of factors contain
 
 
 def _factors(parameters: Sequence[tuple[str, Tensor]], watch: Watch) -> dict[str, Tensor]:
