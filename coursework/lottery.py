@@ -38,7 +38,7 @@ MARKINGS, STUDENTS, CHUNK = 500, 5, 20
 REFERENCE = "the reference"
 # A marking of these takes long: they draw thousands of weights or networks, train, bisect or integrate.
 SLOW = ("forward_factors", "backward_factors", "repair")
-DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal")
+DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal", "draw_branch")
 DRAWN += ("haar", "lora")
 COSTLY = ("choose_sigma", "chi", "diagnose", "critical_line", "settled_rms")
 

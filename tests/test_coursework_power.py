@@ -1,6 +1,7 @@
 """What the checks promise: correct answers pass, named wrong ones do not, as often as each check says."""
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import special, stats
 
 import initnotes as ini
@@ -489,6 +491,112 @@ def test_each_way_to_widen_gets_what_it_is_worth() -> None:
             assert judge(found, calls[start : start + 3], {}).share == share
             noisy = [[W + 1e-7 * rng.standard_normal(W.shape), b, V] for W, b, V in found]
             assert judge(noisy, calls[start : start + 3], {}).share == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Residual streams, and width
+
+
+def test_references_of_part_two_agree_with_initnotes() -> None:
+    ps9, ps10, rng = room("ps9"), room("ps10"), np.random.default_rng(14)
+    for form, (block, place) in {"pre": ("pre", None), "inner": ("inner", None), "norm": ("inner", "pre")}.items():
+        wanted = ini.theory.stream_moments(9, block, scale=0.5 * 1.2 * 0.8, place=place)
+        assert np.allclose(ps9["stream"](form, 0.5, 1.2, 0.8, 9), wanted)
+        alpha = ps9["alpha_of"](form, 1.2, 0.8, 9, 3.7)
+        assert math.isclose(ps9["stream"](form, alpha, 1.2, 0.8, 9)[-1], 3.7)
+    for given in asked("ps9", "rate_factor", 5):
+        powers = {"multiplier": given["alpha"], **{key: given[key] for key in ("first", "last")}}
+        powers = {key: -math.inf if power is None else power for key, power in powers.items()}
+        power = ini.theory.step_exponent(**powers, optimizer=given["optimizer"])
+        assert math.isclose(ps9["rate_factor"](**given), (given["other"] / given["blocks"]) ** -power)
+    wide, base = (64, 256, 256, 10), (64, 64, 64, 10)
+    for name, optimizer in itertools.product(("standard", "ntk", "mup"), ("sgd", "adam")):
+        theory = ini.theory.width.multipliers(wide, name, optimizer, base=base)
+        start = np.log(theory.start) / np.log(4) - [0, 0.5, 0.5]
+        rates = np.log(theory.rates[:, 0]) / np.log(4)
+        assert np.allclose(ps10["slopes"](start.tolist(), rates.tolist(), optimizer), theory.slopes)
+        if name == "mup":
+            std = np.sqrt(2 / np.array(wide[:-1])) * theory.start
+            columns = np.column_stack([std, 0.1 * theory.rates])
+            assert np.allclose(ps10["plan"](list(wide), list(base), 0.1, optimizer), columns)
+    old = ini.networks.Ensemble((12, 9, 7), "relu", "he_normal", rng=rng, replicas=1)
+    new, inputs = old.part(slice(None)), rng.standard_normal((5, 12))
+    for weight in new.weights:
+        weight += 0.1
+    sides = [[part[0].numpy() for part in parts] for parts in (old.weights, new.weights, old.biases)]
+    assert np.allclose(ps10["own_contribution"](*sides, inputs), ini.networks.own_changes(new, old, inputs)[0])
+
+
+def test_the_tensors_of_ps9_move_as_sgd_moves_them() -> None:
+    """All 32 starts, trained for five steps in float64; a gradient that is not exactly zero moves its tensor."""
+    names = ("head", "first", "last", "alpha", "learned")
+    x, target = torch.randn(6, 5, generator=(draw := torch.Generator().manual_seed(1)), dtype=torch.float64), 1.0
+    for given in itertools.product((True, False), repeat=5):
+        on = dict(zip(names, given, strict=True))
+        shapes = {"stem": (8, 5), "head": (3, 8), "first": (2, 8, 8), "last": (2, 8, 8), "alpha": (2,)}
+        tensors = {
+            name: (torch.randn(shape, generator=draw, dtype=torch.float64) / 3 * on.get(name, True)).requires_grad_()
+            for name, shape in shapes.items()
+        }
+        steps, start = dict.fromkeys(tensors, 0), {name: each.detach().clone() for name, each in tensors.items()}
+        for step in range(1, 6):
+            h = x @ tensors["stem"].T
+            for block in range(2):
+                branch = torch.relu(h @ tensors["first"][block].T) @ tensors["last"][block].T
+                h = h + tensors["alpha"][block] * branch
+            loss = ((h @ tensors["head"].T - target) ** 2).mean()
+            gradients = torch.autograd.grad(loss, list(tensors.values()))
+            for (name, each), gradient in zip(tensors.items(), gradients, strict=True):
+                if name != "alpha" or on["learned"]:
+                    each.data -= 0.01 * gradient
+                steps[name] = steps[name] or step * (not torch.equal(each.detach(), start[name]))
+        assert room("ps9")["first_moves"](**on) == steps, on
+
+
+def branch_draws(given: dict[str, Any], rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """Return right draws of the three calls: the second has the seed of the first."""
+    width, hidden, alpha = given["width"], given["hidden"], given["alpha"]
+    pairs = [
+        [
+            rng.normal(0, math.sqrt(2 / width), (hidden, width)),
+            rng.normal(0, alpha * math.sqrt(2 / hidden), (width, hidden)),
+        ]
+        for _ in range(2)
+    ]
+    return [pairs[0], pairs[0], pairs[1]]
+
+
+def test_branches_that_are_drawn_wrongly_are_caught() -> None:
+    """A spread that is off by 6 %, a uniform law, and matrices with the same random numbers in either order."""
+    judge, rng = request_of("ps9", "draw_branch").judge, np.random.default_rng(15)
+    calls = asked("ps9", "draw_branch", 6)
+    for at in range(0, len(calls), 3):
+        given = calls[at : at + 3]
+        assert all(each["width"] * each["hidden"] >= 15_000 for each in given)
+        right = branch_draws(given[0], rng)
+        assert judge(right, given, {}).share == 1
+        assert judge([[w1, 1.06 * w2] for w1, w2 in right], given, {}).share == 0.5
+        assert judge([[w1 / 1.06, w2] for w1, w2 in right], given, {}).share == 0.5
+        width, hidden, alpha = (given[0][name] for name in ("width", "hidden", "alpha"))
+        factor = alpha * math.sqrt(width / hidden)
+        for copy in (lambda w1: w1.T, lambda w1: w1.reshape(w1.shape[::-1])):
+            copies = [[w1, factor * copy(w1)] for w1, _ in right]
+            assert "the same random numbers" in judge(copies, given, {}).message
+        flat = [[math.sqrt(3) * np.std(w) * rng.uniform(-1, 1, w.shape) for w in pair] for pair in right[::2]]
+        assert judge([flat[0], *flat], given, {}).share == 0.5
+
+
+def test_a_planted_rate_is_farther_from_the_others_than_slopes_stray() -> None:
+    """Of ps10's `diagnose`: slopes stray so little that ½, where another power is nearer, is 6 deviations away."""
+    ps10, rng, off = room("ps10"), np.random.default_rng(16), {"sgd": [], "adam": []}
+    for claim, optimizer, wrong, factor in ps10["CASES"]:
+        rates = np.array(ps10["RATES"][claim][optimizer]) + wrong
+        theory = ps10["slopes"](ps10["START"], rates.tolist(), optimizer)
+        seen = [ps10["measured"](claim, optimizer, wrong, factor, rng) for _ in range(8)]
+        off[optimizer] += [np.polyfit(np.log(ps10["WIDTHS"]), np.log(each), 1)[0] - theory for each in seen]
+    for strayed in map(np.array, off.values()):
+        assert np.all(np.abs(strayed.mean(axis=0)) < 0.1)
+        assert np.all(np.abs(strayed.mean(axis=0)) + 6 * strayed.std(axis=0) < 0.5)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
