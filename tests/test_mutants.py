@@ -27,7 +27,7 @@ def test_every_mutant_applies(number: int) -> None:
     file, *names = mutant.test.partition("[")[0].split("::")
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    assert set(names) <= defined, f"mutant {number} names a test that is gone; mend its row in tools/faults.py"
+    assert set(names) <= defined, f"mutant {number} names a test that is gone; mend its row in tools/faults/"
 
 
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("self.days", 3), ("NO_SUCH_CONSTANT", 0)])

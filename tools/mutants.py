@@ -228,7 +228,7 @@ def main(words: Sequence[str]) -> int:
     try:
         waiting = jobs(chosen)
     except StaleError as error:
-        sys.exit(f"{error}. Mend its row in tools/faults.py")
+        sys.exit(f"{error}. Mend its row in tools/faults/")
     prepare()
     tqdm.monitor_interval = 0  # no thread beside those who fork
     wrong, done = [], 0

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from .. import _checks, _table
 from . import updates
+from .best_rates import increasing, rate
 from .descent import updater
 from .ensemble import Ensemble, join
 
-__all__ = ["BestRate", "Sweep", "best_rate", "sweep"]
+__all__ = ["Sweep", "sweep"]
 
 HALVES = (slice(0, None, 2), slice(1, None, 2))  # of the replicas
 NUMBERS = 2**22  # of all layers, that a loss is measured from at once
@@ -196,7 +196,7 @@ def sweep(
     >>> found.difference("xavier_normal", "zeros", 1).round() < 0
     array([ True,  True,  True,  True])
     """
-    rates, budgets = _increasing(rates, "rates", _rate), _increasing(budgets, "budgets", _checks.integer)
+    rates, budgets = increasing(rates, "rates", rate), increasing(budgets, "budgets", _checks.integer)
     clip, optimizer = updates.length(clip), _checks.one_of(optimizer, "optimizer", updates.OPTIMIZERS)
     loss, warm_up = _checks.one_of(loss, "loss", updates.LOSSES), _checks.integer(warm_up, "warm_up", low=0)
     replicas = _replicas(arms)
@@ -358,69 +358,6 @@ def _groups(arms: Mapping[str, Ensemble]) -> list[dict[str, Ensemble]]:
     return groups
 
 
-class BestRate(NamedTuple):
-    """What `best_rate` finds, a number or an array with an entry for each curve.
-
-    Attributes
-    ----------
-    rate : float or ndarray
-    at_edge : bool or ndarray
-        Whether the least loss is at the smallest or the largest rate: the best may lie beyond the grid.
-    """
-
-    rate: Any
-    at_edge: Any
-
-
-def best_rate(rates: Any, losses: Any) -> BestRate:
-    """Return the rate at the bottom of the parabola through the least loss and its two neighbors, over log rate.
-
-    Parameters
-    ----------
-    rates : sequence of K floats
-        Learning rates, increasing, 3 or more.
-    losses : array, shape (K,) or (K, …)
-        Of one curve, or of several; inf or NaN where training diverged.
-
-    Returns
-    -------
-    BestRate
-        At most half a step from the rate with the least loss; that rate itself at an edge of the grid, and where a
-        neighbor diverged. NaN if all did.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above.
-
-    Examples
-    --------
-    >>> rates = [0.01, 0.1, 1.0, 10.0]
-    >>> found = best_rate(rates, [2.0, 1.0, 1.0, 4.0])
-    >>> round(found.rate, 3), found.at_edge
-    (0.316, False)
-    >>> round(best_rate(rates, [4.0, 3.0, 2.0, 1.0]).rate, 3), best_rate(rates, [4.0, 3.0, 2.0, 1.0]).at_edge
-    (10.0, True)
-    """
-    grid = np.log(_increasing(rates, "rates", _rate))
-    values = _checks.array(losses, "losses").astype(np.float64)
-    if len(grid) < 3 or values.shape[:1] != grid.shape:
-        raise ValueError(f"losses must have a row for each of 3 rates or more, got {values.shape} for {len(grid)}")
-    curves = np.where(np.isfinite(values), values, np.inf).reshape(len(grid), -1)
-    least = curves.argmin(axis=0)
-    inner = np.clip(least, 1, len(grid) - 2)
-    left, middle, right = (np.take_along_axis(curves, inner[None] + step, axis=0)[0] for step in (-1, 0, 1))
-    edge = least != inner
-    below, above = grid[inner] - grid[inner - 1], grid[inner + 1] - grid[inner]
-    with np.errstate(all="ignore"):  # where there is no parabola
-        falls, rises = (left - middle) / below, (right - middle) / above
-        shift = (above * falls - below * rises) / (falls + rises) / 2
-    found = np.exp(grid[least] + np.where(edge | ~np.isfinite(shift), 0.0, shift))
-    found[np.isinf(curves.min(axis=0))] = np.nan
-    shape = values.shape[1:]
-    return BestRate(found.reshape(shape), edge.reshape(shape)) if shape else BestRate(float(found[0]), bool(edge[0]))
-
-
 def _replicas(arms: Any) -> int:
     """Return how many replicas each arm has; raise unless they can be compared."""
     if not isinstance(arms, Mapping) or not all(isinstance(name, str) for name in arms):
@@ -439,16 +376,3 @@ def _replicas(arms: Any) -> int:
     if replicas < 2:
         raise ValueError("arms need at least 2 replicas, as one half chooses the rate for the other, got 1")
     return replicas
-
-
-def _rate(value: Any, name: str) -> float:
-    return _checks.real(value, name, low=0.0, strict=True)
-
-
-def _increasing(values: Any, name: str, check: Callable[[Any, str], Any]) -> list[Any]:
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise TypeError(f"{name} must be a sequence of numbers, got {values!r}")
-    checked = [check(value, name) for value in values]
-    if not checked or any(a >= b for a, b in pairwise(checked)):
-        raise ValueError(f"{name} must be increasing, at least one, got {checked}")
-    return checked

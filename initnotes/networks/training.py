@@ -15,8 +15,9 @@ from torch import Tensor
 
 from .. import _checks
 from . import updates
+from .best_rates import BestRate, best_rate
 from .ensemble import Ensemble, join
-from .sweeps import BestRate, Sweep, best_rate, sweep
+from .sweeps import Sweep, sweep
 from .updates import LOSSES, OPTIMIZERS, batch_order, cross_entropy, mean_squared_error
 
 __all__ = [
