@@ -69,7 +69,7 @@ def test_walks_survive_as_the_arcsine_law_says_whatever_their_steps():
         error = np.sqrt(0.25 / len(steps))
         assert (abs(share - walk_survival(lags, T)) < 5 * error).all()
         assert not (abs(share - np.sqrt(1 - lags / T)) < 5 * error).all()
-    assert walk_survival(0, T) == 1
+    assert walk_survival(0, T) == pytest.approx(1)
 
 
 def test_rings_are_even_in_area_and_normal():
@@ -93,5 +93,5 @@ def test_rings_are_even_in_area_and_normal():
     ],
 )
 def test_wrong_arguments_are_refused(wrong):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match="must|unknown"):
         wrong()

@@ -373,6 +373,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/test_convolution.py::test_kernels_are_drawn_with_their_true_fans",
     ),
     Mutant(
+        "initnotes/book/recurrent.py",
+        "np.cumprod((2 * m - 1) / (2 * m))",
+        "np.cumprod((2 * m + 1) / (2 * m + 2))",
+        "tests/test_recurrent_book.py::test_walks_survive_as_the_arcsine_law_says_whatever_their_steps",
+    ),
+    Mutant(
+        "initnotes/book/recurrent.py",
+        "rng).uniform(low**2, high**2, (replicas, n // 2))",
+        "rng).uniform(low, high, (replicas, n // 2)) ** 2",
+        "tests/test_recurrent_book.py::test_rings_are_even_in_area_and_normal",
+    ),
+    Mutant(
+        "initnotes/book/recurrent.py",
+        "dh, dc = dz[t] @ U.mT, dc * f",
+        "dh, dc = dz[t] @ U.mT, dc",
+        "tests/test_recurrent_book.py::test_the_gradients_are_those_of_autograd",
+    ),
+    Mutant(
         _NETWORKS,
         "rho = i / 2 * _checks",
         "rho = 1 / 4 * _checks",

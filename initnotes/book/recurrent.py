@@ -62,7 +62,7 @@ def gradient_by_lag(weights: Any, inputs: Any, x: Any, activation: str, *, rng: 
     array([[1.   , 0.5  , 0.25 , 0.125]])
     """
     apply = SLOPES[_checks.one_of(activation, "activation", SLOPES)]
-    W, V, x = (torch.from_numpy(np.asarray(part, dtype=np.float64)) for part in (weights, inputs, x))
+    W, V, x = (torch.from_numpy(np.array(part, dtype=np.float64)) for part in (weights, inputs, x))
     if W.dim() != 3 or x.dim() != 4 or V.shape != (*W.shape[:2], x.shape[-1]) or x.shape[0] != len(W):
         shapes = [tuple(part.shape) for part in (W, V, x)]
         raise ValueError(f"weights, inputs and x must have shapes (R, n, n), (R, n, m), (R, batch, T, m), got {shapes}")
