@@ -93,5 +93,5 @@ def test_rings_are_even_in_area_and_normal():
     ],
 )
 def test_wrong_arguments_are_refused(wrong):
-    with pytest.raises(ValueError, match="must|unknown"):
+    with pytest.raises(ValueError, match=r"must|unknown"):
         wrong()
