@@ -159,4 +159,22 @@ BOOK: tuple[Mutant, ...] = (
         "(ratio > 1 + clip) | (ratio < 1 - clip)",
         "tests/test_own_starts.py::test_the_policy_gradient_is_that_of_the_clipped_loss",
     ),
+    Mutant(
+        "initnotes/book/recurrent.py",
+        "np.cumprod((2 * m - 1) / (2 * m))",
+        "np.cumprod((2 * m + 1) / (2 * m + 2))",
+        "tests/test_recurrent_book.py::test_walks_survive_as_the_arcsine_law_says_whatever_their_steps",
+    ),
+    Mutant(
+        "initnotes/book/recurrent.py",
+        "rng).uniform(low**2, high**2, (replicas, n // 2))",
+        "rng).uniform(low, high, (replicas, n // 2)) ** 2",
+        "tests/test_recurrent_book.py::test_rings_are_even_in_area_and_normal",
+    ),
+    Mutant(
+        "initnotes/book/recurrent.py",
+        "dh, dc = dz[t] @ U.mT, dc * f",
+        "dh, dc = dz[t] @ U.mT, dc",
+        "tests/test_recurrent_book.py::test_the_gradients_are_those_of_autograd",
+    ),
 )
