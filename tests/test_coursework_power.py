@@ -758,6 +758,7 @@ def test_capstone2_tells_a_band_that_holds_from_one_that_does_not(monkeypatch: p
     assert share(bands["right"] + half, bands["right"] - half) == 0
 
 
+@pytest.mark.integration
 def test_capstone2_trains_what_the_simulation_says() -> None:
     """Eight networks of each kind: their mean is within four errors of the one above, as is a fall of ten steps."""
     capstone2, rng, count = room("capstone2"), np.random.default_rng(14), 8

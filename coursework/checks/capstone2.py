@@ -9,8 +9,8 @@ that were trained beforehand know nothing.
 - `initialize`: 25 pairs of networks, trained on the same batches; a 26th call repeats a seed. Each network counts with
   its loss at the best rate of a grid. A start that is no better wins a pair with probability ½ or less, and so 24 or
   more with 26/2²⁵ < 10⁻⁶; 19 or more, which give half of the points, with 0.0073. With the published start the log
-  ratio of losses has a mean of −0.18 and a standard deviation of 0.042: a pair is missed with about 10⁻⁵, and two of
-  them, which cost points, with less than 10⁻⁶ (10⁻⁵ if the spread were 15 % wider).
+  ratio of losses has a mean of −0.18 and a standard deviation of 0.045: a pair is missed with 3·10⁻⁵, and two of
+  them, which cost points, with 3·10⁻⁷ (2·10⁻⁵ if the spread were 15 % wider).
 - `prediction`: the mean loss of 25 networks strays by 0.03 or less between seeds, and falls by 0.6 in ten steps. A
   centered band of the width 0.4 fails six deviations away; one that stays at ln 16 loses most of its steps.
 """
