@@ -37,7 +37,7 @@ from initgrade.assignment import Assignment, Verdict
 MARKINGS, STUDENTS, CHUNK = 500, 5, 20
 REFERENCE = "the reference"
 # A marking of these takes long: they draw thousands of weights or networks, train, bisect or integrate.
-SLOW = ("forward_factors", "backward_factors", "repair")
+SLOW = ("forward_factors", "backward_factors", "repair", "initialize", "prediction")
 DRAWN = ("almost_equal", "draw_layer", "glorot_normal", "glorot_uniform", "he_leaky", "truncated_normal", "draw_branch")
 DRAWN += ("haar", "lora")
 COSTLY = ("choose_sigma", "chi", "diagnose", "critical_line", "settled_rms")

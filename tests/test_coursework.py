@@ -130,9 +130,11 @@ def test_visible_checks_are_short_and_teach(name: str) -> None:
     assert "hint" in text.lower(), f"{name} has no hint"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.integration] * (name == "capstone2")) for name in NAMES]
+)
 def test_reference_solutions_pass_the_visible_checks(name: str) -> None:
-    """For the example's variant and for one student's."""
+    """For the example's variant and for one student's. Those of the second capstone train for ten seconds."""
     for given, literal in ((None, {}), (own(name, "student-a"), literals(name))):
         namespace = run(source(name), given, literal=literal)
         for cell in visible_checks(source(name)).values():

@@ -80,8 +80,10 @@ about = functools.cache(Asked)
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The capstone's judge trains: two steps are enough to see whether it raises."""
-    monkeypatch.setitem(checks("capstone").make_variant.__globals__, "STEPS", 2)
+    """The capstones' judges train: two steps are enough to see whether they raise."""
+    for name in ("capstone", "capstone2"):
+        monkeypatch.setitem(checks(name).make_variant.__globals__, "STEPS", 2)
+    monkeypatch.setitem(checks("capstone2").make_variant.__globals__, "RATES", (0.01,))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,7 +35,9 @@ def lost(result: dict[str, Any]) -> dict[str, str]:
     return {row["name"]: row["message"] for row in result["requests"] if row["points"] < row["max_points"]}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.integration] * (name == "capstone2")) for name in NAMES]
+)
 def test_reference_solutions_get_full_marks_in_the_sandbox(name: str, sandbox: list[str], tmp_path: Path) -> None:
     result = marked(tmp_path, name, "student-d")
     assert (result["status"], result["cells"], lost(result)) == ("graded", [], {}), result["message"]

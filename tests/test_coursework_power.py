@@ -678,3 +678,97 @@ def test_capstone_tells_a_repair_from_what_is_none() -> None:
     repeated = [starts[0]] * (capstone["PAIRS"] + 1)
     calls = [{**asked, "seed": seed} for seed in [*range(capstone["PAIRS"]), 0]]
     assert "same draw" in capstone["judge_repair"](repeated, calls, {"_shuffle": 9}).message
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The second capstone: simulated from what training gave, 25 pairs and 25 networks at a time
+
+# The log ratio of losses at the best rates: its mean of each seed's batches, how these means stray, and a pair's spread
+RACES = {"right": (-0.18, 0.012, 0.048), "default": (0.0, 0.012, 0.055), "too small an effect": (-0.015, 0.015, 0.055)}
+FALL = [2.79, 2.665, 2.65, 2.575, 2.507, 2.434, 2.372, 2.313, 2.264, 2.202, 2.169]  # the reference's mean losses
+STRAYS = 0.025  # of a mean of 25 networks, from seed to seed
+
+
+def races(kind: str, runs: int, rng: np.random.Generator) -> np.ndarray:
+    """Return in how many pairs each of many starts is the better one."""
+    mean, between, within = RACES[kind]
+    pairs = rng.normal(0, within, (runs, room("capstone2")["PAIRS"])) + rng.normal(mean, between, (runs, 1))
+    return np.sum(pairs < 0, axis=1)
+
+
+def test_capstone2_tells_a_start_that_is_better_from_one_that_is_not() -> None:
+    capstone2, rng, runs = room("capstone2"), np.random.default_rng(12), 20_000
+    pairs, wanted = capstone2["PAIRS"], capstone2["WANTED"]
+    assert (pairs, wanted) == (25, 24)
+    assert stats.binom.sf(wanted - 1, pairs, 0.5) < sampling.ALPHA < stats.binom.sf(wanted - 2, pairs, 0.5)
+    won = {kind: races(kind, runs, rng) for kind in RACES}
+    assert np.count_nonzero(won["right"] < wanted) < 5e-4 * runs
+    assert np.count_nonzero(won["right"] < pairs) > 5e-4 * runs  # to want all pairs would cost right starts points
+    assert np.count_nonzero(won["default"] >= wanted) < MISSED * runs
+    assert np.count_nonzero(won["too small an effect"] >= wanted) < MISSED * 5 * runs
+
+
+def valid_starts(seed: int = 1) -> tuple[list[list[np.ndarray]], list[dict[str, int]]]:
+    """Return a start of each pair, one that repeats the first, and their seeds."""
+    capstone2, rng = room("capstone2"), np.random.default_rng(seed)
+    starts = [[rng.standard_normal(shape) for shape in capstone2["SHAPES"]] for _ in range(capstone2["PAIRS"])]
+    return [*starts, starts[0]], [{"seed": at} for at in [*range(capstone2["PAIRS"]), 0]]
+
+
+@pytest.mark.parametrize(("won", "share"), [(25, 1.0), (24, 1.0), (23, 0.5), (19, 0.5), (18, 0.0), (0, 0.0)])
+def test_capstone2_counts_pairs(won: int, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network whose training diverged has lost."""
+    capstone2, (starts, calls) = room("capstone2"), valid_starts()
+    grid = (len(capstone2["RATES"]), capstone2["PAIRS"])
+    yours = np.full(grid, 3.0)
+    yours[1, :won] = 1.0
+    yours[:, won:] = np.nan if won % 2 else 3.0
+    monkeypatch.setitem(capstone2, "ends", lambda *_: yours)
+    monkeypatch.setitem(capstone2, "_defaults", lambda *_: np.full(grid, 2.0))
+    assert capstone2["judge_initialize"](starts, calls, {"_shuffle": 1}).share == share
+
+
+def in_band(low: np.ndarray, high: np.ndarray, means: np.ndarray) -> np.ndarray:
+    return np.all((low <= means) & (means <= high), axis=-1)
+
+
+def test_capstone2_tells_a_band_that_holds_from_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By simulated means, and by the judge for the first of them."""
+    capstone2, rng, half = room("capstone2"), np.random.default_rng(13), room("capstone2")["WIDEST"] / 2
+    means = np.array(FALL) + rng.normal(0, STRAYS, (20_000, len(FALL)))
+    fair = np.full(len(FALL), math.log(capstone2["VOCABULARY"]))
+    bands = {"right": np.array(FALL), "off by a tenth": np.array(FALL) + 0.1, "flat": fair, "late": np.add(FALL, 0.3)}
+    held = {name: int(np.count_nonzero(in_band(c - half, c + half, means))) for name, c in bands.items()}
+    assert held["right"] == len(means)
+    assert held["off by a tenth"] > 0.99 * len(means)
+    assert held["flat"] == held["late"] == 0
+    narrow = np.array(FALL)
+    assert np.count_nonzero(in_band(narrow - 0.02, narrow + 0.02, means)) < 0.05 * len(means)
+    starts, calls = valid_starts()
+    networks = means[0] + rng.normal(0, 0.1, (capstone2["PAIRS"], 1)) * np.linspace(0.1, 1, len(FALL))
+    monkeypatch.setitem(capstone2, "losses", lambda *_: networks)
+
+    def share(low: np.ndarray, high: np.ndarray) -> float:
+        return capstone2["judge_prediction"]([[start, low, high] for start in starts], calls, {"_shuffle": 1}).share
+
+    assert share(bands["right"] - half, bands["right"] + half) == 1
+    assert 0 < share(fair - half, fair + half) < 0.5
+    assert share(bands["late"] - half, bands["late"] + half) == 0
+    assert share(bands["right"] - half - 0.01, bands["right"] + half) == 0  # wider than is allowed
+    assert share(bands["right"] + half, bands["right"] - half) == 0
+
+
+@pytest.mark.integration
+def test_capstone2_trains_what_the_simulation_says() -> None:
+    """Eight networks of each kind: their mean is within four errors of the one above, as is a fall of ten steps."""
+    capstone2, rng, count = room("capstone2"), np.random.default_rng(14), 8
+    ends = {"attention_out": 0.5, "mlp_out": 0.5}
+    shapes = list(zip(capstone2["ROLES"], capstone2["SHAPES"], strict=True))
+    starts = [[0.02 * ends.get(role, 1) * rng.standard_normal(shape) for role, shape in shapes] for _ in range(count)]
+    starts += [capstone2["default"](rng) for _ in range(count)]
+    found = capstone2["ends"](starts, (3, 4), capstone2["STEPS"])
+    best = found.min(axis=0)
+    mean, between, within = RACES["right"]
+    ratio = np.log(best[:count] / best[count:]).mean()
+    assert abs(ratio - mean) < 4 * math.hypot(between, within / math.sqrt(count))
+    assert set(found[:, :count].argmin(axis=0)) == {1}  # no better at an edge of the grid

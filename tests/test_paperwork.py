@@ -797,6 +797,6 @@ def test_the_settings_in_the_repository_are_sound() -> None:
     course = courses.load(Path(courses.__file__).resolve().parent.parent / "coursework")
     sets = [name for name in course.entries if name.startswith("ps")]
     assert sets == [f"ps{number}" for number in range(1, len(sets) + 1)]
-    assert list(course.entries)[len(sets) :] == ["capstone"]
+    assert list(course.entries)[len(sets) :] == ["capstone", "capstone2"]
     assert [student.name for student in courses.roster(course)] == ["student-a", "student-b", "student-c"]
     assert not [entry for entry in course.entries.values() if entry.due]
