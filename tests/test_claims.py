@@ -503,8 +503,7 @@ def test_bad_demands(kind, demand, error, message):
 
 TEXTS = ("claim", "source", "charitable", "expected", "settled_by")
 COMING = {"residual networks", "transformers", "width and learning rate", "lazy or rich", "finetuning", "own start"}
-COMING |= {"data-dependent"}
-COMING |= {"convolutions"}
+COMING |= {"data-dependent", "convolutions", "isometry", "recurrent"}
 
 
 def test_the_list_is_complete():
