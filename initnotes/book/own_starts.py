@@ -123,7 +123,9 @@ def settled(bound: float = 0.0, *, sigma_w: float = 2**0.5) -> Settled:
 
 
 def slope(layers: int, omega: float, *, sigma_w: float = 2**0.5) -> float:
-    """Return the rms slope of what `siren` draws over the rms value, as theory has it: its mean frequency.
+    """Return the rms slope of what `siren` draws over the rms value, as theory has it.
+
+    That is its root mean square frequency.
 
     Each layer multiplies the mean square of the slope by χ; the first has ω₀²/3, and units of which the phases are
     uniform. The last layer multiplies slope and value by the same.
