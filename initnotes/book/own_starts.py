@@ -142,7 +142,7 @@ def slope(layers: int, omega: float, *, sigma_w: float = 2**0.5) -> float:
     Examples
     --------
     >>> round(slope(1, 30.0), 2), round(slope(5, 30.0), 1)
-    (17.32, 26.5)
+    (17.32, 26.8)
     """
     q, square = 0.5 * sigma_w**2, omega**2 / 3 * 0.5 * sigma_w**2
     for _ in range(layers - 1):

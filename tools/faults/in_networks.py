@@ -94,10 +94,4 @@ NETWORKS: tuple[Mutant, ...] = (
         "return eta * s * r * sigma**2 * norm**2",
         "tests/test_finetune.py::test_first_step_of_sgd",
     ),
-    Mutant(
-        "initnotes/networks/sweeps.py",
-        "together = self.shape[-1] if own else",
-        "together = self.shape[-1] + 1 if own else",
-        "tests/test_sweeps.py::test_each_replica_may_have_a_set_of_its_own",
-    ),
 )
