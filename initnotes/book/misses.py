@@ -90,6 +90,11 @@ CAUSES: dict[tuple[int, str], Cause] = {
     (7, "sigmoid: rms slope"): Cause("σ_w is not 0", lambda: rms_slope("sigmoid")),
     (24, "sigmoid: gradient, a layer"): Cause("layers on the way to the fixed point", sigmoid_gradient),
     (30, "fan_in · Var(W)"): Cause("nothing: it is exact, so this is chance"),
+    **{
+        (63, f"Adam{what}, {steps} steps"): Cause("all steps but the first")
+        for what in (", α/√r: power of r in the best rate", ": power of r with α/r minus with α/√r")
+        for steps in (15, 60)
+    },
 }
 """By claim and measurement; a miss that is not here is shown as not explained."""
 
