@@ -102,8 +102,12 @@ FRESH = [
         "essentials#stop-1-equal-weights-sixteen-units-that-work-as-one",
     ),
     ("what does χ mean", "notation#notation"),
-    ("log-normal width depth", "06_he#the-typical-network-where-5-n-comes-from"),
-    ("LSTM bias in keras", "08_biases#biases-in-each-framework | 08_biases#the-forget-gate-one-bias-that-buys-time"),
+    ("log-normal width depth", "06_he#the-typical-network-where-5-n-comes-from | 15_isometry#depth-over-width"),
+    (
+        "LSTM bias in keras",
+        "08_biases#biases-in-each-framework | 08_biases#the-forget-gate-one-bias-that-buys-time | "
+        "16_recurrent#in-your-framework",
+    ),
     ("average image learning rate", "07_lecun#the-average-image-and-the-learning-rate"),
     ("pencil on its tip", "01_symmetry#a-pencil-on-its-tip | 02_zero#on-a-balanced-batch-a-pencil-on-its-tip"),
     ("rank of the gradient from zero", "02_zero#the-rank-of-what-is-learned"),

@@ -31,6 +31,7 @@ _SPHINX = ("sphinx_highlight.js",)  # marks words with a link that the policy of
 _CLAIM = re.compile(r"(?=<section class='claim claim-[\w-]+' aria-label='Claim (\d+):)")
 _CLAIM_TEXT = re.compile(r"<p class='claim-text'>(.*?)</p>", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w{2,}(?:\.[A-Za-z_]\w*)*|\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_OTHERS = re.compile(r"[.A-Z]|_$")  # of libraries, as nn.Linear and zeros_; nobody types a cell's own variables
 _SKIPPED = (
     nodes.comment, nodes.image, nodes.substitution_definition, nodes.system_message, nodes.title,
     addnodes.toctree, addnodes.index,
@@ -108,7 +109,8 @@ class _Reader:
 
     def _name(self, code: str) -> None:
         if self._open:
-            self.places[self._open[-1]][4].update(dict.fromkeys(_NAME.findall(code)))
+            named = [name for name in _NAME.findall(code) if _OTHERS.search(name)]
+            self.places[self._open[-1]][4].update(dict.fromkeys(named))
 
     def _markup(self, markup: str, *, output: bool) -> None:
         """Read raw HTML, in which each claim's box is a place; the ledger's table repeats the boxes."""
