@@ -31,7 +31,7 @@ _SPHINX = ("sphinx_highlight.js",)  # marks words with a link that the policy of
 _CLAIM = re.compile(r"(?=<section class='claim claim-[\w-]+' aria-label='Claim (\d+):)")
 _CLAIM_TEXT = re.compile(r"<p class='claim-text'>(.*?)</p>", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w{2,}(?:\.[A-Za-z_]\w*)*|\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_OTHERS = re.compile(r"[.A-Z]|_$")  # of libraries, as nn.Linear and zeros_; nobody types a cell's own variables
+_OTHERS = re.compile(r"[._A-Z]")  # of libraries, as nn.Linear and zeros_; nobody types a short variable of a cell
 _SKIPPED = (
     nodes.comment, nodes.image, nodes.substitution_definition, nodes.system_message, nodes.title,
     addnodes.toctree, addnodes.index,
