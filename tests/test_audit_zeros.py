@@ -129,3 +129,35 @@ def test_a_healthy_zero_gate_is_an_info_with_its_name() -> None:
     found = next(finding for finding in report.findings if finding.kind == "zero weights")
     assert (found.severity, found.layer, len(found.layers)) == ("info", "1.gate", 6)
     assert found.section == "Zero on purpose"
+
+
+# ------------------------------------------------------------------------------------- what the loss does not look at
+
+
+def test_what_the_loss_takes_nothing_of_is_an_info_and_no_error() -> None:
+    """Of two outputs side by side only one is taken, as a detector's loss does where nothing lies on a scale."""
+    torch.manual_seed(1)
+    aside = Forward(lambda m, a: torch.cat([m.body(a), m.aside(a)], 1)[:, :10], body=mlp(), aside=nn.Linear(64, 5))
+    before = copy.deepcopy(aside.state_dict())
+    report = audit(aside, x(), loss=cross_entropy)
+    assert report.healthy, report
+    assert [(found.kind, found.layer) for found in report.findings] == [("not examined", "aside")]
+    assert all(torch.equal(own, before[name]) for name, own in aside.state_dict().items())
+
+
+def test_a_step_without_a_slope_is_an_error_though_the_loss_depends_on_what_is_before() -> None:
+    torch.manual_seed(1)
+    stepped = Forward(lambda m, a: m.head(torch.round(4 * m.body(a))), body=mlp(), head=nn.Linear(10, 10))
+    found = [found for found in audit(stepped, x(), loss=cross_entropy).findings if found.kind == "no gradient"]
+    assert [own.severity for own in found] == ["error"]
+
+
+def test_dropout_does_not_make_a_loss_depend_on_what_it_does_not_take() -> None:
+    torch.manual_seed(1)
+    aside = Forward(
+        lambda m, a: torch.cat([m.drop(m.body(a)), m.aside(a)], 1)[:, :10],
+        body=mlp(),
+        aside=nn.Linear(64, 5),
+        drop=nn.Dropout(0.2),
+    )
+    assert audit(aside, x(), loss=cross_entropy).healthy

@@ -78,6 +78,8 @@ class Case:
     free, equal, unused : frozenset of str
         Parameters that the first steps of gradient descent move, as `second_step.moves` has them, weights whose units
         have equal gradients then, and parameters that the loss does not depend on; empty where nobody had to ask.
+    unheard : frozenset of str
+        Those without a gradient that can be exchanged and leave the loss as it is, as `second_step.unheard` has them.
     steps_known : bool
         Whether these could be told; otherwise zeros are not judged.
     stream, stream_gradients : tuple of float
@@ -107,6 +109,7 @@ class Case:
     free: frozenset[str] = frozenset()
     equal: frozenset[str] = frozenset()
     unused: frozenset[str] = frozenset()
+    unheard: frozenset[str] = frozenset()
     steps_known: bool = True
     stream: tuple[float, ...] = ()
     stream_gradients: tuple[float, ...] = ()

@@ -27,7 +27,7 @@ from .hooks import Watch
 from .limits import limits
 from .mean_field import MeanField, mean_field_of
 from .report import KINDS, SEVERITIES, Finding, Report
-from .second_step import moves
+from .second_step import moves, unheard
 from .statistics import Probe, Record, arrays_of, records_of
 from .trials import tried
 from .untouched import checked_parameters, random_states_kept, untouched
@@ -213,12 +213,18 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: 
 
     def value() -> Tensor:
         parts, named = batches.arguments(batches.copied(batch, like, [], follow=False))
-        found = _value(module(*parts, **named), loss, watch.replicas, needed=True)
+        with random_states_kept([]):
+            found = _value(module(*parts, **named), loss, watch.replicas, needed=True)
         assert found is not None
         return found.sum()
 
     try:
-        return moves(watch.parts, value, first=watch.gradients, asked=asked)._asdict()
+        moved = moves(watch.parts, value, first=watch.gradients, asked=asked)
+        still = asked - moved.free - moved.unused
+        cut = {
+            name: own for name, own in walk.parameters(watch.parts).items() if name in still and own.is_floating_point()
+        }
+        return moved._asdict() | ({"unheard": unheard(cut, value)} if cut else {})
     except Exception as error:
         watch.failed["what the first steps move"] = f"{type(error).__name__}: {error}"
         return {"steps_known": False}

@@ -7,7 +7,7 @@ layer to layer is in ``drifts``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from . import drifts, fixes
@@ -207,20 +207,29 @@ def _no_gradient(case: Case) -> Iterator[Finding]:
     cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
     alone = [record for record in cut if record.shut and record not in later]
-    never = [record for record in cut if record not in later and record not in alone]
+    aside = [record for record in cut if _names_one(record, case.unheard) and record not in later + alone]
+    never = [record for record in cut if record not in later + alone + aside]
     if later:
         said = "the gradient of the weights is 0 as long as what follows is 0; gradient descent moves that"
         yield _of("no gradient", later, "info", said, "")
     if alone:
         said = "attention has one place here, so its queries and keys have no gradient; pass inputs with more places"
         yield _of("not examined", alone, "info", said, "")
+    if aside:
+        said = "the loss takes nothing of these layers on this batch: with other weights it is the same"
+        yield _of("not examined", aside, "info", said, "")
     if never:
         yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")
 
 
 def _moves_later(record: Record, case: Case) -> bool:
+    return _names_one(record, case.free)
+
+
+def _names_one(record: Record, parameters: Collection[str]) -> bool:
+    """Whether one of these parameters, a bias apart, is of this layer."""
     before = "" if record.whole else f"{record.place}."
-    return any(name.startswith(before) and "bias" not in name for name in case.free)
+    return any(name.startswith(before) and "bias" not in name for name in parameters)
 
 
 def _extreme_factors(case: Case) -> Iterator[Finding]:

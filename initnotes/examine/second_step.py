@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import anatomy, moments, walk
 
-__all__ = ["Moves", "moves"]
+__all__ = ["Moves", "moves", "unheard"]
 
 STEP = 0.01  # by how much the parameter with the largest gradient moves
 MOST = 8  # steps: of zeros in a row, each step frees one more
@@ -75,11 +75,39 @@ def moves(
             kept |= {name: named[name].detach().clone() for name in gradients.keys() - kept.keys()}
             _step(named, gradients)
     finally:
-        with torch.no_grad():
-            for name, before in kept.items():
-                named[name].copy_(before)
+        _put(kept, named)
     equal = {name for name in zeros & last.keys() if anatomy.stay_equal(owners[id(named[name])], last[name])}
     return Moves(frozenset(last), frozenset(equal), frozenset(unused))
+
+
+def unheard(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> frozenset[str]:
+    """Return the names of these parameters if the value is the same, to the bit, with others in their place.
+
+    A layer may have no gradient because the loss takes none of its outputs on this batch, as of a detector's scale on
+    which nothing lies. A rounding behind it has no slope either, but other weights change the loss.
+
+    Parameters
+    ----------
+    named : mapping of str to Tensor
+        They are put back.
+    value : callable
+        Runs the model, with the same random numbers each time.
+    """
+    kept = {name: own.detach().clone() for name, own in named.items()}
+    before = value().detach()
+    try:
+        # a sign or a factor alone can cancel
+        _put({name: -1.5 * own.flatten().flip(0).view_as(own) for name, own in kept.items()}, named)
+        same = torch.equal(before, value().detach())
+    finally:
+        _put(kept, named)
+    return frozenset(named) if same else frozenset()
+
+
+def _put(values: Mapping[str, Tensor], named: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, own in values.items():
+            named[name].copy_(own)
 
 
 def _gradients(

@@ -136,6 +136,12 @@ TOOL: tuple[Mutant, ...] = (
     Mutant(_EXAMINE, "SATURATED_ERROR", "0.99", "tests/test_thresholds.py::test_saturated_units"),
     Mutant(
         _EXAMINE,
+        "same = torch.equal(before, value().detach())",
+        "same = True",
+        "tests/test_audit_zeros.py::test_a_step_without_a_slope_is_an_error_though_the_loss_depends_on_what_is_before",
+    ),
+    Mutant(
+        _EXAMINE,
         '{"sigmoid": 4.6, "tanh": 3.0}',
         '{"sigmoid": 9.2, "tanh": 3.0}',
         "tests/test_thresholds.py::test_saturated_gates",
