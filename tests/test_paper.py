@@ -253,6 +253,7 @@ def test_small_book(built_site: Path, page: Page) -> None:
     count = pdf.printed(page, draft, first, day="20260102")
     pdf.printed(page, draft, second, day="20260102")
     assert first.read_bytes() == second.read_bytes()
+    assert b"/StructElem" not in first.read_bytes(), "thousands of tags are text, and make the book twice as large"
     reader = PdfReader(first)
     assert len(reader.pages) == count
     assert reader.metadata is not None

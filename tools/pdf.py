@@ -8,6 +8,7 @@ date but the text's is stored, so that the same pages give the same bytes.
 
 import argparse
 import html
+import io
 import posixpath
 import re
 import sys
@@ -178,6 +179,16 @@ def dated(pdf: bytes, day: str) -> bytes:
     return re.sub(rb"\(D:\d{14}", b"(D:" + day.encode() + b"000000", pdf)
 
 
+def packed(pdf: bytes) -> bytes:
+    """Return the same PDF with its objects in compressed streams. Chromium writes each as text: more than half of it."""
+    import pikepdf
+
+    smaller = io.BytesIO()
+    with pikepdf.open(io.BytesIO(pdf)) as book:
+        book.save(smaller, object_stream_mode=pikepdf.ObjectStreamMode.generate, deterministic_id=True)
+    return smaller.getvalue()
+
+
 _NUMBER = """(pages) => [...document.querySelectorAll('[data-of]')].map((at) => {
   at.textContent = pages[at.dataset.of] ?? '?';
   return at.dataset.of;
@@ -208,7 +219,7 @@ def printed(page: Any, draft: Path, target: Path, *, day: str = NO_DATE, steps: 
     moved = [place for place in named if before.get(place) != found.get(place) or place not in found]
     if moved:
         raise RuntimeError(f"the contents name another page than that of {moved[0]}: their length has changed")
-    replace_file(target, dated(target.read_bytes(), day))
+    replace_file(target, packed(dated(target.read_bytes(), day)))
     return found[""]
 
 
