@@ -180,7 +180,7 @@ def dated(pdf: bytes, day: str) -> bytes:
 
 
 def packed(pdf: bytes) -> bytes:
-    """Return the same PDF with its objects in compressed streams. Chromium writes each as text: more than half of it."""
+    """Return the same PDF with its objects in compressed streams; Chromium writes each as text, half of all bytes."""
     import pikepdf
 
     smaller = io.BytesIO()
