@@ -1,7 +1,7 @@
 """Networks that other people build, by name, at their own start and as small as their libraries allow.
 
-Needs four libraries that the book does not: ``pip install timm torchvision transformers diffusers`` (where torchvision
-was built for another torch and lacks its operators, a network that needs them is left out). The names are in
+Needs four libraries that the book does not, the extra ``zoo``: ``pip install '.[zoo]'`` (where torchvision was
+built for another torch and lacks its operators, a network that needs them is left out). The names are in
 ``zoo.yml``. What lives here builds a network and a batch; ``benchmarks.others`` audits them.
 """
 
