@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -211,9 +211,15 @@ def _is_computed(layer: nn.Module) -> bool:
 
 
 def _decided(place: Place, rules: Mapping[Key, Value], scheme: Initializer, bias: float) -> _Decision:
-    """Decide about a parameter under one name: the first rule that can set it, else the scheme or the bias."""
-    role = _role(place)
-    passed = ""
+    """Decide about a parameter under one name: the first rule that can set it, else the scheme or the bias.
+
+    What is frozen answers to its full name only: a sweeping pattern or the scheme would undo what was trained.
+    """
+    role, passed = _role(place), ""
+    if role.kind != "fixed" and not place.parameter.requires_grad:
+        asked = any(isinstance(key, str) and reach(key, place) for key in rules)
+        role = replace(role, kind="frozen", why="frozen; a rule with its full name draws it", is_missed=asked)
+        rules = {key: value for key, value in rules.items() if key == place.name}
     for key, value in rules.items():
         if reach(key, place) not in role.reach or (role.kind == "lora" and "lora" not in str(key).lower()):
             continue
@@ -232,7 +238,7 @@ def _decided(place: Place, rules: Mapping[Key, Value], scheme: Initializer, bias
 
 def _rank(place: Place, role: _Role) -> int:
     """Rank the jobs of a tied parameter: an unembedding sums over it, an embedding looks rows up."""
-    if role.kind == "weight":
+    if role.stack is not None:
         return 2 if isinstance(place.module, _EMBEDDINGS) else 3
     return 1 if role.kind == "bias" else 0
 
@@ -355,5 +361,10 @@ def plan(
         for place in known
     ]
     held, zero_rows = _held(decisions), _padding(known)
+    if not held:  # a call that does nothing for what is frozen says so
+        decisions = [
+            replace(own, role=replace(own.role, is_missed=own.role.is_missed or own.role.kind == "frozen"))
+            for own in decisions
+        ]
     rows = tuple(_row(own, held, zero_rows) for own in decisions)
     return Plan(rows, tuple(_task(own, zero_rows) for own in held.values()))

@@ -222,6 +222,24 @@ TOOL: tuple[Mutant, ...] = (
     ),
     Mutant(
         "initnotes/layers",
+        "for key, value in rules.items() if key == place.name",
+        "for key, value in rules.items() if reach(key, place)",
+        "tests/test_frozen.py::test_a_pattern_draws_nothing_frozen_and_that_is_said",
+    ),
+    Mutant(
+        "initnotes/layers",
+        "(own for own in parts if own.parameter.requires_grad)",
+        "parts",
+        "tests/test_frozen.py::test_a_recipe_leaves_what_is_frozen",
+    ),
+    Mutant(
+        "initnotes/layers",
+        "skipped |= {id(place.module) for place in known if not place.parameter.requires_grad}",
+        "skipped |= {id(place.module) for place in known if not place.parameter.is_leaf}",
+        "tests/test_frozen.py::test_lsuv_divides_no_frozen_layer_and_scales_what_is_new",
+    ),
+    Mutant(
+        "initnotes/layers",
         "return values.mean(1), values.std(1, correction=0)",
         "return values.mean(1), values.std(1)",
         "tests/test_data_dependent.py::test_one_pass_is_the_papers_loop",
