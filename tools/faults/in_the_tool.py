@@ -239,6 +239,12 @@ TOOL: tuple[Mutant, ...] = (
         "tests/test_frozen.py::test_lsuv_divides_no_frozen_layer_and_scales_what_is_new",
     ),
     Mutant(
+        "initnotes/frameworks",
+        "gain=gain, **more)",
+        "gain=1.0, **more)",
+        "tests/test_frameworks.py::test_delta_orthogonal_convolutions_keep_every_length",
+    ),
+    Mutant(
         "initnotes/layers",
         "return values.mean(1), values.std(1, correction=0)",
         "return values.mean(1), values.std(1)",
