@@ -239,6 +239,30 @@ TOOL: tuple[Mutant, ...] = (
         "tests/test_frozen.py::test_lsuv_divides_no_frozen_layer_and_scales_what_is_new",
     ),
     Mutant(
+        _EXAMINE,
+        "NEW_ROWS",
+        "50.0",
+        "tests/test_new_rows.py::test_both_sides_of_the_threshold",
+    ),
+    Mutant(
+        _EXAMINE,
+        "apart = smallest > sizes.cummax(0).values[cuts - 1]",
+        "apart = smallest > 0",
+        "tests/test_new_rows.py::test_a_large_row_among_others_as_large_is_no_block",
+    ),
+    Mutant(
+        _EXAMINE,
+        "math.log1p((own.stop - own.start) / own.start)",
+        "math.log1p((own.stop - own.start) / own.rows)",
+        "tests/test_new_rows.py::test_what_the_mean_row_costs_is_the_logarithm_of_the_rows_ratio",
+    ),
+    Mutant(
+        _EXAMINE,
+        "= w[:{own.start}].mean(0)",
+        "= w.mean(0)",
+        "tests/test_new_rows.py::test_normal_rows_behind_trained_ones_are_named_and_their_mean_cures_it",
+    ),
+    Mutant(
         "initnotes/frameworks",
         "gain=gain, **more)",
         "gain=1.0, **more)",
