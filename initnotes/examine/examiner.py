@@ -141,6 +141,10 @@ def audit(
     `probe`. Signals and gradients are judged by the slope of their logarithm (Theil and Sen's, which one odd layer does
     not move) over the layers that all of the data passes, and along a residual stream block by block.
 
+    Of what is frozen, where something is trained: no gradient need reach what stands in front of all that is trained,
+    no step moves it, its scale is not judged, and no repair draws it anew. Rows at the end of an embedding, or of the
+    layer that makes the outputs, that are far larger than all before them are taken for new tokens.
+
     A healthy network takes one forward and one backward pass. Zeros take one more or a few, to see what the first steps
     of gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes. Of large
     activations every third place along the longest axes is read, or fewer, unless a tenth of the units or more

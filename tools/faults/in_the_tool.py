@@ -240,6 +240,30 @@ TOOL: tuple[Mutant, ...] = (
     ),
     Mutant(
         _EXAMINE,
+        "learning = [record for record in case.records if not record.frozen]",
+        "learning = list(case.records)",
+        "tests/test_audit_frozen.py::test_a_head_of_zeros_says_nothing_of_gradients_that_nobody_needs",
+    ),
+    Mutant(
+        _EXAMINE,
+        "if own.is_floating_point() and name not in frozen}",
+        "if own.is_floating_point()}",
+        "tests/test_audit_frozen.py::test_a_frozen_head_of_zeros_lets_nothing_through_for_ever",
+    ),
+    Mutant(
+        _EXAMINE,
+        "reached = [record for record in chain if record.place not in case.ahead]",
+        "reached = list(chain)",
+        "tests/test_audit_frozen.py::test_a_gradient_in_front_of_what_is_trained_may_have_any_size",
+    ),
+    Mutant(
+        _EXAMINE,
+        "case.ahead.issuperset(case.closing)",
+        "case.broken",
+        "tests/test_audit_frozen.py::test_a_gradient_in_front_of_what_is_trained_may_have_any_size",
+    ),
+    Mutant(
+        _EXAMINE,
         "NEW_ROWS",
         "50.0",
         "tests/test_new_rows.py::test_both_sides_of_the_threshold",
