@@ -145,6 +145,7 @@ def test_the_block_is_found_to_the_row() -> None:
         assert (start, stop, number) == (150, 150 + new, 150 + new)
         assert (size, old) == pytest.approx((1.0, float(rows[:150].square().mean().sqrt())), rel=1e-6)
         assert least == pytest.approx(size / old)
+        assert (block(rows.bfloat16()) or ())[:3] == (start, stop, number)
     assert block(torch.cat([0.02 * drawn(150, 8), drawn(152, 8, seed=3).sign()])) is None  # the larger part is the old
 
 

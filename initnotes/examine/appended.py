@@ -85,7 +85,8 @@ def block(table: Tensor) -> tuple[int, int, int, float, float, float] | None:
     """
     if not table.is_floating_point() or table.dim() != 2 or not table.numel():
         return None
-    sizes = torch.linalg.vector_norm(table, dim=1, dtype=torch.float64).cpu() / table.shape[1] ** 0.5
+    dtype = torch.promote_types(table.dtype, torch.float32)
+    sizes = torch.linalg.vector_norm(table, dim=1, dtype=dtype).cpu().double() / table.shape[1] ** 0.5
     at = sizes.nonzero().flatten()
     sizes = sizes[at]
     least_old = max(ROWS, -(-NUMBERS // table.shape[1]), (len(at) + 1) // 2)

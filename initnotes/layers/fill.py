@@ -40,8 +40,8 @@ def initialize_(
     ``EmbeddingBag``, ``RNN``, ``LSTM``, ``GRU``, their cells, ``MultiheadAttention`` and the ``Conv1D`` of Hugging
     Face's GPT-2, and what `rules` name. Left on purpose: what is frozen (``requires_grad=False``), such as a trained
     base under a new head or beside adapters; scales and biases of normalization layers, slopes of ``PReLU``, what is
-    skipped or empty, and LoRA's B, which starts at zero. All else that is left is said in a warning.
-    `initnotes.layers.plan` says it parameter by parameter.
+    skipped or empty, and LoRA's B, which starts at zero (peft's ``lora_embedding_A`` instead). All else that is left is
+    said in a warning. `initnotes.layers.plan` says it parameter by parameter.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ __all__ = ["ParameterPlan", "Plan", "Task", "plan"]
 _ANYWHERE = ("parameter", "module", "around")
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _TOKENS = {"bias_k": "key", "bias_v": "value"}  # of MultiheadAttention, which appends them to the sequence
-_LORA_B = re.compile(r"(^|\.)lora_(embedding_)?[Bb](\.|$)")  # of peft, loralib and torchtune
+_LORA_ZERO = re.compile(r"(?:^|\.)lora_(?:(?P<B>[Bb])|embedding_A)(?:\.|$)")  # of peft, loralib and torchtune
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def _role(place: Place) -> _Role:
         return _Role("fixed", (), f"it {why} ({kind})", is_missed=True)
     if not place.parameter.numel():
         return _Role("fixed", (), f"empty ({kind})")
-    if _LORA_B.search(place.name):
-        return _Role("lora", ("parameter",), "LoRA's B, zero on purpose")
+    if zero := _LORA_ZERO.search(place.name):  # of an embedding it is A
+        return _Role("lora", ("parameter",), f"LoRA's {'B' if zero['B'] else 'A'}, zero on purpose")
     if is_layer(module) and key in weight_names(module):
         return _weight(place)
     if is_layer(module) and key in bias_names(module):
