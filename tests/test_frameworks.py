@@ -32,7 +32,7 @@ from initnotes.frameworks import (
     summarize,
     translate,
 )
-from initnotes.frameworks.libraries import array, draw, load, quick_compiler, seeded
+from initnotes.frameworks.libraries import LIKE_TORCH, array, draw, load, quick_compiler, seeded
 
 LINEAR, CONV = (64, 256), (64, 8, 3, 3)  # shapes of LAYERS, which JAX compiles once
 LEVEL = 1e-4  # false-failure rate of a test in this file, shared among its comparisons
@@ -109,10 +109,12 @@ def test_translations_draw_the_same_law(drawn: Any) -> None:
 
 
 SHAPES = {"dirac": (6, 6, 3), "delta_orthogonal": (3, 3, 4, 6), "stft": (17, 16, 18)}  # in the library's own layout
+KERNEL = (6, 4, 3, 3)  # as torch and this book keep it
 
 
 def same_numbers(call: Call, make: Any) -> bool:
-    shape = SHAPES.get(getattr(call.law, "kind", ""), (6, 8))
+    kind = getattr(call.law, "kind", "")
+    shape = KERNEL if kind == "delta_orthogonal" and call.library in LIKE_TORCH else SHAPES.get(kind, (6, 8))
     ours, theirs = (draw(call.library, m, shape, rng=rng(20), replicas=2) for m in (call.initializer, make))
     return np.allclose(ours, theirs, rtol=1e-6 if call.library == "jax" else 1e-12, atol=0)
 
@@ -136,7 +138,10 @@ SPELLED = [
         (25 / 9, "fan_avg", "normal"),
         (2.0, "fan_avg", "truncated_normal"),
     )
-] + [translate("Identity", "keras", "torch", gain=2.0).call]
+] + [
+    translate("Identity", "keras", "torch", gain=2.0).call,
+    translate("delta_orthogonal", "jax", "torch", scale=2).call,
+]
 
 
 def test_other_code_draws_other_numbers() -> None:
@@ -186,6 +191,41 @@ def test_orthogonal_matrices_are_orthogonal_in_all_libraries(name: str) -> None:
         for shape in (LINEAR, CONV):
             flat = sample(found, shape, rng=rng(1))[0].reshape(shape[0], -1)
             assert flat @ flat.T == pytest.approx(4 * np.eye(shape[0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("source", ["jax", "initnotes"])
+@pytest.mark.parametrize("target", ["torch", "jax", "initnotes"])
+@pytest.mark.parametrize("kernel", [(3,), (5, 3), (3, 3, 3)])
+def test_delta_orthogonal_convolutions_keep_every_length(source: str, target: str, kernel: tuple[int, ...]) -> None:
+    found = translate("delta_orthogonal", source, target, **{"scale" if source == "jax" else "gain": 2.0}).call
+    assert found is not None
+    assert (found.law.kind, found.law.gain) == ("delta_orthogonal", 2.0)
+    weights = sample(found, (6, 4, *kernel), rng=rng(21))[0]
+    center = weights[(..., *(size // 2 for size in kernel))]
+    assert center.T @ center == pytest.approx(4 * np.eye(4), abs=1e-5)
+    assert np.count_nonzero(weights) == center.size
+    convolve = (torch.conv1d, torch.conv2d, torch.conv3d)[len(kernel) - 1]
+    image = torch.from_numpy(rng(22).standard_normal((1, 4, *(6,) * len(kernel))))
+    made = convolve(image, torch.tensor(weights), padding="same")
+    assert float(made.norm() / image.norm()) == pytest.approx(2, rel=1e-5)
+
+
+def test_the_code_for_torch_fills_a_parameter_of_any_shape_at_the_tap_that_sees_its_place() -> None:
+    """An even kernel, fewer channels out than in, and no kernel; JAX fills the same tap."""
+    found = translate("delta_orthogonal", "jax", "torch", scale=2.0).call
+    assert found is not None
+    for shape in ((3, 5, 4, 2), (5, 3, 4, 2), (5, 3)):
+        w = torch.nn.Parameter(torch.ones(shape))
+        generator = torch.Generator().manual_seed(1)
+        assert found.initializer()(w, generator=generator) is w
+        exec(found.code, {"torch": torch, "w": w})
+        tap = w[:, :, 1, 0] if len(shape) > 2 else w
+        small = min(shape[:2])
+        product = tap @ tap.T if shape[0] == small else tap.T @ tap
+        torch.testing.assert_close(product, 4 * torch.eye(small), rtol=0, atol=1e-5)
+        assert w.count_nonzero() == tap.numel()
+    from_jax = load("jax").nn.initializers.delta_orthogonal()(load("jax").random.key(0), (4, 2, 3, 5))
+    assert np.argwhere(np.abs(from_jax).sum((2, 3))).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("target", ["torch", "keras", "jax"])
@@ -462,7 +502,8 @@ def test_fan_factors_follow_the_fan_that_is_read() -> None:
 
 def test_translations_are_counted() -> None:
     table = frameworks.translations()
-    assert table["initnotes", "to torch"] == "11 of 11"
+    assert table["initnotes", "to torch"] == table["initnotes", "to jax"] == "12 of 12"
+    assert table["initnotes", "to keras"] == "11 of 12"  # which has no delta-orthogonal kernels
     assert table["torch", "to keras"] == "12 of 14"
 
 

@@ -215,7 +215,7 @@ def test_loras_b_stays_zero_unless_a_rule_names_it():
 
 @pytest.mark.parametrize(
     "name",
-    ["q.lora_B.weight", "lora_embedding_B.default", "block.0.lora_b.weight", "lora_B", "q.lora_B.default.weight"],
+    ["q.lora_B.weight", "lora_embedding_A.default", "block.0.lora_b.weight", "lora_B", "q.lora_B.default.weight"],
 )
 def test_names_of_loras_b(name):
     *path, key = name.split(".")
@@ -226,6 +226,8 @@ def test_names_of_loras_b(name):
     inner.register_parameter(key, nn.Parameter(torch.zeros(3, 2)))
     assert plan(net, "he_normal").missed == {}
     assert plan(nn.ParameterDict({"glora_Bias": torch.zeros(3, 2)}), "zeros").missed != {}
+    other = nn.ParameterDict({"lora_embedding_B": torch.zeros(3, 2), "lora_A": torch.zeros(3, 2)})
+    assert set(*plan(other, "zeros").missed.values()) == {"lora_embedding_B", "lora_A"}  # not the zero factors
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -103,6 +103,8 @@ keras.initializers.VarianceScaling(scale=1 / 3, mode='fan_in', distribution='uni
 uniform keras initnotes shape=(20,300) | ini.Scheme(scale=1 / 4, mode='fan_in', distribution='uniform')
 uniform_ torch jax a=-0.1,b=0.1,shape=(5,30) | jax.nn.initializers.variance_scaling(1 / 10, 'fan_in', 'uniform')
 trunc_normal_ torch keras std=0.02 | keras.initializers.RandomNormal(mean=0.0, stddev=0.02)
+delta_orthogonal initnotes jax gain=2 | jax.nn.initializers.delta_orthogonal(scale=2.0)
+delta_orthogonal jax initnotes | ini.delta_orthogonal(gain=1.0)
 Identity keras torch gain=2.0 | with torch.no_grad(): torch.nn.init.eye_(w).mul_(2.0)
 he_normal jax jax | jax.nn.initializers.he_normal()
 Linear jax keras | keras.initializers.LecunNormal()
@@ -144,7 +146,8 @@ def test_what_is_pasted(line: str) -> None:
         (("dirac_", "torch", "keras", {}), "no dirac"),
         (("STFT", "keras", "torch", {}), "no Fourier"),
         (("sparse_", "torch", "jax", {"sparsity": 0.5}), "no sparse"),
-        (("delta_orthogonal", "jax", "torch", {}), "no delta-orthogonal"),
+        (("delta_orthogonal", "jax", "keras", {}), "no delta-orthogonal"),
+        (("delta_orthogonal", "initnotes", "keras", {}), "no delta-orthogonal"),
         (("eye_", "torch", "initnotes", {}), "no identity"),
         (("LSTM", "torch", "keras", {}), "hidden_size"),
         (("LSTM", "keras", "torch", {}), "stacks"),
@@ -287,6 +290,16 @@ def test_a_translations_call_has_the_law_that_was_asked_for(shape: tuple[int, ..
                     assert theirs == ours, answer
                 checked += 1
     assert checked > 180
+
+
+def test_delta_orthogonal_says_what_its_targets_want() -> None:
+    assert translate("delta_orthogonal", "initnotes", "jax").notes == (
+        "JAX wants a kernel, and no fewer channels out than in",
+    )
+    assert "odd along each axis" in translate("delta_orthogonal", "jax", "initnotes").notes[0]
+    assert translate("delta_orthogonal", "jax", "torch").notes == ()
+    with pytest.raises(ValueError, match="gain"):
+        translate("delta_orthogonal", "initnotes", "torch", gain=-1.0)
 
 
 def test_a_call_that_needs_more_says_what() -> None:

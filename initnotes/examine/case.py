@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import anatomy, batches, fixes, moments, walk
+from .appended import Appended
 from .graph import Graph
 from .hooks import Call, Watch
 from .limits import USUAL, Limits
@@ -75,6 +76,10 @@ class Case:
         Factors that are all zero and belong to no layer, such as a γ or a gate.
     factors : mapping of str to float
         Root mean square of such factors.
+    ahead : frozenset of str
+        Modules in front of all that is trained, where others are frozen.
+    appended : tuple of Appended
+        Tables whose last rows are larger than all others.
     free, equal, unused : frozenset of str
         Parameters that the first steps of gradient descent move, as `second_step.moves` has them, weights whose units
         have equal gradients then, and parameters that the loss does not depend on; empty where nobody had to ask.
@@ -106,6 +111,8 @@ class Case:
     sigmoids: int = 0
     zeros: tuple[str, ...] = ()
     factors: Mapping[str, float] = field(default_factory=dict)
+    ahead: frozenset[str] = frozenset()
+    appended: tuple[Appended, ...] = ()
     free: frozenset[str] = frozenset()
     equal: frozenset[str] = frozenset()
     unused: frozenset[str] = frozenset()
@@ -173,6 +180,7 @@ def case_of(
             if callable(getattr(module, "reset_parameters", None))
         ),
         "sigmoids": sum(isinstance(module, nn.Sigmoid) for _, module, _ in watch.modules),
+        "ahead": watch.frozen.ahead,
         "norms": graph.normalized(),
         "merges": graph.merges(),
         "normalized_sums": graph.normalized_sums(),

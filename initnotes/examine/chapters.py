@@ -64,6 +64,12 @@ TOLD = {
         "Nobody can tell them apart",
     ),
     "extreme factor": Told("One parameter multiplies everything by a number far from 1.", *_ORDER),
+    "new rows": Told(
+        "The last rows of a table are far larger than the others: new tokens that were not drawn like the old ones.",
+        "18_finetuning",
+        "finetuning-rows",
+        "New tokens: what they cost before training",
+    ),
     "dead units": Told(
         "Some units answer 0 to every input, and so they do not learn.",
         "06_he",

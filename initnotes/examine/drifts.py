@@ -81,23 +81,25 @@ def along_layers(case: Case) -> list[Drift]:
         return []
     size = slope([record.size for record in chain])
     signal = slope([record.signal for record in chain])
-    gradient = slope([record.gradient for record in chain][::-1])
+    reached = [record for record in chain if record.place not in case.ahead]  # to what is frozen none need come back
+    gradient = slope([record.gradient for record in reached][::-1])
     found = []
     if is_drift(size, case.limits):
         found.append(_of_layers(case, chain, "signal", "root mean square of z", size, forward=True))
     elif is_drift(signal, case.limits):
         found.append(_of_layers(case, chain, "signal", "what differs between inputs", signal, forward=signal.rate > 0))
     if is_drift(gradient, case.limits):
-        found.append(_of_layers(case, chain, "gradient", "norm of ∂loss/∂z, backward", gradient, forward=False))
+        found.append(_of_layers(case, reached, "gradient", "norm of ∂loss/∂z, backward", gradient, forward=False))
     return found
 
 
 def along_stream(case: Case) -> list[Drift]:
     """Judge a stream that blocks add to, where layers have a way around them: its size, and the gradient's."""
     found = []
+    gradients = () if case.closing and case.ahead.issuperset(case.closing) else case.stream_gradients[::-1]
     for what, of, values in (
         ("signal", "root mean square of the stream", case.stream),
-        ("gradient", "norm of the gradient along the stream, backward", case.stream_gradients[::-1]),
+        ("gradient", "norm of the gradient along the stream, backward", gradients),
     ):
         seen = slope(values)
         if is_drift(seen, case.limits):

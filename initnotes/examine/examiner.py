@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from .. import _checks
 from ..networks import Ensemble
 from . import batches, walk
+from .appended import appended
 from .case import Case, case_of
 from .ensembles import as_module
 from .findings import judge
@@ -140,6 +141,10 @@ def audit(
     `probe`. Signals and gradients are judged by the slope of their logarithm (Theil and Sen's, which one odd layer does
     not move) over the layers that all of the data passes, and along a residual stream block by block.
 
+    Of what is frozen, where something is trained: no gradient need reach what stands in front of all that is trained,
+    no step moves it, its scale is not judged, and no repair draws it anew. Rows at the end of an embedding, or of the
+    layer that makes the outputs, that are far larger than all before them are taken for new tokens.
+
     A healthy network takes one forward and one backward pass. Zeros take one more or a few, to see what the first steps
     of gradient descent move; a repair takes an audit of its own and, with a loss, about sixty passes. Of large
     activations every third place along the longest axes is read, or fewer, unless a tenth of the units or more
@@ -159,7 +164,10 @@ def audit(
         if not watch.calls:
             return Report(name, [], (), None if loss is None else run.value, (NO_LAYER.format(name),))
         records = records_of(watch.calls, run.graph, module, watch.failed)
+        still = watch.frozen
+        records = tuple(replace(own, drawn_by="frozen") if own.place in still.modules else own for own in records)
         facts = case_of(module, batch, records, watch, run.graph, run.entries)
+        facts["zeros"] = tuple(name for name in facts["zeros"] if name not in still.parameters)
         asked = set(facts["zeros"]).union(*(_asked(record, watch.parts) for record in records))
         if asked:
             facts |= _second_step(module, batch, loss, watch, asked)
@@ -168,6 +176,8 @@ def audit(
             head = run.graph.head()
             named = walk.parameters(watch.parts)
             facts["head"] = next((name for name, own in named.items() if own is head), "")
+        outputs = {record.place for record in records if record.last} | {facts.get("head", "")}
+        facts["appended"] = appended(watch.parts, outputs)
     value = None if loss is None else run.value
     case = Case(name, loss=value, fair=run.fair, limits=allowed, **facts)
     found = [finding for finding in judge(case) if not any(_matches(finding, *pattern) for pattern in patterns)]
@@ -219,8 +229,9 @@ def _second_step(module: nn.Module, batch: Any, loss: Any, watch: Watch, asked: 
         return found.sum()
 
     try:
-        moved = moves(watch.parts, value, first=watch.gradients, asked=asked)
-        still = asked - moved.free - moved.unused
+        frozen = watch.frozen.parameters
+        moved = moves(watch.parts, value, first=watch.gradients, asked=asked, frozen=frozen)
+        still = asked - moved.free - moved.unused - frozen
         cut = {
             name: own for name, own in walk.parameters(watch.parts).items() if name in still and own.is_floating_point()
         }
@@ -260,8 +271,9 @@ def _watched(model: Any, batch: Any, loss: Any, *, full: bool) -> Iterator[tuple
         batches.check_arguments(module, batch)
         parts = walk.modules(module)
         parameters = checked_parameters(parts)
+        still = walk.frozen(parts) if replicas is None else walk.Frozen()
         kept = untouched(parts, parameters) if replicas is None else random_states_kept(parameters)
-        with kept as own, Watch(parts, own, replicas=replicas, full=full) as watch:
+        with kept as own, Watch(parts, own, replicas=replicas, full=full, frozen=still) as watch:
             if not all(part.training for part in parts.values()):
                 module.train()
             yield module, watch

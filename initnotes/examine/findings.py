@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from . import drifts, fixes
+from .appended import Appended
 from .case import Case, Input
 from .nodes import TWO_SIDED
 from .report import KINDS, SEVERITIES, Finding
@@ -23,14 +24,16 @@ BESIDE = 4.0  # times as large may be what is beside the trunk: gates, and what 
 RAREST = 5.5  # log-odds of a prior of 0.4 %
 OUTPUTS = 0.25  # share of the usual limit at which outputs are saturated: nothing behind them makes up for it
 _LOUD = ("unscaled inputs", "exploding signal")
+_FACTOR = ("extreme factor", "error")
 
 
 def judge(case: Case) -> list[Finding]:
     """Return all that is found in a case, the gravest first; a check that fails is named."""
     units = [*_checked(_dead_units, case), *_checked(_saturated_units, case)]
     silent, found = _checked(_silent_inputs, case), list(units)
-    for check in (_not_finite, _unscaled_inputs, _zero_weights, _extreme_factors, _symmetric_units, _output_activation):
+    for check in (_not_finite, _unscaled_inputs, _zero_weights, _extreme_factors, _new_rows, _symmetric_units):
         found += _checked(check, case)
+    found += _checked(_output_activation, case)
     explained = {"dead units", "saturated units", "zero weights"}
     if not silent and not any(finding.severity == "error" and finding.kind in explained for finding in found):
         found += _checked(_no_gradient, case)
@@ -60,18 +63,21 @@ def _checked(check: Callable[[Case], Iterable[Finding]], case: Case) -> list[Fin
 
 def _one_cause(found: list[Finding]) -> list[Finding]:
     """Where one parameter explains the rest, leave the code to that finding: no layer is drawn anew for its fault."""
-    cause = next(
-        (finding for finding in found if finding.kind == "extreme factor" and finding.severity == "error"), None
-    )
-    if cause is None:
-        return found
-    follow = {"exploding", "vanishing", "initial", "saturated", "dead", "not"}
-    return [
-        replace(finding, fix="", evidence=f"{finding.evidence}; see {cause.kind} at {cause.layer}")
-        if finding.kind.split()[0] in follow and finding.severity != "info" and finding is not cause
-        else finding
-        for finding in found
-    ]
+    for cause in [own for own in found if own.kind == "new rows" or (own.kind, own.severity) == _FACTOR]:
+        found = [
+            replace(finding, fix="", evidence=f"{finding.evidence}; see {cause.kind} at {cause.layer}")
+            if finding is not cause and finding.severity != "info" and _follows(finding, cause)
+            else finding
+            for finding in found
+        ]
+    return found
+
+
+def _follows(finding: Finding, cause: Finding) -> bool:
+    """Whether a finding may be a cause's doing: any size after a factor; of rows, the size of the same weights."""
+    if cause.kind == "new rows":
+        return bool(finding.fix) and set(finding.layers) <= set(cause.layers)
+    return finding.kind.split()[0] in {"exploding", "vanishing", "initial", "saturated", "dead", "not"}
 
 
 def _of(kind: str, records: Sequence[Record], severity: str, evidence: str, fix: str | None = None) -> Finding:
@@ -80,6 +86,9 @@ def _of(kind: str, records: Sequence[Record], severity: str, evidence: str, fix:
     computed = list(dict.fromkeys(record.place for record in records if record.drawn_by == "nobody"))
     if computed and fix != "":
         evidence += f"; the weight of {', '.join(computed[:3])} is computed from others: set these"
+    frozen = list(dict.fromkeys(record.place for record in records if record.frozen))
+    if frozen and fix != "":
+        evidence += f"; frozen, so that no repair draws {'them' if frozen[1:] else 'it'}: {_listed(frozen)}"
     return Finding(kind, names[0], severity, evidence, fixes.drawn(records) if fix is None else fix, names)
 
 
@@ -142,6 +151,7 @@ def _zeros(case: Case) -> tuple[list[Record], list[Record]]:
     gradients then, but for the last layer's.
     """
     used = [record for record in case.records if not math.isnan(record.weight_gradient)]
+    used = [record for record in used if not (record.frozen and record.bypassed)]  # a branch that is off
     zero = [record for record in used if any("_hh" not in name for name in record.zero)]
     right = [record for record in zero if _leaves_zero(record, case)]
     return [record for record in zero if record not in right], right
@@ -204,7 +214,8 @@ def _no_gradient(case: Case) -> Iterator[Finding]:
     """Find layers that no gradient reaches, though no zero weights and no dead units before them explain it."""
     if not case.steps_known:
         return
-    cut = [record for record in case.records if record.weight_gradient == 0 and record.weights != 0]
+    learning = [record for record in case.records if not record.frozen]
+    cut = [record for record in learning if record.weight_gradient == 0 and record.weights != 0]
     later = [record for record in cut if _moves_later(record, case)]
     alone = [record for record in cut if record.shut and record not in later]
     aside = [record for record in cut if _names_one(record, case.unheard) and record not in later + alone]
@@ -251,6 +262,24 @@ def _extreme_factors(case: Case) -> Iterator[Finding]:
         )
 
 
+def _new_rows(case: Case) -> Iterator[Finding]:
+    """Find rows at the end of a table that are far larger than all others: appended, and drawn by another law."""
+    tables = sorted((own for own in case.appended if own.least > case.limits.new_rows), key=lambda own: -own.least)
+    if tables:
+        said = [f"{_rows(own)} a root mean square of {own.new:.2g}, the others {own.old:.2g}" for own in tables]
+        costs = [math.log1p((own.stop - own.start) / own.start) for own in tables if own.output]
+        if costs:
+            said.append(f"rows at the mean of the others cost old data at most {max(costs):.2g} nats")
+        places = tuple(dict.fromkeys(place for own in tables for place in own.places))
+        severity = "error" if costs else "warning"
+        yield Finding("new rows", tables[0].name, severity, "; ".join(said), fixes.averaged(tables), places)
+
+
+def _rows(own: Appended) -> str:
+    number = own.stop - own.start
+    return f"the last {number} of {own.rows} rows of {own.name} {'have' if number > 1 else 'has'}"
+
+
 def _output_activation(case: Case) -> Iterator[Finding]:
     if case.twice:
         last, loss = case.twice
@@ -266,7 +295,7 @@ def _symmetric_units(case: Case) -> Iterator[Finding]:
     same = [
         record
         for record in case.records
-        if record.weights != 0 and 2 * record.distinct <= record.units and not record.last
+        if record.weights != 0 and 2 * record.distinct <= record.units and not (record.last or record.frozen)
     ]
     most = max((record.weight_gradient for record in case.records if record.weight_gradient >= 0), default=0.0)
     stay = [record for record in same if record.stays_equal or record.weight_gradient <= 1e-6 * most]  # rounding
@@ -368,7 +397,7 @@ def _is_unfit(record: Record, case: Case) -> bool:
     # Else its inputs are small on purpose; where a number scales them, the outputs decide alone.
     least = (1 if record.scaled else 0.5) * fixes.GAINS[fixes.scheme_for(record.activation)] * high
     loud = ratio > high and not record.size < least
-    return 0 < ratio < math.inf and not record.normalized and (loud or ratio < low)
+    return 0 < ratio < math.inf and not (record.normalized or record.frozen) and (loud or ratio < low)
 
 
 def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -385,7 +414,8 @@ def _initial_loss(case: Case, found: Sequence[Finding]) -> Iterator[Finding]:
         place, fix = case.head, fixes.scaled(case.head, fixes.LOGITS / math.sqrt(2 * variance))
     said = f"{case.loss:.3g} nats, and a fair guess has {name} = {fair:.3g}: the logits are too large"
     own = [finding for finding in found if finding.severity != "info"]
-    causes = [finding.kind for finding in own if finding.kind in _LOUD or place in finding.layers]
+    where = {place, place.rpartition(".")[0]}  # a parameter, and its module
+    causes = [finding.kind for finding in own if finding.kind in _LOUD or where & set(finding.layers)]
     if causes:  # which come first, then
         yield Finding("initial loss", place, "warning", f"{said}; see {causes[0]}", "", (place,))
     else:

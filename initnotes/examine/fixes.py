@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .appended import Appended
 from .statistics import Record
 
 __all__ = [
     "GAINS",
     "Place",
+    "averaged",
     "damped",
     "drawn",
     "filled",
@@ -101,7 +103,7 @@ def rescaled(records: Sequence[Record], sigmoids: int) -> str:
 def shrunk(record: Record) -> str:
     """Return code that makes all parameters of a layer smaller; of one whose weight is computed, none."""
     factor = min(0.5, LOGITS / record.size) if 0 < record.size < math.inf else 0.5
-    if record.drawn_by == "nobody":
+    if record.drawn_by in ("nobody", "frozen"):
         return ""
     if record.drawn_by == "ensemble":
         return f"# make the ensemble anew, layer {record.place} with {factor:.2g} times the standard deviation"
@@ -117,6 +119,16 @@ def scaled(name: str, factor: float) -> str:
 def filled(names: Sequence[str]) -> str:
     """Return code that sets factors, such as a γ or a scale, to 1."""
     return f"for name in {tuple(names)!r}:\n    torch.nn.init.ones_(model.get_parameter(name))"
+
+
+def averaged(tables: Sequence[Appended]) -> str:
+    """Return code that sets the last rows of tables, and their biases, to the mean of those before them."""
+    lines = ["with torch.no_grad():"]
+    for own in tables:
+        mean = f"    w[{own.start}:{own.stop}] = w[:{own.start}].mean(0)"
+        for name in (own.name, *own.biases):
+            lines += [f"    w = model.get_parameter({name!r})", mean]
+    return "\n".join(lines)
 
 
 def damped(names: Sequence[str]) -> str:

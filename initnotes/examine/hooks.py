@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import anatomy, ensembles, moments, nodes
+from . import anatomy, ensembles, moments, nodes, walk
 from .batches import DETACHED
 from .graph import Graph, between
 from .moments import Found, measured
@@ -117,6 +117,8 @@ class Watch:
         R, if the tensors have a replica axis in front.
     full : bool
         Whether the moments of everything are asked for, as a probe does; else sizes, as an audit does.
+    frozen : Frozen
+        What the model has frozen, whose parameters are watched as the others.
     """
 
     def __init__(
@@ -126,8 +128,9 @@ class Watch:
         *,
         replicas: int | None,
         full: bool,
+        frozen: walk.Frozen | None = None,
     ) -> None:
-        self.parts = parts
+        self.parts, self.frozen = parts, frozen or walk.Frozen()
         self.calls: list[Call] = []
         self.parameters = [parameter for parameter in parameters if parameter.is_floating_point()]
         self.replicas, self.full = replicas, full

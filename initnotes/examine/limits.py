@@ -22,6 +22,7 @@ __all__ = [
     "INPUT_UNEQUAL",
     "LOSS_ERROR",
     "LOSS_WARNING",
+    "NEW_ROWS",
     "PARAMETER_ERROR",
     "PARAMETER_WARNING",
     "SATURATED_ERROR",
@@ -55,6 +56,9 @@ PARAMETER_WARNING, PARAMETER_ERROR = 100.0, 1e4
 # Half the variance of random logits that would cost as much as the loss is above a fair guess; He's scale in the last
 # layer has about 1, and deep networks of width 64 scatter around it.
 LOSS_WARNING, LOSS_ERROR = 3.0, 6.0
+# The smallest of the rows at a table's end, in root mean squares of the rows before: those of a trained table differ by
+# a factor of two or three, and N(0, 1) behind rows of std 0.02 to 0.14 is 50 to 7 times as large.
+NEW_ROWS = 5.0
 INPUT_HIGH, INPUT_LOW = 10.0, 0.01  # root mean square
 INPUT_OFFSET, INPUT_UNEQUAL = 4.0, 100.0  # |mean| / std; std of the largest feature / that of the middle one
 
@@ -81,6 +85,7 @@ class Limits:
     parameter_error: float = PARAMETER_ERROR
     loss_warning: float = LOSS_WARNING
     loss_error: float = LOSS_ERROR
+    new_rows: float = NEW_ROWS
     input_high: float = INPUT_HIGH
     input_low: float = INPUT_LOW
     input_offset: float = INPUT_OFFSET

@@ -34,6 +34,7 @@ def moves(
     *,
     first: Mapping[int, Tensor | None] | None = None,
     asked: Collection[str] | None = None,
+    frozen: Collection[str] = (),
 ) -> Moves:
     """Return which parameters move: with the first step, or with a later one that the step before has freed.
 
@@ -48,6 +49,8 @@ def moves(
     asked : collection of str, optional
         Names of the parameters that somebody asks about: when all of these have moved, no further step is made, and of
         others nothing is said.
+    frozen : collection of str, optional
+        Names of the parameters that no step moves, of which nothing is said.
 
     Notes
     -----
@@ -55,12 +58,13 @@ def moves(
     is zero too, but moves, it gets one after that. Where both factors of a product are zero neither ever moves. What
     has moved once has moved: a later step asks for the gradients of the others, and of matrices that were zero.
     """
-    named = {name: own for name, own in walk.parameters(parts).items() if own.is_floating_point()}
+    every = walk.parameters(parts)
+    named = {name: own for name, own in every.items() if own.is_floating_point() and name not in frozen}
     owners = {id(weight): part for part in parts.values() if (weight := anatomy.weight(part)) is not None}
     zeros = {name for name, own in named.items() if id(own) in owners and moments.norm(own) == 0}
     kept: dict[str, Tensor] = {}
     last: dict[str, Tensor] = {}
-    unused, asked = set(named), set(named if asked is None else asked)
+    unused, asked = set(named), set(named if asked is None else asked).difference(frozen)
     try:
         for at in range(MOST):
             known = {name: first.get(id(own)) for name, own in named.items()} if first and not at else None

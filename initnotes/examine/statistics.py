@@ -81,9 +81,9 @@ class Record:
         Share of a recurrent layer's gates that its weights saturate, NaN for other layers.
     applied : tuple of Units
         The activations that were applied to what it returned.
-    drawn_by : {"scheme", "hand", "nobody", "ensemble"}
+    drawn_by : {"scheme", "hand", "nobody", "frozen", "ensemble"}
         Who can draw it anew: `initialize_`, code for its parameters, nobody where its weight is computed from other
-        parameters, or the ensemble that it is a part of.
+        parameters or is frozen beside others that are not, or the ensemble that it is a part of.
     whole : bool
         Whether the layer is the model itself.
     trunk : bool
@@ -122,6 +122,11 @@ class Record:
     def place(self) -> str:
         """The submodule's name."""
         return self.name.partition(" (call")[0]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether training leaves it as it is, and others not."""
+        return self.drawn_by == "frozen"
 
 
 def records_of(calls: Sequence[Call], graph: Graph, model: nn.Module, failed: dict[str, str]) -> tuple[Record, ...]:

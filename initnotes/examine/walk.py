@@ -6,10 +6,23 @@ What lives here walks once where torch's own walks hand every name up through al
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
+from typing import NamedTuple
 
 from torch import nn
 
-__all__ = ["modules", "parameters"]
+__all__ = ["Frozen", "frozen", "modules", "parameters"]
+
+
+class Frozen(NamedTuple):
+    """What training leaves as it is: parameters, modules with no other matrices, and what no gradient need reach.
+
+    The last are the modules in front of all that is trained.
+    """
+
+    parameters: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+    ahead: frozenset[str] = frozenset()
 
 
 def modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -40,3 +53,15 @@ def parameters(of: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
                 seen.add(id(parameter))
                 found[before + own] = parameter
     return found
+
+
+def frozen(of: Mapping[str, nn.Module]) -> Frozen:
+    """Return what is frozen in a model of which something is trained; nothing where all is frozen."""
+    still = frozenset(name for name, own in parameters(of).items() if not own.requires_grad)
+    if len(still) == len(parameters(of)):
+        return Frozen()
+    owned = {name: [own for own in part._parameters.values() if own is not None] for name, part in of.items()}
+    matrices = {name: [own.requires_grad for own in every if own.dim() > 1] for name, every in owned.items()}
+    fixed = frozenset(name for name, trained in matrices.items() if trained and not any(trained))
+    ahead = takewhile(lambda name: not any(own.requires_grad for own in owned[name]), of)
+    return Frozen(still, fixed, frozenset(ahead))

@@ -24,7 +24,7 @@ def translations() -> Table:
     Examples
     --------
     >>> translations()["jax", "to torch"]
-    '14 of 15'
+    '15 of 15'
     """
     columns: dict[str, list[str]] = {"from": list(LIBRARIES)}
     for target in LIBRARIES:

@@ -329,13 +329,14 @@ def _without_axis(scale: float, mode: str, family: str) -> Callable[..., Law]:
 
 
 def _own() -> Iterator[Named]:
-    def orthogonal(gain: float) -> Law:
-        return Special(kind="orthogonal", gain=schemes.orthogonal(gain).gain)
+    def whole(kind: str) -> Callable[..., Law]:
+        return lambda gain: Special(kind=kind, gain=getattr(schemes, kind)(gain).gain)
 
     yield Named("initnotes", "zeros", {}, lambda: Constant(value=0.0))
     yield Named("initnotes", "constant", {"value": ...}, lambda value: Constant(value=value))
     yield Named("initnotes", "small_random", {"sigma": 0.01}, lambda sigma: _normal(0.0, sigma), "rng")
-    yield Named("initnotes", "orthogonal", {"gain": 1.0}, orthogonal, "rng")
+    for kind in ("orthogonal", "delta_orthogonal"):
+        yield Named("initnotes", kind, {"gain": 1.0}, whole(kind), "rng")
     arguments = {"scale": ..., "mode": "fan_in", "distribution": "normal"}
     yield Named("initnotes", "Scheme", arguments, _variance_scaling(_MODES, _FAMILIES), "rng")
     for name in ("xavier", "he", "lecun"):

@@ -17,6 +17,7 @@ from .laws import CUT, KEPT, Constant, Fixed, Law, Scaled, Special, fraction, ro
 from .libraries import LIBRARIES, LIKE_TORCH, NAMESPACES, read_fans
 from .of_recipes import law_of_role
 from .registry import CLASSICS, KERAS_FAMILIES, REGISTRY, Call, find
+from .whole_matrices import whole_matrix
 
 __all__ = ["Translation", "translate"]
 
@@ -226,43 +227,13 @@ def _constant(target: str, value: float) -> Call:
     return known[plain[value]].call() if value in plain else known[general].call(value)
 
 
-_SPECIALS = {
-    "torch": {"orthogonal": "orthogonal_", "identity": "eye_"},
-    "keras": {"orthogonal": "Orthogonal", "identity": "Identity"},
-    "jax": {"orthogonal": "orthogonal", "delta_orthogonal": "delta_orthogonal"},
-    "initnotes": {"orthogonal": "orthogonal"},
-}
-
-
 def _special(target: str, drawn: Special) -> Answer:
-    if drawn.kind not in _SPECIALS[target]:
+    said = whole_matrix(target, drawn)
+    if said is None:
         where = "this book" if target == "initnotes" else NAMESPACES[target]
         kind = {"stft": "Fourier"}.get(drawn.kind, drawn.kind.replace("_", "-"))
         raise _NoneError(f"{where} has no {kind} weights")
-    name = _SPECIALS[target][drawn.kind]
-    if name == "eye_":
-        return _eye(drawn.gain), []
-    notes = ["it stacks an LSTM's gates side by side: the rows of the stack are orthonormal, not those of a gate"]
-    call = REGISTRY[target][name].call(**{"scale" if target == "jax" else "gain": drawn.gain})
-    return call, notes if name == "Orthogonal" else []
-
-
-def _eye(gain: float) -> Call:
-    eye = REGISTRY["torch"]["eye_"].call()
-    if gain == 1:
-        return eye
-
-    def initializer() -> Callable[[Any], Any]:
-        import torch
-
-        def fill(w: Any) -> Any:
-            with torch.no_grad():
-                return torch.nn.init.eye_(w).mul_(gain)
-
-        return fill
-
-    law = Special(kind="identity", gain=gain)
-    return Call("torch", "eye_", f"with torch.no_grad(): {eye.code}.mul_({gain!r})", law, initializer)
+    return said
 
 
 def _to_torch(drawn: Scaled | Fixed, fans: tuple[int, int] | None) -> Answer:

@@ -72,7 +72,7 @@ def recipe(
     """Start a language model in place as a public code base does.
 
     Biases become 0, gains of normalizations 1, and each weight is drawn by the law of its role; `initnotes.recipes`
-    lists them, with the file that says so.
+    lists them, with the file that says so. What is frozen stays as it is, as in `initialize_`.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _rules(
     token = next(part.parameter for part in parts if part.role == "token")
     heads_own = [part for part in parts if part.role == "head" and part.parameter is not token]
     rules: dict[str, Initializer | float] = {}
-    for part in parts:
+    for part in (own for own in parts if own.parameter.requires_grad):
         key = glob.escape(part.name)
         if part.kind == "bias" or part.role == "norm":
             rules[key] = float(part.kind == "weight")

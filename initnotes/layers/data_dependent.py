@@ -67,7 +67,8 @@ def lsuv_(
     tolerance : float
         How far a standard deviation may stay from 1. One division is exact unless a bias is not 0.
     skip : str, type of module, module, or several
-        Layers that stay as they are, start included; as for `initialize_`. Not for ensembles.
+        Layers that stay as they are, start included; as for `initialize_`. Not for ensembles. So do layers with a
+        frozen parameter.
     strict : bool
         Whether to raise instead of a warning.
 
@@ -170,10 +171,11 @@ def _scale_module(
     skip: Key | Iterable[Key],
     strict: bool,
 ) -> None:
-    """Draw and scale the layers of a module in the order of their first calls."""
+    """Draw and scale the layers of a module in the order of their first calls; what is frozen stays as it is."""
     known = places(model)
     keys = checked_skip(skip, known)
     skipped = {id(place.module) for place in known if any(reach(key, place) for key in keys)}
+    skipped |= {id(place.module) for place in known if not place.parameter.requires_grad}
     layers = {name: part for name, part in model.named_modules() if is_layer(part) and id(part) not in skipped}
     with _undone(rng, [place.parameter for place in known]):
         if drawn_by is not None:
@@ -181,7 +183,7 @@ def _scale_module(
         with _hooked(layers, how) as calls:
             _run(model, batch)
         if not any(call.scaled for call in calls.values()):
-            why = "; ".join(_left(calls)) or "it has none"
+            why = "; ".join(_left(calls)) or "it has none that is not frozen or skipped"
             raise ValueError(f"no layer of {type(model).__name__} can be scaled: {why}")
         _say([*_left(calls), *how.notes], strict)
 

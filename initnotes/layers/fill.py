@@ -38,9 +38,10 @@ def initialize_(
 
     Set are ``Linear``, ``Bilinear``, ``Conv1d`` … ``3d``, ``ConvTranspose1d`` … ``3d``, ``Embedding``,
     ``EmbeddingBag``, ``RNN``, ``LSTM``, ``GRU``, their cells, ``MultiheadAttention`` and the ``Conv1D`` of Hugging
-    Face's GPT-2, frozen ones too, and what `rules` name. Left on purpose: scales and biases of normalization layers,
-    slopes of ``PReLU``, what is skipped or empty, and LoRA's B, which starts at zero. All else that is left is said in
-    a warning. `initnotes.layers.plan` says it parameter by parameter.
+    Face's GPT-2, and what `rules` name. Left on purpose: what is frozen (``requires_grad=False``), such as a trained
+    base under a new head or beside adapters; scales and biases of normalization layers, slopes of ``PReLU``, what is
+    skipped or empty, and LoRA's B, which starts at zero (peft's ``lora_embedding_A`` instead). All else that is left is
+    said in a warning. `initnotes.layers.plan` says it parameter by parameter.
 
     Parameters
     ----------
@@ -60,8 +61,9 @@ def initialize_(
         of module, to a scheme or a number. The first that can set a parameter does. A scheme draws weights and bare
         parameters of two or more axes, a bare one by the fans of its shape, and passes over vectors; a number sets what
         it is given for. A key that covers a module is for all weights and bare parameters in it. Biases and the sources
-        of computed weights answer to their own names only, scales of normalization to their own modules too, and LoRA's
-        B to a name with "lora" in it.
+        of computed weights answer to their own names only, scales of normalization to their own modules too, LoRA's B
+        to a name with "lora" in it, and what is frozen to its full name, without a star: ``{"first.weight": scheme}``
+        draws fixed random features.
     skip : str, type of module, module, or several
         What is left, with all in it: patterns as in `rules`, types, or the modules themselves.
     strict : bool
@@ -76,7 +78,8 @@ def initialize_(
     -----
     UserWarning
         If parameters are left for want of a rule: bare ones, those of unknown layers, quantized, scripted or complex
-        ones, and those from which weight norm, pruning and the like compute a layer's weight.
+        ones, those from which weight norm, pruning and the like compute a layer's weight, and frozen ones that a
+        pattern covers. If nothing is set because it is frozen.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ __all__ = ["ParameterPlan", "Plan", "Task", "plan"]
 _ANYWHERE = ("parameter", "module", "around")
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _TOKENS = {"bias_k": "key", "bias_v": "value"}  # of MultiheadAttention, which appends them to the sequence
-_LORA_B = re.compile(r"(^|\.)lora_(embedding_)?[Bb](\.|$)")  # of peft, loralib and torchtune
+_LORA_ZERO = re.compile(r"(?:^|\.)lora_(?:(?P<B>[Bb])|embedding_A)(?:\.|$)")  # of peft, loralib and torchtune
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def _role(place: Place) -> _Role:
         return _Role("fixed", (), f"it {why} ({kind})", is_missed=True)
     if not place.parameter.numel():
         return _Role("fixed", (), f"empty ({kind})")
-    if _LORA_B.search(place.name):
-        return _Role("lora", ("parameter",), "LoRA's B, zero on purpose")
+    if zero := _LORA_ZERO.search(place.name):  # of an embedding it is A
+        return _Role("lora", ("parameter",), f"LoRA's {'B' if zero['B'] else 'A'}, zero on purpose")
     if is_layer(module) and key in weight_names(module):
         return _weight(place)
     if is_layer(module) and key in bias_names(module):
@@ -211,9 +211,15 @@ def _is_computed(layer: nn.Module) -> bool:
 
 
 def _decided(place: Place, rules: Mapping[Key, Value], scheme: Initializer, bias: float) -> _Decision:
-    """Decide about a parameter under one name: the first rule that can set it, else the scheme or the bias."""
-    role = _role(place)
-    passed = ""
+    """Decide about a parameter under one name: the first rule that can set it, else the scheme or the bias.
+
+    What is frozen answers to its full name only: a sweeping pattern or the scheme would undo what was trained.
+    """
+    role, passed = _role(place), ""
+    if role.kind != "fixed" and not place.parameter.requires_grad:
+        asked = any(isinstance(key, str) and reach(key, place) for key in rules)
+        role = replace(role, kind="frozen", why="frozen; a rule with its full name draws it", is_missed=asked)
+        rules = {key: value for key, value in rules.items() if key == place.name}
     for key, value in rules.items():
         if reach(key, place) not in role.reach or (role.kind == "lora" and "lora" not in str(key).lower()):
             continue
@@ -232,7 +238,7 @@ def _decided(place: Place, rules: Mapping[Key, Value], scheme: Initializer, bias
 
 def _rank(place: Place, role: _Role) -> int:
     """Rank the jobs of a tied parameter: an unembedding sums over it, an embedding looks rows up."""
-    if role.kind == "weight":
+    if role.stack is not None:
         return 2 if isinstance(place.module, _EMBEDDINGS) else 3
     return 1 if role.kind == "bias" else 0
 
@@ -355,5 +361,10 @@ def plan(
         for place in known
     ]
     held, zero_rows = _held(decisions), _padding(known)
+    if not held:  # a call that does nothing for what is frozen says so
+        decisions = [
+            replace(own, role=replace(own.role, is_missed=own.role.is_missed or own.role.kind == "frozen"))
+            for own in decisions
+        ]
     rows = tuple(_row(own, held, zero_rows) for own in decisions)
     return Plan(rows, tuple(_task(own, zero_rows) for own in held.values()))
