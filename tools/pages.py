@@ -267,11 +267,13 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     missing = missing_page(titles[0][1], titles, app.config.html_baseurl)
     (folder / "404.html").write_text(missing, encoding="utf-8")
     static = folder / "_static"
+    (static / excerpts.FILE).unlink(missing_ok=True)  # an earlier build's: its words ask for no style
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(_cut(app, sheet, assets.words(folder)), encoding="utf-8")
     paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
     pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-    (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")
+    told = excerpts.script({name: phone.unplated(page) for name, page in pages.items()})  # some pages are as published
+    (static / excerpts.FILE).write_text(told, encoding="utf-8")
     for path, page in zip(paths, pages.values(), strict=True):
         try:
             done = sealed(page, path.parent)
