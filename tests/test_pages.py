@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from docutils import nodes
 
 from tools import assets, formulas, pages
 
@@ -49,6 +50,24 @@ def test_formula_is_rendered_once_and_kept(tmp_path: Path, monkeypatch: pytest.M
         assert renderer.html(r"\sigma_w^2", display=True) != first
     monkeypatch.setattr(formulas, "node", lambda: pytest.fail("Node is started for a formula that is known"))
     assert formulas.Renderer(cache).html(r"\sigma_w^2", display=False) == first
+
+
+def test_one_node_renders_what_a_page_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each formula that the build did not see ahead would start a Node of its own."""
+    node, started, app = formulas.node(), [], SimpleNamespace(formulas=[])
+    monkeypatch.setattr(formulas, "node", lambda: started.append(1) or node)
+    inside, shown, refused = " x^2 ", "a &= b \\\\ c &= d\n\n e = f, \\qquad g = h", r"\nomacro"
+    formulas._note(app, nodes.paragraph("", "", nodes.math(text=inside), nodes.math_block(text=shown)))
+    with closing(formulas.Renderer(tmp_path / "formulas.json")) as renderer:
+        renderer.begin([*app.formulas, (refused, False)])
+        assert formulas.as_text(renderer, inside, display=False) == "x²"
+        assert formulas.as_text(renderer, formulas.tex_of_block(shown), display=True)
+        for _ in range(2):
+            with pytest.raises(formulas.FormulaError, match="nomacro"):
+                renderer.html(refused, display=False)
+        assert len(started) == 1
+        assert "<math " in renderer.html("y", display=False)
+        assert len(started) == 2
 
 
 @pytest.mark.parametrize("tex", [r"\nomacro", r"\frac{1}", "x_1_2", r"\href{https://example.org}{x}"])

@@ -350,15 +350,15 @@ def reads(page: Page) -> bool:
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """Return a book of three pages with the real configuration; no other page says anything of the third."""
+    """Return a book of three pages with the real configuration; a preview shows the picture of the third."""
     shutil.copy(notebooks.ROOT / "_config.yml", tmp_path)
     shutil.copytree(notebooks.ROOT / "book" / "assets", tmp_path / "book" / "assets")
     (tmp_path / "references.bib").write_text("")
     (tmp_path / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nchapters:\n  - file: book/other\n  - file: book/third\n"
     )
-    (tmp_path / "book" / "third.md").write_text("# Third\n")
-    (tmp_path / "book" / "index.md").write_text("# Small\n\nSee {ref}`there`, and $x^2$.\n")
+    (tmp_path / "book" / "third.md").write_text("# Third\n\n![x](assets/cover.png)\n")
+    (tmp_path / "book" / "index.md").write_text("# Small\n\nSee {ref}`there`, and $x^2$, and [more](third.md).\n")
     (tmp_path / "book" / "other.md").write_text("# Other\n\n(there)=\n## A place\n\nText.\n")
     return tmp_path
 
@@ -391,6 +391,7 @@ def test_changed_pages_are_built_as_from_nothing_and_each_warning_fails(
     assert change(other, "## A place", "## Another place") == ""  # another page names it
     assert "Another place" in (html / "book" / "index.html").read_text()
     assert change(other, "Text.", "[The first of its class]{.objectives}, and $y$.") == ""  # in all pages' style sheet
+    assert change(other, "The first", "The very first") == ""  # concerns no other page, so they stay as published
     after_changes = contents(html)
     shutil.rmtree(book / "_build")
     assert change(other, "# Other", "# Other") == ""

@@ -62,10 +62,10 @@ def excerpt(article: str, anchor: str) -> str:
     if not anchor:
         start = article.find("<section")
         return _beginning(article, start) if start >= 0 else ""
-    found = re.search(rf"""\bid=["']{re.escape(html.escape(anchor))}["']""", article)
-    if found is None:
+    found = {article.find(f" id={sign}{html.escape(anchor)}{sign}") for sign in "\"'"} - {-1}
+    if not found:
         return ""
-    start = article.rfind("<", 0, found.start())
+    start = article.rfind("<", 0, min(found))
     name = _START.match(article, start)
     kind = name[1] if name else ""
     if kind == "span":  # the label of the section that it begins

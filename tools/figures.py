@@ -12,6 +12,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -281,19 +282,28 @@ def _list(app: Sphinx, doctree: nodes.document, page: str) -> None:
         place += _section("figures-live", "Live figures", live, "live-list")
 
 
-def _draw_small(app: Sphinx, error: Exception | None) -> None:
-    """Write the small pictures of the list."""
-    if error or app.builder.format != "html":
+def _draw_small(app: Sphinx, env: BuildEnvironment) -> None:
+    """Let a thread draw the small pictures of the list while the pages are written."""
+    if app.builder.format != "html":
         return
-    folder = Path(app.outdir)
-    (folder / SMALL).mkdir(parents=True, exist_ok=True)
-    for entry in [entry for entries in figures(app.env).values() for entry in entries if isinstance(entry, Drawn)]:
-        file, source = folder / _small(app.env, entry.picture), app.env.images[entry.picture][1]
-        if not file.is_file() and (folder / "_images" / source).is_file():
-            with Image.open(folder / "_images" / source) as picture:
-                small = picture.convert("RGB")
-                small.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS, reducing_gap=2.0)
-                small.quantize(64).save(file, format="PNG", optimize=True)
+    Path(app.outdir, SMALL).mkdir(parents=True, exist_ok=True)
+    pool = ThreadPoolExecutor(1)
+    for entry in [entry for entries in figures(env).values() for entry in entries if isinstance(entry, Drawn)]:
+        file = Path(app.outdir, _small(env, entry.picture))
+        if not file.is_file():
+            app.drawing.append(pool.submit(_draw, Path(app.srcdir, entry.picture), file))  # type: ignore[attr-defined]
+
+
+def _draw(source: Path, file: Path) -> None:
+    with Image.open(source) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        small.quantize(64).save(file, format="PNG", optimize=True)
+
+
+def _finish(app: Sphinx, error: Exception | None) -> None:
+    for picture in app.drawing:  # type: ignore[attr-defined]
+        picture.result()
 
 
 # ------------------------------------------------------------------------------------------------------ the extension
@@ -309,5 +319,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(NumberFigures)
     app.connect("env-purge-doc", _purge)
     app.connect("doctree-resolved", _list)
-    app.connect("build-finished", _draw_small)
+    app.drawing = []  # type: ignore[attr-defined]
+    app.connect("env-updated", _draw_small)
+    app.connect("build-finished", _finish)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

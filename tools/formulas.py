@@ -12,6 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,43 +63,59 @@ class FormulaError(ValueError):
 
 
 class Renderer:
-    """Turns TeX into HTML with MathML; starts Node at the first formula that `cache` does not hold."""
+    """Turns TeX into HTML with MathML; what `cache` does not hold, Node renders while the caller goes on."""
 
     def __init__(self, cache: Path) -> None:
         files = (FOLDER / "katex.min.js", FOLDER / "render.js")
         self.version = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        self._file, self._process = cache, None
         stored = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
         self._known: dict[str, str] = stored["formulas"] if stored.get("version") == self.version else {}
+        self._file, self._kept, self._refused = cache, len(self._known), dict[str, str]()
+        self._pool, self._answers = ThreadPoolExecutor(1), list[Future[dict[str, dict[str, str]]]]()
 
     def html(self, tex: str, *, display: bool) -> str:
         """Return the HTML of a formula; raises `FormulaError` if there is none."""
-        key = f"{'display' if display else 'inline'} {tex}"
-        if key not in self._known:
-            self._known[key] = self._ask(tex, display)
+        key = _key(tex, display)
+        self._collect()
+        if key not in self._known and key not in self._refused:
+            self.begin([(tex, display)])
+            self._collect()
+        if key in self._refused:
+            raise FormulaError(self._refused[key])
         return self._known[key]
 
-    def _ask(self, tex: str, display: bool) -> str:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [node(), str(FOLDER / "render.js")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        if "error" in answer:
-            raise FormulaError(answer["error"])
-        return answer["html"]
+    def begin(self, formulas: Iterable[tuple[str, bool]]) -> None:
+        """Let Node render what is not known of `formulas`, each its TeX and whether it is displayed."""
+        new = {_key(*formula): formula for formula in formulas}
+        new = {key: formula for key, formula in new.items() if key not in self._known}
+        if new:
+            self._answers.append(self._pool.submit(_answers, new))
+
+    def _collect(self) -> None:
+        while self._answers:
+            for key, answer in self._answers.pop().result().items():
+                if "error" in answer:
+                    self._refused[key] = answer["error"]
+                else:
+                    self._known[key] = answer["html"]
 
     def close(self) -> None:
-        """Keep what was rendered, and end Node if it was started."""
-        if self._process is None:
-            return
-        self._process.communicate()
-        self._process = None
-        replace_file(self._file, json.dumps({"version": self.version, "formulas": self._known}).encode("utf-8"))
+        """Keep what was rendered."""
+        self._collect()
+        self._pool.shutdown()
+        if len(self._known) > self._kept:
+            replace_file(self._file, json.dumps({"version": self.version, "formulas": self._known}).encode("utf-8"))
+
+
+def _key(tex: str, display: bool) -> str:
+    return f"{'display' if display else 'inline'} {tex}"
+
+
+def _answers(formulas: dict[str, tuple[str, bool]]) -> dict[str, dict[str, str]]:
+    asked = "".join(json.dumps({"tex": tex, "display": display}) + "\n" for tex, display in formulas.values())
+    command = [node(), str(FOLDER / "render.js")]
+    said = subprocess.run(command, input=asked, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+    return dict(zip(formulas, map(json.loads, said.removesuffix("\n").split("\n")), strict=True))
 
 
 def tex_of_block(text: str) -> str:
@@ -152,11 +170,14 @@ def lines_of(tex: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _lines(tex: str, display: bool) -> list[str]:
+    return lines_of(tex.strip()) if display else [tex.strip()]
+
+
 def as_text(renderer: Renderer, tex: str, *, display: bool) -> str:
     """Return a formula as a line of text, "" where there is none: the page that has it warns."""
     try:
-        lines = lines_of(tex.strip()) if display else [tex.strip()]
-        return " ".join(plain_math.text(renderer.html(line, display=display)) for line in lines)
+        return " ".join(plain_math.text(renderer.html(line, display=display)) for line in _lines(tex, display))
     except FormulaError:
         return ""
 
@@ -170,7 +191,7 @@ def _rendered(translator: Any, formula: nodes.Element, tex: str, display: bool) 
         if not display:
             return html(tex.strip(), display=False)
         before, after = _DISPLAY
-        lines = [html(line, display=True) for line in lines_of(tex.strip())]
+        lines = [html(line, display=True) for line in _lines(tex, display)]
         return before + "".join(line.removeprefix(before).removesuffix(after) for line in lines) + after
     except FormulaError as reason:
         logger.warning("KaTeX cannot render %r: %s", tex.strip(), reason, location=formula)
@@ -195,11 +216,23 @@ def _block(translator: Any, formula: nodes.math_block) -> NoReturn:
 
 def _open(app: Sphinx) -> None:
     app.katex = Renderer(Path(app.outdir).parent / "formulas.json")  # type: ignore[attr-defined]
+    app.formulas = []  # type: ignore[attr-defined]
+
+
+def _note(app: Sphinx, doctree: nodes.document) -> None:
+    for formula in doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block)):
+        display = isinstance(formula, nodes.math_block)
+        tex = tex_of_block(formula.astext()) if display else formula.astext()
+        app.formulas += [(line, display) for line in _lines(tex, display)]  # type: ignore[attr-defined]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Make KaTeX the renderer named ``katex``."""
     app.add_html_math_renderer("katex", inline_renderers=(_inline, None), block_renderers=(_block, None))
     app.connect("builder-inited", _open)
+    app.connect("doctree-read", _note)
+    app.connect(
+        "env-updated", lambda app, env: app.katex.begin(app.formulas), priority=100
+    )  # well before they are needed
     app.connect("build-finished", lambda app, error: app.katex.close())
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -63,7 +63,8 @@ def faults(root: Path = ROOT) -> list[str]:
         return [str(error)]
     unsettled = "no chapter settles it, and its field opens_with names none to come"
     found = [f"claim {number} of book/{ledger.LIST} has no verdict: {unsettled}" for number in fresh.missing]
-    cells = {path: cell for path in sorted(folder.glob(PAGES)) for cell in code_cells(load(path), LABEL)}
+    tagged = [path for path in sorted(folder.glob(PAGES)) if f'"{LABEL}"' in path.read_text(encoding="utf-8")]
+    cells = {path: cell for path in tagged for cell in code_cells(load(path), LABEL)}
     found += _untold(folder / "introductions.md", fresh)
     if len(cells) != 1:
         return [*found, f"{len(cells)} chapters have a cell tagged {LABEL}, not one"]

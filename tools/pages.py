@@ -133,7 +133,7 @@ def _versioned(page: str, folder: Path) -> str:
         version = f"?v={hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if file.is_file() else ""
         return f'{match.group(1)}="{match.group(2)}{version}"'
 
-    return re.sub(r'\b(src|href)="([^":?#]+\.(?:js|css))(?:\?[^"#]*)?"', link, page)
+    return re.sub(r'(src|href)="([^":?#]+\.(?:js|css))(?:\?[^"#]*)?"', link, page)
 
 
 def sealed(page: str, folder: Path) -> str:
@@ -148,10 +148,11 @@ def sealed(page: str, folder: Path) -> str:
         return _versioned(page, folder)
     for old, new in _MENDED.items():
         page = page.replace(old, new)
-    handler = re.search(r"<\w+[^>]*?\s(on[a-z]+)=", _SCRIPT.sub("", page))
+    tags = "".join(re.findall(r"<\w[^>]*>", _SCRIPT.sub("", page)))
+    handler = re.search(r"\s(on[a-z]+)=", tags)
     if handler:
         raise ValueError(f"the policy forbids the attribute {handler.group(1)}: use addEventListener in a script file")
-    if re.search(r"""\bhref=["']javascript:""", page):
+    if re.search(r"""href=["']javascript:""", page):
         raise ValueError("the policy forbids a javascript: link: use a button and addEventListener in a script file")
     unknown = sorted(set(_ICON.findall(page)) - set(assets.ICONS))
     if unknown:
@@ -202,7 +203,7 @@ def missing_page(title: str, pages: Iterable[tuple[str, str]], address: str) -> 
 
 # What a page says of itself; the address that leads to it is what people share.
 _SHARED = re.compile(r'\s*<(?:meta (?:name="(?:description|twitter:)|property="og:)|link rel="canonical")[^>]*>')
-_LINK = re.compile(r"""\b(?:src|href)="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
+_LINK = re.compile(r"""src="([^"#?]+)|href="([^"#?]+)|url\(["']?([^"')#?]+)|@import "([^"]+)\"""")
 
 
 def reachable(folder: Path) -> set[Path]:
@@ -266,11 +267,13 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     missing = missing_page(titles[0][1], titles, app.config.html_baseurl)
     (folder / "404.html").write_text(missing, encoding="utf-8")
     static = folder / "_static"
+    (static / excerpts.FILE).unlink(missing_ok=True)  # an earlier build's: its words ask for no style
     sheet = one_sheet(static, dict.fromkeys(app.sheets))  # type: ignore[attr-defined]
     (static / SHEET).write_text(_cut(app, sheet, assets.words(folder)), encoding="utf-8")
     paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
     pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-    (static / excerpts.FILE).write_text(excerpts.script(pages), encoding="utf-8")
+    told = excerpts.script({name: phone.unplated(page) for name, page in pages.items()})  # some pages are as published
+    (static / excerpts.FILE).write_text(told, encoding="utf-8")
     for path, page in zip(paths, pages.values(), strict=True):
         try:
             done = sealed(page, path.parent)

@@ -40,6 +40,20 @@ def plate(image: str, width: int) -> str:
     return f'<span class="plate"><span class="plate-pane">{sized}</span></span>'
 
 
+_PLATED = re.compile(r'<span class="plate"><span class="plate-pane">(<img\b[^>]*?) width="[^>]*></span></span>')
+
+
+def unplated(page: str) -> str:
+    """Return a page with its pictures as they were before they had a size and a box.
+
+    Examples
+    --------
+    >>> unplated(plate('<img src="x.png" width="9" height="9" />', 9))
+    '<img src="x.png" />'
+    """
+    return _PLATED.sub(r"\1 />", page)
+
+
 # ---------------------------------------------------------------------------------------------------- claims and tables
 
 _EVIDENCE = re.compile(r"(?<=<div class='claim-evidence')[^>]*>.*?</table>", re.DOTALL)

@@ -141,26 +141,37 @@ def reading_minutes(part: nodes.Element) -> int:
     Its words, formulas, code and figures count. What is folded does not: it is for those who want to see how it was
     done. Nor does the ledger, where one looks things up.
     """
-    unfolded = part.deepcopy()
-    for hidden in list(unfolded.findall(fold)):
-        hidden.parent.remove(hidden)
-    code = {block: _is_output(block) for block in unfolded.findall(nodes.literal_block)}
-    seconds = {
-        "formula": len(list(unfolded.findall(nodes.math))),
-        "display": len(list(unfolded.findall(nodes.math_block))),
-        "code line": sum(len(block.astext().splitlines()) for block, output in code.items() if not output),
-        "output line": sum(len(block.astext().splitlines()) for block, output in code.items() if output),
-        "figure": len(list(unfolded.findall(nodes.image))),
-    }
-    for markup in list(unfolded.findall(nodes.raw)):
-        shown = "" if "<div class='ledger'>" in markup.astext() else _words_of(markup.astext())
-        markup.replace_self(nodes.paragraph(text=shown))
-    skipped = (nodes.math, nodes.math_block, nodes.literal_block)
-    for node in list(unfolded.findall(lambda node: isinstance(node, skipped))):
-        node.parent.remove(node)
-    words = sum(any(map(str.isalnum, word)) for word in unfolded.astext().split())
-    minutes = words / WORDS_A_MINUTE + sum(SECONDS[kind] * count for kind, count in seconds.items()) / 60
-    return 5 * math.ceil(minutes / 5)
+    return _rounded(_seconds(part))
+
+
+def _rounded(seconds: float) -> int:
+    return 5 * math.ceil(seconds / 300)
+
+
+def _seconds(part: nodes.Element) -> float:
+    counted = dict.fromkeys(SECONDS, 0)
+    words = sum(any(map(str.isalnum, word)) for word in _read(part, counted, output=False).split())
+    return 60 * words / WORDS_A_MINUTE + sum(SECONDS[kind] * count for kind, count in counted.items())
+
+
+def _read(node: nodes.Node, counted: dict[str, int], *, output: bool) -> str:
+    """Return the prose of what one reads there, and add the rest of it to what is `counted`."""
+    if isinstance(node, fold):
+        return ""
+    if isinstance(node, nodes.math | nodes.math_block):
+        counted["display" if isinstance(node, nodes.math_block) else "formula"] += 1
+        return ""
+    if isinstance(node, nodes.literal_block):
+        counted["output line" if output else "code line"] += len(node.astext().splitlines())
+        return ""
+    if isinstance(node, nodes.raw):
+        return "" if "<div class='ledger'>" in node.astext() else _words_of(node.astext())
+    if isinstance(node, nodes.image):
+        counted["figure"] += 1
+    if not isinstance(node, nodes.Element) or not node.children:
+        return node.astext()
+    output = output or "cell_output" in node["classes"]
+    return node.child_text_separator.join(_read(child, counted, output=output) for child in node.children)
 
 
 def _words_of(markup: str) -> str:
@@ -177,18 +188,15 @@ def _further(doctree: nodes.Element) -> nodes.Element | None:
 
 def divide(doctree: nodes.document) -> list[str]:
     """Say at the divider how much it keeps for a second reading; return what a page's top says of its length."""
-    every = reading_minutes(doctree)
+    every = _seconds(doctree)
     further = _further(doctree)
     if further is None:
-        return [f"About {every} minutes to read"]
-    first = doctree.deepcopy()
-    rest = _further(first)
-    assert rest is not None
-    rest.parent.remove(rest)
-    more = f"A second reading: about {reading_minutes(further)} minutes. The course goes on without it."
+        return [f"About {_rounded(every)} minutes to read"]
+    rest = _seconds(further)
+    more = f"A second reading: about {_rounded(rest)} minutes. The course goes on without it."
     further["classes"].append("further")
     further.insert(1, nodes.paragraph("", more, classes=["further-facts"]))
-    return [f"Main line: about {reading_minutes(first)} minutes", f"with all that goes further: {every}"]
+    return [f"Main line: about {_rounded(every - rest)} minutes", f"with all that goes further: {_rounded(every)}"]
 
 
 def spoken(seconds: int) -> str:
