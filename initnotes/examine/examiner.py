@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import _checks
 from ..networks import Ensemble
-from . import batches, walk
+from . import batches, plain, walk
 from .case import Case, case_of
 from .ensembles import as_module
 from .findings import judge
@@ -91,6 +91,12 @@ def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
     >>> seen.second_moment.shape, seen.average("second_moment").round(1)
     ((32, 3), array([1.9, 1.8, 1.5]))
     """
+    if plain.is_plain(model, batch):
+        batches.check_arguments(model, batch)
+        batches.check_loss(loss)
+        with torch.inference_mode(False), torch.enable_grad(), random_states_kept([]):
+            calls, inputs, last = plain.calls_of(model, batch, loss)
+            return Probe(**arrays_of(calls, model.replicas), mean_field=mean_field_of(model, inputs, last))
     with _watched(model, batch, loss, full=True) as (module, watch):
         run = _run(module, batch, loss, watch, backward=loss is not None)
         return Probe(**arrays_of(watch.calls, watch.replicas or 1), mean_field=_start(model, run))

@@ -57,10 +57,11 @@ def mean_field_of(net: Ensemble, inputs: Tensor, last: Tensor | None) -> MeanFie
     gradients = np.full_like(sizes, np.nan) if last is None else _mean_squares(last)
     if not np.isfinite(sizes).all() or not (last is None or np.isfinite(gradients).all()):
         return None
-    parts = np.array_split(np.argsort(sizes, kind="stable"), min(_POINTS, len(sizes)))
-    order, starts = np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
-    groups = [np.add.reduceat(own[order], starts) / [len(part) for part in parts] for own in (sizes, gradients)]
-    norms = [torch.linalg.vector_norm(bias, dtype=torch.float64) / bias.numel() ** 0.5 for bias in net.biases]
+    order, number = np.argsort(sizes, kind="stable"), min(_POINTS, len(sizes))
+    parts = np.arange(number + 1)
+    ends = parts * (len(sizes) // number) + np.minimum(parts, len(sizes) % number)  # some groups have one more
+    groups = [np.add.reduceat(own[order], ends[:-1]) / np.diff(ends) for own in (sizes, gradients)]
+    norms = [bias.double().norm() / bias.numel() ** 0.5 for bias in net.biases]
     widths = np.array(net.widths)
     return MeanField(
         inputs=groups[0],

@@ -18,10 +18,10 @@ __all__ = [
     "SATURATED",
     "Found",
     "Statistic",
-    "active_fraction",
     "count_distinct",
     "differ",
     "distinct",
+    "heard",
     "joined",
     "length",
     "measured",
@@ -142,7 +142,7 @@ def norm(x: Tensor) -> float:
     x = x.detach().flatten()
     if x.dtype not in _PRECISE:
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x.double()
-    size = math.sqrt(float(torch.dot(x, x)))  # the fastest pass over memory
+    size = math.sqrt(torch.dot(x, x).item())  # the fastest pass over memory
     if 1e-15 < size < 1e15 or not x.numel():
         return size
     most = float(x.abs().max())
@@ -155,7 +155,7 @@ def norms(tensors: Sequence[Tensor]) -> list[float]:
     usual = [at for at, own in enumerate(tensors) if own.dtype in _PRECISE and own.device == tensors[0].device]
     found = [math.nan] * len(tensors)
     if usual:
-        sizes = torch.stack([torch.linalg.vector_norm(tensors[at].detach()).double() for at in usual])
+        sizes = torch.stack(torch._foreach_norm([tensors[at].detach() for at in usual]))
         for at, size in zip(usual, sizes.tolist(), strict=True):
             found[at] = size
     return [size if 1e-15 < size < 1e15 else norm(own) for size, own in zip(found, tensors, strict=True)]
@@ -174,15 +174,16 @@ def rms(x: Tensor) -> float:
     return length(x) / math.sqrt(x.numel() / x.shape[0])
 
 
-def spread(by_unit: Tensor) -> float:
-    """Return the root mean square over units of the deviation over inputs, of (R, inputs, units): the median over R.
+def spread(x: Tensor) -> float:
+    """Return the root mean square over units of the deviation over inputs, of (R, ..., units): the median over R.
 
     NaN for one input.
     """
-    if by_unit.shape[1] < 2:
+    rows = x.to(torch.float64, copy=True)  # of a part of a tensor, only this part is read
+    rows = rows.reshape(len(rows), -1, rows.shape[-1])
+    if rows.shape[1] < 2:
         return math.nan
-    rows = by_unit.double()
-    return length(rows - rows.mean(1, keepdim=True)) / math.sqrt(rows.shape[1] * rows.shape[2])
+    return length(rows.sub_(rows.mean(1, keepdim=True))) / math.sqrt(rows.shape[1] * rows.shape[2])
 
 
 def slope_fractions(size: Tensor) -> Tensor:
@@ -192,12 +193,13 @@ def slope_fractions(size: Tensor) -> Tensor:
     is saturated on all.
     """
     most = size.amax(1)
-    return torch.stack([_share(size.lt_(SATURATED)), _share(most == 0), _share(most < SATURATED)], dim=1)
+    of_units = torch.stack([most == 0, most < SATURATED], dim=1).mean(2, dtype=torch.float64)
+    return torch.cat([_share(size.lt_(SATURATED))[:, None], of_units], dim=1)
 
 
-def active_fraction(h: Tensor) -> Tensor:
-    """Return the fraction of numbers that are not 0, shape (R, 1)."""
-    return _share(h.clone().ne_(0))[:, None]
+def heard(h: Tensor) -> Tensor:
+    """Return the `sums` of an activation, and the fraction of its numbers that are not 0, shape (R, 5)."""
+    return torch.cat([sums(h), _share(h.clone().ne_(0))[:, None]], dim=1)
 
 
 def _share(where: Tensor) -> Tensor:

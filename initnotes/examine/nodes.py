@@ -6,6 +6,7 @@ What lives here reads what a node has saved; how nodes hang together is for ``gr
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -90,7 +91,12 @@ _VALUES: dict[str, Callable[[Any, Tensor], Tensor]] = {  # of nodes that keep th
 
 def kind(node: Any) -> str:
     """Return a node's name without its ending: "Relu" for ReluBackward0."""
-    return str(node.name()).partition("Backward")[0]
+    return _before_backward(node.name())
+
+
+@cache
+def _before_backward(name: str) -> str:
+    return name.partition("Backward")[0]
 
 
 def is_norm(node: Any) -> bool:

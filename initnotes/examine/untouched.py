@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,7 @@ def _stand_in(modules: Sequence[nn.Module]) -> None:
 
 
 def _refill(store: dict[str, Any], before: dict[str, Any]) -> None:
-    if (store or before) and (list(store) != list(before) or any(store[name] is not before[name] for name in before)):
+    if list(store) != list(before) or any(map(is_not, store.values(), before.values())):
         store.clear()
         store.update(before)
 
