@@ -75,7 +75,7 @@ class Phi(nn.Module):
 
 
 def taken(inputs: Tensor, like: Tensor, width: int, replicas: int) -> Tensor:
-    """Return inputs of one batch for all, or of one for each replica, in the shape (R, batch, n_0); raise for others."""
+    """Return inputs, the same for all replicas or not, in the shape (R, batch, n_0); raise for those of others."""
     if not inputs.is_floating_point():
         raise TypeError(f"inputs must be a floating-point tensor, got {inputs.dtype}; use x.to({like.dtype})")
     fits = inputs.shape[-1:] == (width,) and inputs.dim() in (2, 3)

@@ -300,13 +300,13 @@ def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bo
 
 
 def _outputs(module: nn.Module, batch: Any, watch: Watch) -> tuple[Any, list[Tensor]]:
-    """Run the model on copies that autograd follows; if it does not take these, on plain ones. Return them too."""
+    """Run the model on copies that autograd follows for an audit; if it does not take these, on plain ones."""
     like = next(iter(watch.parameters), torch.empty(0))
+    if watch.full:
+        return _outputs_on(module, batch, like, watch, follow=False)
     try:
         return _outputs_on(module, batch, like, watch, follow=True)
     except Exception as error:
-        if watch.full:
-            raise
         watch.restart()
         try:
             return _outputs_on(module, batch, like, watch, follow=False)

@@ -52,8 +52,6 @@ class Graph:
     ----------
     order : list
         All nodes, each after all that depend on it.
-    feeding : set
-        The nodes that some layer depends on.
     """
 
     def __init__(
@@ -71,16 +69,22 @@ class Graph:
         self.root, self.parents = root, {} if root is None else _below(root)
         self.order = list(self.parents)
         self.kinds = {node: nodes.kind(node) for node in self.order}
-        self.consumers: dict[Any, list[Any]] = {node: [] for node in self.parents}
-        for node, parents in self.parents.items():
-            for parent in parents:
-                self.consumers[parent].append(node)
-        self.feeding = self._feeding()
-        self.inputs = self.feeding.intersection(inputs) or set(inputs)  # a target that only the loss reads is no data
+        entries = set(inputs)
+        self.inputs = (entries and self.feeding & entries) or entries  # a target that only the loss reads is no data
         self.paths = self._paths()
 
-    def _feeding(self) -> set[Any]:
-        """Return the nodes that some layer depends on."""
+    @cached_property
+    def consumers(self) -> dict[Any, list[Any]]:
+        """Of each node, those that read it."""
+        found: dict[Any, list[Any]] = {node: [] for node in self.parents}
+        for node, parents in self.parents.items():
+            for parent in parents:
+                found[parent].append(node)
+        return found
+
+    @cached_property
+    def feeding(self) -> set[Any]:
+        """The nodes that some layer depends on."""
         found: set[Any] = set()
         for node, parents in self.parents.items():
             if node in self.layers or node in found:

@@ -51,22 +51,21 @@ def measured(statistic: Statistic, x: Tensor, *, may_change: bool = False) -> Fo
     return statistic, x.clone() if may_change else x
 
 
-def joined(found: Sequence[Found]) -> np.ndarray:
-    """Return the statistics of all that was found, shape (R, columns, found), each of one shape in one call."""
-    rows: dict[int, Tensor] = {}
+def joined(found: Sequence[Found | None], shape: tuple[int, int]) -> np.ndarray:
+    """Return the statistics of all that was found, each of the `shape` (R, columns), behind one another; NaN for None.
+
+    Small tensors of one shape are measured in one call.
+    """
+    made = np.full((*shape, len(found)), np.nan)
     pending: dict[tuple[Statistic, torch.Size, torch.dtype], dict[int, Tensor]] = {}
     for at, own in enumerate(found):
         if isinstance(own, Tensor):
-            rows[at] = own
-        else:
+            made[..., at] = own.cpu().numpy()
+        elif own is not None:
             pending.setdefault((own[0], own[1].shape, own[1].dtype), {})[at] = own[1]
-    columns = {tuple(rows): torch.stack(list(rows.values()), dim=-1)} if rows else {}
-    for (statistic, shape, _), same in pending.items():
+    for (statistic, (rows, *_), _), same in pending.items():
         together = statistic(torch.cat(list(same.values())))
-        columns[tuple(same)] = together.unflatten(0, (len(same), shape[0])).movedim(0, -1)
-    made = np.empty((*next(iter(columns.values())).shape[:-1], len(found)))
-    for places, values in columns.items():
-        made[..., places] = values.cpu().numpy()
+        made[..., tuple(same)] = together.unflatten(0, (len(same), rows)).movedim(0, -1).cpu().numpy()
     return made
 
 

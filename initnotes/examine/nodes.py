@@ -149,8 +149,10 @@ def _limits(node: Any) -> tuple[Any, Any]:
 def slopes(node: Any) -> Tensor | None:
     """Return |φ′| at every number that an elementwise node of the graph computed; None if it cannot be told.
 
-    The node itself is asked: what it makes of a gradient of ones is φ′.
+    Where its result does not tell, the node itself is asked: what it makes of a gradient of ones is φ′.
     """
+    if kind(node) in _RESULTS and (result := saved(node)) is not None:
+        return _RESULTS[kind(node)](result)
     meta = node._input_metadata[0]
     try:
         with torch.no_grad():

@@ -147,7 +147,7 @@ def _restore(parameter: Tensor, data: Tensor, values: Tensor, grad: Tensor | Non
 
 def _is_same(data: Tensor, values: Tensor) -> bool:
     """Whether all numbers are the same, NaN too; many are compared by their bits, which takes half the time."""
-    if data.numel() < 2**12 or type(data) is not Tensor or data.device.type != "cpu" or not data.is_contiguous():
+    if data.numel() < 2**16 or type(data) is not Tensor or data.device.type != "cpu" or not data.is_contiguous():
         return torch.equal(data, values) or torch.allclose(data, values, rtol=0, atol=0, equal_nan=True)
     words = _WORDS.get(data.itemsize, data.dtype)
     return np.array_equal(data.view(words).numpy(), values.view(words).numpy())
