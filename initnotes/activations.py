@@ -307,15 +307,15 @@ def _instance(module_class: Any) -> Any:
 
 
 def _of_module(torch: Any, module: Any) -> Activation:
+    known = _known_modules(torch).get(type(module))  # exact type: a subclass may compute something else
+    found = known(module) if known is not None else None
+    if found is not None:
+        return found
     if any(True for _ in module.parameters()):
         raise TypeError(
             f"activation must have no parameters, got {module!r}; "
             "pass a fixed function, such as nn.LeakyReLU(slope) for a PReLU"
         )
-    known = _known_modules(torch).get(type(module))  # exact type: a subclass may compute something else
-    found = known(module) if known is not None else None
-    if found is not None:
-        return found
     if type(module).__module__ == "torch.nn.modules.activation":  # its attributes say what it computes
         key = type(module), tuple(sorted((name, value) for name, value in vars(module).items() if name[0] != "_"))
         return _once(key, lambda: _of_torch_module(torch, module))

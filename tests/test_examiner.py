@@ -109,6 +109,27 @@ def test_an_ensemble_is_probed_layer_by_layer_and_replica_by_replica(name: str) 
         np.testing.assert_allclose(seen.weight_gradient_std[:, at], weight.std((1, 2), correction=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("width", [6, 40], ids=["small", "large"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "selu", "linear"])
+def test_a_plain_ensemble_is_measured_as_its_module_is(width: int, activation: str) -> None:
+    """One tensor goes through the ensemble's own passes, a tuple through hooks and graph."""
+    net = Ensemble((5, width, width, 3), activation, "he_normal", rng=rng(), replicas=4, sigma_b=0.1)
+    own, hooked = (probe(net, batch, loss=losses) for batch in (data(30, 5), (data(30, 5),)))
+    for fact in ("names", "kinds", "activations"):
+        assert getattr(own, fact) == getattr(hooked, fact)
+    for statistic in statistics.STATISTICS:
+        np.testing.assert_allclose(getattr(own, statistic), getattr(hooked, statistic), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(own.theory(), hooked.theory(), rtol=1e-9)
+
+
+def test_what_works_in_place_is_read_anew() -> None:
+    """The second layer gets the very tensor that the first one returned, with other numbers in it."""
+    first, second = nn.Linear(20, 30), nn.Linear(30, 4)
+    torch.nn.init.orthogonal_(second.weight)
+    kept, inplace = (audit(nn.Sequential(first, nn.ReLU(own), second), data(50, 20).float()) for own in (False, True))
+    assert inplace.layers[1].inputs == kept.layers[1].inputs < 0.9 * kept.layers[0].size
+
+
 def test_layers_of_the_book_s_ensembles_have_names_and_activations() -> None:
     plain, normed, residual = (NETS[name]() for name in ("ensemble", "normalized layer", "residual pre layer"))
     for look in (probe, audit):
@@ -358,6 +379,6 @@ def test_clamps_and_one_vector_are_read(look: Any, net: nn.Module, batch: Tensor
 
 def test_sizes_alone_are_those_of_the_sums() -> None:
     x = data(3, 50, 7)
-    sums = moments.moments(moments.joined([moments.sums(x)]))[2]
+    sums = moments.moments(moments.joined([moments.sums(x)], (3, 4)))[2]
     assert moments.rms(x) == pytest.approx(float(np.median(np.sqrt(sums))), rel=1e-12)
     assert moments.rms(x[:1]) == pytest.approx(float(np.sqrt(sums[0, 0])), rel=1e-12)

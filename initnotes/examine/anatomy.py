@@ -81,8 +81,10 @@ def first_tensor(values: Any) -> Tensor | None:
         return values if values.is_floating_point() and values.numel() else None
     if not isinstance(values, (tuple, list, Mapping)):
         return None
-    parts: Any = values.values() if isinstance(values, Mapping) else values
-    return next((found for found in map(first_tensor, parts) if found is not None), None)
+    for part in values.values() if isinstance(values, Mapping) else values:
+        if (found := first_tensor(part)) is not None:
+            return found
+    return None
 
 
 def unit_axis(module: nn.Module) -> int:

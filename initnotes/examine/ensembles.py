@@ -19,7 +19,7 @@ from ..networks.residual import BRANCHES
 from ..networks.steps import rows
 from ..recipes import LOOKUPS
 
-__all__ = ["Convolution", "Linear", "Lookup", "Phi", "Replicas", "as_module"]
+__all__ = ["Convolution", "Linear", "Lookup", "Phi", "Replicas", "as_module", "taken"]
 
 
 def _parameter(values: Tensor) -> nn.Parameter:
@@ -74,6 +74,17 @@ class Phi(nn.Module):
         return z.view_as(z) if h is z else h
 
 
+def taken(inputs: Tensor, like: Tensor, width: int, replicas: int) -> Tensor:
+    """Return inputs, the same for all replicas or not, in the shape (R, batch, n_0); raise for those of others."""
+    if not inputs.is_floating_point():
+        raise TypeError(f"inputs must be a floating-point tensor, got {inputs.dtype}; use x.to({like.dtype})")
+    fits = inputs.shape[-1:] == (width,) and inputs.dim() in (2, 3)
+    if not fits or (inputs.dim() == 3 and len(inputs) != replicas):
+        allowed = f"(batch, {width}) or ({replicas}, batch, {width})"
+        raise ValueError(f"inputs must have shape {allowed}, got {tuple(inputs.shape)}")
+    return inputs.to(like).expand(replicas, -1, -1)
+
+
 class Replicas(nn.Module):
     """An ensemble as a module; a class below says how the layers are wired.
 
@@ -101,14 +112,7 @@ class Replicas(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Take inputs as the ensemble does."""
-        like = next(self.parameters())
-        if not inputs.is_floating_point():
-            raise TypeError(f"inputs must be a floating-point tensor, got {inputs.dtype}; use x.to({like.dtype})")
-        fits = inputs.shape[-1:] == (self.inputs,) and inputs.dim() in (2, 3)
-        if not fits or (inputs.dim() == 3 and len(inputs) != self.replicas):
-            allowed = f"(batch, {self.inputs}) or ({self.replicas}, batch, {self.inputs})"
-            raise ValueError(f"inputs must have shape {allowed}, got {tuple(inputs.shape)}")
-        return self.wire(inputs.to(like).expand(self.replicas, -1, -1))
+        return self.wire(taken(inputs, next(self.parameters()), self.inputs, self.replicas))
 
 
 class _Plain(Replicas):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import _checks
 from ..networks import Ensemble
-from . import batches, walk
+from . import batches, plain, walk
 from .appended import appended
 from .case import Case, case_of
 from .ensembles import as_module
@@ -92,6 +92,12 @@ def probe(model: Any, batch: Any, *, loss: Callable[[Any], Tensor] | None = None
     >>> seen.second_moment.shape, seen.average("second_moment").round(1)
     ((32, 3), array([1.9, 1.8, 1.5]))
     """
+    if plain.is_plain(model, batch):
+        batches.check_arguments(model, batch)
+        batches.check_loss(loss)
+        with torch.inference_mode(False), torch.enable_grad(), random_states_kept([]):
+            calls, inputs, last = plain.calls_of(model, batch, loss)
+            return Probe(**arrays_of(calls, model.replicas), mean_field=mean_field_of(model, inputs, last))
     with _watched(model, batch, loss, full=True) as (module, watch):
         run = _run(module, batch, loss, watch, backward=loss is not None)
         return Probe(**arrays_of(watch.calls, watch.replicas or 1), mean_field=_start(model, run))
@@ -312,13 +318,13 @@ def _run(module: nn.Module, batch: Any, loss: Any, watch: Watch, *, backward: bo
 
 
 def _outputs(module: nn.Module, batch: Any, watch: Watch) -> tuple[Any, list[Tensor]]:
-    """Run the model on copies that autograd follows; if it does not take these, on plain ones. Return them too."""
+    """Run the model on copies that autograd follows for an audit; if it does not take these, on plain ones."""
     like = next(iter(watch.parameters), torch.empty(0))
+    if watch.full:
+        return _outputs_on(module, batch, like, watch, follow=False)
     try:
         return _outputs_on(module, batch, like, watch, follow=True)
     except Exception as error:
-        if watch.full:
-            raise
         watch.restart()
         try:
             return _outputs_on(module, batch, like, watch, follow=False)

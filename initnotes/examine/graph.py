@@ -52,8 +52,6 @@ class Graph:
     ----------
     order : list
         All nodes, each after all that depend on it.
-    feeding : set
-        The nodes that some layer depends on.
     """
 
     def __init__(
@@ -71,40 +69,65 @@ class Graph:
         self.root, self.parents = root, {} if root is None else _below(root)
         self.order = list(self.parents)
         self.kinds = {node: nodes.kind(node) for node in self.order}
-        self.consumers: dict[Any, list[Any]] = {node: [] for node in self.order}
+        entries = set(inputs)
+        self.inputs = (entries and self.feeding & entries) or entries  # a target that only the loss reads is no data
+        self.paths = self._paths()
+
+    @cached_property
+    def consumers(self) -> dict[Any, list[Any]]:
+        """Of each node, those that read it."""
+        found: dict[Any, list[Any]] = {node: [] for node in self.parents}
         for node, parents in self.parents.items():
             for parent in parents:
-                self.consumers[parent].append(node)
-        self.feeding = self._feeding()
-        self.inputs = self.feeding.intersection(inputs) or set(inputs)  # a target that only the loss reads is no data
-        self._count()
-
-    def _feeding(self) -> set[Any]:
-        """Return the nodes that some layer depends on."""
-        found: set[Any] = set()
-        for node in self.order:
-            if any(after in self.layers or after in found for after in self.consumers[node]):
-                found.add(node)
+                found[parent].append(node)
         return found
 
-    def _count(self) -> None:
-        """Count the paths of the data from its sources to each node, and from there to the root."""
-        self.paths: dict[Any, int] = {}
-        self.from_first: dict[Any, int] = {}
-        self._merges: set[Any] = set()
-        first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
+    @cached_property
+    def feeding(self) -> set[Any]:
+        """The nodes that some layer depends on."""
+        found: set[Any] = set()
+        for node, parents in self.parents.items():
+            if node in self.layers or node in found:
+                found.update(parents)
+        return found
+
+    def _paths(self) -> dict[Any, int]:
+        """Count the paths of the data from its sources to each node."""
+        found: dict[Any, int] = {}
         for node in reversed(self.order):
-            of_parents = [self.paths[parent] for parent in self.parents[node]]
-            paths = sum(of_parents)
-            starts = node in self.inputs or (node in self.layers and paths == 0)
-            self.paths[node] = 1 if starts else paths
-            ways = sum([self.from_first[parent] for parent in self.parents[node]])
-            self.from_first[node] = 1 if node is first else ways
-            if self.kinds[node] == "Add" and sum([own > 0 for own in of_parents]) > 1:
-                self._merges.add(node)
-        self.to_root: dict[Any, int] = {self.root: 1}
-        for node in self.order[1:]:
-            self.to_root[node] = sum([self.to_root[consumer] for consumer in self.consumers[node]])
+            own = 0
+            for parent in self.parents[node]:
+                own += found[parent]
+            found[node] = 1 if node in self.inputs or (not own and node in self.layers) else own
+        return found
+
+    @cached_property
+    def from_first(self) -> dict[Any, int]:
+        """How many ways lead from the first layer to each node; one that has none is left out."""
+        first = min((node for node in self.order if node in self.layers), key=self.layers.__getitem__, default=None)
+        found = {} if first is None else {first: 1}
+        for node in reversed(self.order):
+            own = 0
+            for parent in self.parents[node]:
+                own += found.get(parent, 0)
+            if own and node is not first:
+                found[node] = own
+        return found
+
+    @cached_property
+    def to_root(self) -> dict[Any, int]:
+        """How many ways lead from each node to the root."""
+        found = dict.fromkeys(self.order, 0) | {self.root: 1}
+        for node, parents in self.parents.items():
+            for parent in parents:
+                found[parent] += found[node]
+        return found
+
+    @cached_property
+    def _merges(self) -> set[Any]:
+        """The nodes that add two streams of data."""
+        adding = [node for node in self.order if self.kinds[node] == "Add"]
+        return {node for node in adding if sum(self.is_data(parent) for parent in self.parents[node]) > 1}
 
     def activation(self, node: Any) -> str | None:
         """Return the name of the activation that a node completes, None for other nodes."""
@@ -310,19 +333,17 @@ def between(last: Any, first: Any) -> set[Any]:
 
 def _below(root: Any) -> dict[Any, list[Any]]:
     """Return all nodes below `root`, each after all that depend on it, with those that it reads."""
-    parents = {root: _parents(root)}
-    order, stack = [], [(root, iter(parents[root]))]
+    parents: dict[Any, list[Any]] = {}
+    done: dict[Any, list[Any]] = {}  # each after all that it reads
+    stack = [root]
     while stack:
-        node, rest = stack[-1]
-        for parent in rest:
-            if parent not in parents:
-                parents[parent] = _parents(parent)
-                stack.append((parent, iter(parents[parent])))
-                break
+        node = stack[-1]
+        if node not in parents:
+            parents[node] = _parents(node)
+            stack += [parent for parent in reversed(parents[node]) if parent not in parents]
         else:
-            stack.pop()
-            order.append(node)
-    return {node: parents[node] for node in reversed(order)}
+            done.setdefault(stack.pop(), parents[node])
+    return dict(reversed(done.items()))
 
 
 def _parents(node: Any) -> list[Any]:

@@ -6,7 +6,7 @@ What lives here measures each call of a layer and each activation; what the numb
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,15 +37,14 @@ class Applied:
         Fractions of |φ′|, as `moments.slope_fractions` has them.
     shape : tuple of int
         Inputs (with positions) and units.
-    h, active, gradient : Found or None
-        Sums of h, the fraction that is not 0, sums of ∂loss/∂h; None where not asked for or not known.
+    h, gradient : Found or None
+        What `moments.heard` tells of h, and sums of ∂loss/∂h; None where not asked for or not known.
     """
 
     name: str
     slopes: Found | None = None
     shape: tuple[int, int] = (0, 0)
     h: Found | None = None
-    active: Found | None = None
     gradient: Found | None = None
 
 
@@ -55,9 +54,10 @@ class Call:
 
     Attributes
     ----------
-    name : str
-        Of the module, "(call 2)" behind it for a second call.
-    module : torch.nn.Module
+    name, kind : str
+        Of the module, "(call 2)" behind it for a second call, and its class.
+    module : torch.nn.Module or None
+        None for a layer that is no module.
     node : autograd node or None
         What made z.
     width, axis : int
@@ -82,11 +82,12 @@ class Call:
     """
 
     name: str
-    module: nn.Module
-    node: Any
+    kind: str
     width: int
-    axis: int
-    weight: Tensor | None
+    module: Any = None
+    node: Any = None
+    axis: int = -1
+    weight: Tensor | None = None
     z: Found | None = None
     distinct: Found | None = None
     size: float = math.nan
@@ -138,13 +139,14 @@ class Watch:
         self.units: dict[int, tuple[float, int]] = {}  # by the module's id
         self.counts: Counter[int] = Counter()  # by the module's id: calls
         self.nodes: set[Any] = set()  # of the layers called so far
-        self.heard: dict[Any, tuple[Found, Found]] = {}  # by the node of an activation: sums of h, and the active
+        self.heard: dict[Any, Found] = {}  # by the node of an activation
         self.named: dict[Any, str] = {}
         self.inside: set[Any] = set()
         self.slopes: dict[Any, Tensor] = {}
         self.failed: dict[str, str] = {}  # by what was not measured: why
         self.entries: set[Any] = set()  # nodes at which the batch enters
         self.reads: list[tuple[Any, float]] = []  # what layers and normalizations read: its node, its size
+        self.recent: deque[tuple[Tensor, int, float]] = deque(maxlen=4)  # what passed last, its version and size
         self.merged: dict[Any, float] = {}  # norm of the gradient where streams are added
         self.module_handles: list[Any] = []
         self.checks: list[Any] = []
@@ -168,18 +170,19 @@ class Watch:
 
     def __exit__(self, *_: Any) -> None:
         self.stop()
+        self.recent.clear()
         for handle in self.tensor_handles:
             handle.remove()
 
     def _guarded(self, what: str, measure: Callable[..., None], *first: Any) -> Callable[..., None]:
         """Return a measurement that fails alone: what it could not measure is named, and the pass goes on."""
+        if self.full:  # a probe's numbers are all asked for
+            return partial(measure, *first)
 
         def guarded(*seen: Any) -> None:
             try:
                 measure(*first, *seen)
             except Exception as error:
-                if self.full:  # a probe's numbers are all asked for
-                    raise
                 self.failed.setdefault(what, f"{type(error).__name__}: {error}")
 
         return guarded
@@ -210,6 +213,7 @@ class Watch:
         again, axis = self.counts[id(module)], anatomy.unit_axis(module)
         call = Call(
             name=f"{name} (call {again + 1})" if again else name,
+            kind=type(module).__name__,
             module=module,
             node=z.grad_fn,
             width=z.shape[axis],
@@ -229,21 +233,32 @@ class Watch:
         call.distinct = None if units is None else moments.distinct(*units)
 
     def _keep_sizes(self, call: Call, x: Tensor | None, z: Tensor) -> None:
-        rows = self._rows(z)
-        call.size = moments.rms(rows)
-        call.signal = moments.spread(self._by_unit(rows, call.axis, sample=True))
         if x is not None:
-            call.inputs, call.entered = moments.rms(self._rows(x)), self._entry(x)
+            call.inputs, call.entered = self._size(x), self._entry(x)
             self.reads.append((x.grad_fn, call.inputs))
             call.scaled = nodes.is_scaled(x.grad_fn)
+        call.size = self._size(z)
+        call.signal = moments.spread(moments.thinned(_units_last(self._rows(z), call.axis)))
         if id(call.module) not in self.units:
             self.units[id(call.module)] = anatomy.count_distinct(call.module)
         call.units = self.units[id(call.module)]
 
+    def _size(self, x: Tensor) -> float:
+        """Return the root mean square of what passes; what was measured a moment ago is not read again."""
+        for seen, version, size in self.recent:
+            if seen is x and version == x._version:
+                return size
+        size = self._length(x) / math.sqrt(x.numel() / (self.replicas or 1))
+        self.recent.append((x, x._version, size))
+        return size
+
+    def _length(self, x: Tensor) -> float:
+        return moments.length(x.detach()) if self.replicas else moments.norm(x)
+
     def _after_norm(self, module: nn.Module, inputs: Any, output: Any) -> None:
         x = anatomy.first_tensor(inputs)
         if x is not None:
-            self.reads.append((x.grad_fn, moments.rms(self._rows(x))))
+            self.reads.append((x.grad_fn, self._size(x)))
 
     def _entry(self, x: Tensor) -> tuple[Any, Tensor] | None:
         """Return where `x` entered the model, and its numbers, if no layer and no second stream comes before."""
@@ -265,11 +280,11 @@ class Watch:
         if self.full:
             seen.gradient = measured(moments.sums, self._rows(gradient), may_change=True)
         elif isinstance(seen, Call):
-            seen.gradient_norm = moments.length(self._rows(gradient))
+            seen.gradient_norm = self._length(gradient)
 
     def _by_unit(self, rows: Tensor, axis: int, *, sample: bool = False) -> Tensor:
         """Return what has replicas in front in the shape (R, inputs, units), or a part of the inputs as a `sample`."""
-        rows = rows.movedim(axis, -1) if axis != -1 else rows
+        rows = _units_last(rows, axis)
         rows = moments.thinned(rows) if sample else rows
         return rows.reshape(len(rows), -1, rows.shape[-1])
 
@@ -287,13 +302,7 @@ class Watch:
             with torch.no_grad():
                 self.slopes[h.grad_fn] = known.derivative(x.detach()).abs()
         if self.full:
-            self.heard[h.grad_fn] = self._heard(h, may_change=True)
-
-    def _heard(self, h: Tensor, *, may_change: bool) -> tuple[Found, Found]:
-        rows = self._rows(h)
-        found = measured(moments.sums, rows, may_change=may_change)
-        rows = found[1] if isinstance(found, tuple) else rows
-        return found, measured(moments.active_fraction, rows)
+            self.heard[h.grad_fn] = measured(moments.heard, self._rows(h), may_change=True)
 
     def graph(self, root: Any, inputs: Sequence[Any]) -> Graph:
         """Return the graph below a root, with the layers that were called and the activations that were named."""
@@ -362,8 +371,8 @@ class Watch:
         """Measure h, now, and its gradient, when it comes."""
         h = None if node in self.heard or node in self.named else nodes.values(node)
         if h is not None:
-            self.heard[node] = self._heard(h, may_change=False)
-        applied.h, applied.active = self.heard.get(node, (None, None))
+            self.heard[node] = measured(moments.heard, self._rows(h))
+        applied.h = self.heard.get(node)
 
         def measure(gradients: Sequence[Tensor | None]) -> None:
             if gradients[0] is not None:
@@ -393,3 +402,7 @@ class Watch:
             call.weight_norm = norms[id(call.weight)]
             distinct, units = call.units
             call.stays_equal = 2 * distinct <= units and anatomy.stay_equal(call.module, gradient)
+
+
+def _units_last(x: Tensor, axis: int) -> Tensor:
+    return x.movedim(axis, -1) if axis != -1 else x

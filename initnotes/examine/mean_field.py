@@ -57,17 +57,18 @@ def mean_field_of(net: Ensemble, inputs: Tensor, last: Tensor | None) -> MeanFie
     gradients = np.full_like(sizes, np.nan) if last is None else _mean_squares(last)
     if not np.isfinite(sizes).all() or not (last is None or np.isfinite(gradients).all()):
         return None
-    parts = np.array_split(np.argsort(sizes, kind="stable"), min(_POINTS, len(sizes)))
-    order, starts = np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
-    groups = [np.add.reduceat(own[order], starts) / [len(part) for part in parts] for own in (sizes, gradients)]
-    norms = [torch.linalg.vector_norm(bias, dtype=torch.float64) / bias.numel() ** 0.5 for bias in net.biases]
+    order, number = np.argsort(sizes, kind="stable"), min(_POINTS, len(sizes))
+    parts = np.arange(number + 1)
+    ends = parts * (len(sizes) // number) + np.minimum(parts, len(sizes) % number)  # some groups have one more
+    groups = [np.add.reduceat(own[order], ends[:-1]) / np.diff(ends) for own in (sizes, gradients)]
+    norms = torch.stack(torch._foreach_norm(net.biases, dtype=torch.float64)).cpu().numpy()
     widths = np.array(net.widths)
     return MeanField(
         inputs=groups[0],
         activation=net.activation,
         forward=widths[:-1] * squares,
         backward=widths[1:] * squares,
-        biases=torch.stack(norms).cpu().numpy() ** 2,
+        biases=norms**2 / (net.replicas * widths[1:]),
         last_gradient=groups[1],
     )
 
@@ -79,7 +80,7 @@ def _squares_if_random(net: Ensemble) -> np.ndarray | None:
     as the entries, up to √(2/n) of it for n sums; equal entries make it many times that. With 5 standard deviations,
     random weights fail once in a million layers or less.
     """
-    found = joined([measured(_sums, weight) for weight in net.weights])
+    found = joined([measured(_sums, weight) for weight in net.weights], (net.replicas, 4))
     total, (size, *sums) = found[:, 0].sum(axis=0), np.sqrt(np.square(found[:, 1:]).sum(axis=0))
     units = np.array(net.shapes).T
     with np.errstate(all="ignore"):

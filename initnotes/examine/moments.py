@@ -18,10 +18,10 @@ __all__ = [
     "SATURATED",
     "Found",
     "Statistic",
-    "active_fraction",
     "count_distinct",
     "differ",
     "distinct",
+    "heard",
     "joined",
     "length",
     "measured",
@@ -51,22 +51,21 @@ def measured(statistic: Statistic, x: Tensor, *, may_change: bool = False) -> Fo
     return statistic, x.clone() if may_change else x
 
 
-def joined(found: Sequence[Found]) -> np.ndarray:
-    """Return the statistics of all that was found, shape (R, columns, found), each of one shape in one call."""
-    rows: dict[int, Tensor] = {}
+def joined(found: Sequence[Found | None], shape: tuple[int, int]) -> np.ndarray:
+    """Return the statistics of all that was found, each of the `shape` (R, columns), behind one another; NaN for None.
+
+    Small tensors of one shape are measured in one call.
+    """
+    made = np.full((*shape, len(found)), np.nan)
     pending: dict[tuple[Statistic, torch.Size, torch.dtype], dict[int, Tensor]] = {}
     for at, own in enumerate(found):
         if isinstance(own, Tensor):
-            rows[at] = own
-        else:
+            made[..., at] = own.cpu().numpy()
+        elif own is not None:
             pending.setdefault((own[0], own[1].shape, own[1].dtype), {})[at] = own[1]
-    columns = {tuple(rows): torch.stack(list(rows.values()), dim=-1)} if rows else {}
-    for (statistic, shape, _), same in pending.items():
+    for (statistic, (rows, *_), _), same in pending.items():
         together = statistic(torch.cat(list(same.values())))
-        columns[tuple(same)] = together.unflatten(0, (len(same), shape[0])).movedim(0, -1)
-    made = np.empty((*next(iter(columns.values())).shape[:-1], len(found)))
-    for places, values in columns.items():
-        made[..., places] = values.cpu().numpy()
+        made[..., tuple(same)] = together.unflatten(0, (len(same), rows)).movedim(0, -1).cpu().numpy()
     return made
 
 
@@ -142,7 +141,7 @@ def norm(x: Tensor) -> float:
     x = x.detach().flatten()
     if x.dtype not in _PRECISE:
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x.double()
-    size = math.sqrt(float(torch.dot(x, x)))  # the fastest pass over memory
+    size = math.sqrt(torch.dot(x, x).item())  # the fastest pass over memory
     if 1e-15 < size < 1e15 or not x.numel():
         return size
     most = float(x.abs().max())
@@ -155,7 +154,7 @@ def norms(tensors: Sequence[Tensor]) -> list[float]:
     usual = [at for at, own in enumerate(tensors) if own.dtype in _PRECISE and own.device == tensors[0].device]
     found = [math.nan] * len(tensors)
     if usual:
-        sizes = torch.stack([torch.linalg.vector_norm(tensors[at].detach()).double() for at in usual])
+        sizes = torch.stack(torch._foreach_norm([tensors[at].detach() for at in usual]))
         for at, size in zip(usual, sizes.tolist(), strict=True):
             found[at] = size
     return [size if 1e-15 < size < 1e15 else norm(own) for size, own in zip(found, tensors, strict=True)]
@@ -174,15 +173,16 @@ def rms(x: Tensor) -> float:
     return length(x) / math.sqrt(x.numel() / x.shape[0])
 
 
-def spread(by_unit: Tensor) -> float:
-    """Return the root mean square over units of the deviation over inputs, of (R, inputs, units): the median over R.
+def spread(x: Tensor) -> float:
+    """Return the root mean square over units of the deviation over inputs, of (R, ..., units): the median over R.
 
     NaN for one input.
     """
-    if by_unit.shape[1] < 2:
+    rows = x.to(torch.float64, copy=True)  # of a part of a tensor, only this part is read
+    rows = rows.reshape(len(rows), -1, rows.shape[-1])
+    if rows.shape[1] < 2:
         return math.nan
-    rows = by_unit.double()
-    return length(rows - rows.mean(1, keepdim=True)) / math.sqrt(rows.shape[1] * rows.shape[2])
+    return length(rows.sub_(rows.mean(1, keepdim=True))) / math.sqrt(rows.shape[1] * rows.shape[2])
 
 
 def slope_fractions(size: Tensor) -> Tensor:
@@ -192,12 +192,13 @@ def slope_fractions(size: Tensor) -> Tensor:
     is saturated on all.
     """
     most = size.amax(1)
-    return torch.stack([_share(size.lt_(SATURATED)), _share(most == 0), _share(most < SATURATED)], dim=1)
+    of_units = torch.stack([most == 0, most < SATURATED], dim=1).mean(2, dtype=torch.float64)
+    return torch.cat([_share(size.lt_(SATURATED))[:, None], of_units], dim=1)
 
 
-def active_fraction(h: Tensor) -> Tensor:
-    """Return the fraction of numbers that are not 0, shape (R, 1)."""
-    return _share(h.clone().ne_(0))[:, None]
+def heard(h: Tensor) -> Tensor:
+    """Return the `sums` of an activation, and the fraction of its numbers that are not 0, shape (R, 5)."""
+    return torch.cat([sums(h), _share(h.clone().ne_(0))[:, None]], dim=1)
 
 
 def _share(where: Tensor) -> Tensor:

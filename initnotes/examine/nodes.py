@@ -6,6 +6,7 @@ What lives here reads what a node has saved; how nodes hang together is for ``gr
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -90,7 +91,12 @@ _VALUES: dict[str, Callable[[Any, Tensor], Tensor]] = {  # of nodes that keep th
 
 def kind(node: Any) -> str:
     """Return a node's name without its ending: "Relu" for ReluBackward0."""
-    return str(node.name()).partition("Backward")[0]
+    return _before_backward(node.name())
+
+
+@cache
+def _before_backward(name: str) -> str:
+    return name.partition("Backward")[0]
 
 
 def is_norm(node: Any) -> bool:
@@ -143,8 +149,10 @@ def _limits(node: Any) -> tuple[Any, Any]:
 def slopes(node: Any) -> Tensor | None:
     """Return |φ′| at every number that an elementwise node of the graph computed; None if it cannot be told.
 
-    The node itself is asked: what it makes of a gradient of ones is φ′.
+    Where its result does not tell, the node itself is asked: what it makes of a gradient of ones is φ′.
     """
+    if kind(node) in _RESULTS and (result := saved(node)) is not None:
+        return _RESULTS[kind(node)](result)
     meta = node._input_metadata[0]
     try:
         with torch.no_grad():

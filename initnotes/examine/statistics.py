@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from .. import _checks, theory
@@ -21,7 +20,7 @@ from . import anatomy
 from .graph import Graph
 from .hooks import Applied, Call
 from .mean_field import MeanField
-from .moments import Found, joined, moments
+from .moments import joined, moments
 
 __all__ = ["Probe", "Record", "Units", "arrays_of", "records_of"]
 
@@ -139,11 +138,7 @@ def _record_or_name(call: Call, graph: Graph, model: nn.Module, failed: dict[str
         return _record(call, graph, model)
     except Exception as error:
         failed.setdefault(call.name, f"{type(error).__name__}: {error}")
-        return Record(call.name, type(call.module).__name__, size=call.size, gradient=call.gradient_norm)
-
-
-def _known(found: Found | None, lacking: Tensor) -> Found:
-    return lacking if found is None else found
+        return Record(call.name, call.kind, size=call.size, gradient=call.gradient_norm)
 
 
 def _record(call: Call, graph: Graph, model: nn.Module) -> Record:
@@ -152,7 +147,7 @@ def _record(call: Call, graph: Graph, model: nn.Module) -> Record:
     distinct, units = call.units
     return Record(
         name=call.name,
-        kind=type(module).__name__,
+        kind=call.kind,
         activation=activation,
         normalized=normalized,
         bypassed=graph.bypassed(call.node),
@@ -191,8 +186,8 @@ def _units(applied: Applied) -> Units:
 
 
 _OF_SUMS = {
-    "z": ("mean", "std", "second_moment"),
     "h": ("activation_mean", "activation_std", "activation_second_moment"),
+    "z": ("mean", "std", "second_moment"),
     "gradient": ("", "gradient_std", ""),
     "h_gradient": ("", "activation_gradient_std", ""),
     "weight_gradient": ("", "weight_gradient_std", ""),
@@ -202,28 +197,27 @@ _OF_SUMS = {
 def arrays_of(calls: Sequence[Call], replicas: int) -> dict[str, Any]:
     """Return the fields of a `Probe`, but for what theory starts from; what a layer lacks is NaN."""
     first = [call.applied[0] if call.applied else Applied("") for call in calls]
-    known = next(call.z for call in calls if call.z is not None)
-    device = (known if isinstance(known, Tensor) else known[1]).device
-    lacking = torch.full((replicas, 4), math.nan, dtype=torch.float64, device=device)
-    slopes = joined([_known(applied.slopes, lacking[:, :3]) for applied in first])
+    slopes = joined([applied.slopes for applied in first], (replicas, 3))
+    heard = joined([applied.h for applied in first], (replicas, 5))
     return {
         "names": tuple(call.name for call in calls),
-        "kinds": tuple(type(call.module).__name__ for call in calls),
+        "kinds": tuple(call.kind for call in calls),
         "activations": tuple(applied.name or None for applied in first),
         "widths": np.array([call.width for call in calls]),
         "saturated": slopes[:, 0],
         "dead": slopes[:, 1],
-        "active": joined([_known(applied.active, lacking[:, :1]) for applied in first])[:, 0],
-        "distinct_units": joined([_known(call.distinct, lacking[:, :1]) for call in calls])[:, 0],
-    } | _moments_of(calls, first, lacking)
+        "active": heard[:, 4],
+        "distinct_units": joined([call.distinct for call in calls], (replicas, 1))[:, 0],
+    } | _moments_of(calls, first, heard[:, :4])
 
 
-def _moments_of(calls: Sequence[Call], first: Sequence[Applied], lacking: Tensor) -> dict[str, np.ndarray]:
-    """Return the moments of z and h and of the gradients, each of shape (R, L)."""
+def _moments_of(calls: Sequence[Call], first: Sequence[Applied], heard: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the moments of h, whose sums are given, of z and of the gradients, each of shape (R, L)."""
     of_calls = zip(calls, first, strict=True)
-    rows = [(c.z, a.h, c.gradient, a.gradient, c.weight_gradient) for c, a in of_calls]
-    found = joined([_known(row[at], lacking) for at in range(len(_OF_SUMS)) for row in rows])
-    by_key = moments(found).reshape(3, len(lacking), len(_OF_SUMS), len(calls)).transpose(2, 0, 1, 3)
+    rows = [(c.z, c.gradient, a.gradient, c.weight_gradient) for c, a in of_calls]
+    found = joined([own for kind in zip(*rows, strict=True) for own in kind], heard.shape[:2])
+    sums = np.concatenate([heard, found], axis=2)
+    by_key = moments(sums).reshape(3, len(sums), len(_OF_SUMS), len(calls)).transpose(2, 0, 1, 3)
     arrays: dict[str, np.ndarray] = {}
     for statistics, own in zip(_OF_SUMS.values(), by_key, strict=True):
         arrays |= {name: moment for name, moment in zip(statistics, own, strict=True) if name}

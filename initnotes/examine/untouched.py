@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,7 @@ def _stand_in(modules: Sequence[nn.Module]) -> None:
 
 
 def _refill(store: dict[str, Any], before: dict[str, Any]) -> None:
-    if (store or before) and (list(store) != list(before) or any(store[name] is not before[name] for name in before)):
+    if list(store) != list(before) or any(map(is_not, store.values(), before.values())):
         store.clear()
         store.update(before)
 
@@ -146,7 +147,7 @@ def _restore(parameter: Tensor, data: Tensor, values: Tensor, grad: Tensor | Non
 
 def _is_same(data: Tensor, values: Tensor) -> bool:
     """Whether all numbers are the same, NaN too; many are compared by their bits, which takes half the time."""
-    if data.numel() < 2**12 or type(data) is not Tensor or data.device.type != "cpu" or not data.is_contiguous():
+    if data.numel() < 2**16 or type(data) is not Tensor or data.device.type != "cpu" or not data.is_contiguous():
         return torch.equal(data, values) or torch.allclose(data, values, rtol=0, atol=0, equal_nan=True)
     words = _WORDS.get(data.itemsize, data.dtype)
     return np.array_equal(data.view(words).numpy(), values.view(words).numpy())

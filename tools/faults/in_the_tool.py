@@ -168,9 +168,21 @@ TOOL: tuple[Mutant, ...] = (
     ),
     Mutant(
         _EXAMINE,
-        "self.feeding.intersection(inputs) or set(inputs)",
-        "set(inputs)",
+        "(entries and self.feeding & entries) or entries",
+        "entries",
         "tests/test_first_steps.py::test_a_target_is_no_input_and_no_way_around_the_layers",
+    ),
+    Mutant(
+        _EXAMINE,
+        "delta = back * slopes[at - 1]",
+        "delta = back",
+        "tests/test_examiner.py::test_a_plain_ensemble_is_measured_as_its_module_is",
+    ),
+    Mutant(
+        _EXAMINE,
+        "seen is x and version == x._version",
+        "seen is x",
+        "tests/test_examiner.py::test_what_works_in_place_is_read_anew",
     ),
     Mutant(
         _THEORY,
