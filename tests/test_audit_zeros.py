@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -143,6 +144,41 @@ def test_what_the_loss_takes_nothing_of_is_an_info_and_no_error() -> None:
     assert report.healthy, report
     assert [(found.kind, found.layer) for found in report.findings] == [("not examined", "aside")]
     assert all(torch.equal(own, before[name]) for name, own in aside.state_dict().items())
+
+
+def test_what_a_selection_leaves_out_is_an_info_and_no_error() -> None:
+    """Of two groups of outputs the loss takes the larger one: with other weights that is the other."""
+    torch.manual_seed(1)
+
+    def larger(m: Any, a: Tensor) -> Tensor:
+        both = torch.stack([m.body(a), m.aside(a)])
+        return both[both.square().mean((1, 2)).argmax()]
+
+    model = Forward(larger, body=mlp(), aside=nn.Linear(64, 10, bias=False))
+    with torch.no_grad():
+        size = rms(model.aside(x())) / rms(model.body(x()))
+        model.aside.weight.mul_(0.8 / size)  # times 1.5 it is the larger one
+    assert second_step.unheard({"aside.weight": model.aside.weight}, lambda: cross_entropy(model(x())))
+    report = audit(model, x(), loss=cross_entropy)
+    assert report.healthy, report
+    assert [(found.kind, found.layer) for found in report.findings] == [("not examined", "aside")]
+
+
+def rms(outputs: Tensor) -> float:
+    return float(outputs.square().mean().sqrt())
+
+
+def test_weights_of_which_a_part_is_stuck_are_told_apart() -> None:
+    torch.manual_seed(1)
+    both = Forward(
+        lambda m, a: torch.cat([m.head(torch.round(4 * m.body(a))), m.aside(a)], 1)[:, :10],
+        body=mlp(),
+        head=nn.Linear(10, 10),
+        aside=nn.Linear(64, 5),
+    )
+    found = {found.kind: found for found in audit(both, x(), loss=cross_entropy).findings}
+    assert (found["no gradient"].severity, "aside" in found["no gradient"].layers) == ("error", False)
+    assert found["not examined"].layers == ("aside",)
 
 
 def test_a_step_without_a_slope_is_an_error_though_the_loss_depends_on_what_is_before() -> None:

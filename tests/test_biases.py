@@ -6,7 +6,7 @@ import torch
 
 from initnotes.book import biases
 from initnotes.networks import Ensemble
-from initnotes.networks.recurrent import LSTMs, first_sign
+from initnotes.networks.recurrent import LSTMs
 from initnotes.networks.sweeps import Sweep
 
 SEED = 20260808
@@ -114,37 +114,3 @@ def test_reach_is_one_where_it_starts_and_the_gates_product_without_weights():
     gates = 1 / (1 + np.exp(-np.array([0.0, 1.0])))
     assert found.shape == (2, 3, 5)
     assert found == pytest.approx(np.broadcast_to(gates[:, None, None] ** np.arange(5), found.shape))
-
-
-def test_recall_is_adam_on_each_arm_at_each_rate():
-    how = {"rates": [0.01, 0.1], "budgets": [0, 3], "width": 4, "batch": 5, "replicas": 2}
-    found = biases.recall(3, forget_bias=[0.0, 2.0], rng=rng(), **how)
-    assert found.arms == ("bias 0", "bias 2")
-    assert found.values["bias 0"].shape == (2, 2, 2)
-    assert np.array_equal(found.values["bias 0"][0, 0], found.values["bias 0"][0, 1])  # no step, no rate
-    draws = rng()
-    net = LSTMs(2, 4, 2, forget_bias=[2.0], rng=draws, replicas=2)
-    fresh, first = first_sign(3, biases.JUDGED_ON, rng=draws, replicas=2)
-    optimizer = torch.optim.Adam(net.parameters, lr=0.1)
-    for _ in range(3):
-        x, y = first_sign(3, 5, rng=draws, replicas=2)
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(net(x)[0].flatten(0, 1), y.flatten())
-        (2 * loss).backward()  # the mean over each replica's own batch
-        optimizer.step()
-    losses = torch.nn.functional.cross_entropy(net(fresh)[0].mT, first, reduction="none").mean(1)
-    assert found.values["bias 2"][1, 1] == pytest.approx(losses.detach().numpy(), abs=1e-6)
-
-
-def test_recall_in_single_precision_is_nearly_the_same():
-    how = {"rates": [0.1], "budgets": [3], "replicas": 2, "forget_bias": [1.0]}
-    double, single = (biases.recall(4, rng=rng(), dtype=dtype, **how).values["bias 1"] for dtype in (float, "float32"))
-    assert 0 < np.abs(single - double).max() < 1e-5
-
-
-def test_recall_learns_a_short_sequence():
-    how = {"rates": [0.02, 0.1], "budgets": [0, 60], "replicas": 4}
-    found = biases.recall(4, forget_bias=[1.0], rng=rng(), **how)
-    at_first, in_the_end = (np.median(found.at_best("bias 1", at)) for at in (0, 1))
-    assert at_first == pytest.approx(np.log(2), abs=0.1)
-    assert in_the_end < 0.1

@@ -69,6 +69,8 @@ def test_arms_of_a_key_differ_in_their_square_matrices_only():
     torch.testing.assert_close(square @ square.mT, 1.44 * torch.eye(12, dtype=torch.float64).expand(3, -1, -1))
     other = isometry.classifier(lecun_normal, 5, width=12, replicas=3, key=[1, 3])
     assert not torch.equal(other.weights[0], made[0].weights[0])
+    short = isometry.classifier(lecun_normal, 5, width=12, replicas=3, key=[1, 2], dtype="float32")
+    assert [torch.equal(a.float(), b) for a, b in zip(made[1].tensors, short.tensors, strict=True)] == [True] * 10
 
 
 def test_ends_and_biases_are_as_asked():

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from initnotes.book.recurrent import gradient_by_lag, lstm_gradients, on_a_ring, remember, walk_survival
+from initnotes.book.recurrent import (
+    JUDGED_ON,
+    gradient_by_lag,
+    lstm_gradients,
+    on_a_ring,
+    remember,
+    walk_survival,
+)
 from initnotes.networks.recurrent import LSTMs
 from initnotes.networks.sequences import first_sign, last_sign
 from initnotes.networks.updates import cross_entropy
@@ -38,6 +45,32 @@ def test_a_sweep_learns_and_its_arms_share_weights_and_sequences():
     assert (found.values["one"][0, 0] == found.values["one"][1, 0]).all()  # at rate 0 nothing moves
     assert np.median(found.values["one"][1, 1]) < 0.3 < np.log(2) < found.values["one"][1, 0].max() * 1.2
     assert not found.diverged["chrono"].any()
+
+
+def test_a_sweep_is_adam_on_each_arm_at_each_rate():
+    how = {"length": 3, "rates": [0.01, 0.1], "budgets": [3], "width": 4, "batch": 5, "replicas": 2, "dtype": "float64"}
+    found = remember(first_sign, {"zero": (0.0, 0.0), "two": (2.0, 0.0)}, rng=rng(), **how)
+    draws = rng()
+    net = LSTMs(2, 4, 2, forget_bias=[2.0], rng=draws, replicas=2)
+    fresh, first = first_sign(3, JUDGED_ON, rng=draws, replicas=2)
+    optimizer = torch.optim.Adam(net.parameters, lr=0.1)
+    for _ in range(3):
+        x, y = first_sign(3, 5, rng=draws, replicas=2)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(x)[0].flatten(0, 1), y.flatten())
+        (2 * loss).backward()  # the mean over each replica's own batch
+        optimizer.step()
+    losses = torch.nn.functional.cross_entropy(net(fresh)[0].mT, first, reduction="none").mean(1)
+    assert found.values["two"][0, 1] == pytest.approx(losses.detach().numpy(), abs=1e-6)
+
+
+def test_a_sweep_in_single_precision_is_nearly_the_same():
+    how = {"length": 4, "rates": [0.1], "budgets": [3], "replicas": 2}
+    double, single = (
+        remember(first_sign, {"one": (1.0, 0.0)}, rng=rng(), dtype=dtype, **how).values["one"]
+        for dtype in ("float64", "float32")
+    )
+    assert 0 < np.abs(single - double).max() < 1e-5
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])

@@ -1,29 +1,24 @@
 """What biases do at the start: to deep ReLU networks, to tanh gradients, to the loss, and to what an LSTM remembers.
 
-What lives here predicts and measures for the chapter on biases; the LSTMs themselves are in ``networks.recurrent``.
+What lives here predicts and measures for the chapter on biases; the LSTMs themselves are in ``networks.recurrent``,
+what trains them in ``recurrent``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .. import _checks
 from ..networks import Ensemble
-from ..networks.recurrent import LSTMs, first_sign
+from ..networks.recurrent import LSTMs
 from ..networks.sweeps import Sweep
-from ..networks.updates import OPTIMIZERS, cross_entropy
 
 __all__ = ["Deep", "deep_relu", "deep_relu_in_theory", "factor_per_layer", "first_phase", "in_logarithms"]
-__all__ += ["initial_loss", "reach", "recall"]
-
-JUDGED_ON = 64  # sequences of which the loss is taken after training
-
+__all__ += ["initial_loss", "reach"]
 
 # ---------------------------------------------------------------------------------------------- a bias in every layer
 
@@ -268,73 +263,3 @@ def reach(net: LSTMs, x: Any) -> np.ndarray:
     gradients = torch.autograd.grad(memory.output.sum(), memory.cells[::-1])
     size = torch.stack([gradient.square().mean((2, 3)).sqrt() for gradient in gradients], dim=2)
     return (size / size[..., :1]).numpy()
-
-
-def recall(
-    length: int,
-    *,
-    forget_bias: Sequence[float],
-    rates: Sequence[float],
-    budgets: Sequence[int],
-    rng: np.random.Generator,
-    width: int = 8,
-    batch: int = 8,
-    replicas: int = 32,
-    dtype: Any = "float64",
-) -> Sweep:
-    """Train LSTMs by Adam to tell the first of T random signs, for each forget-gate bias at each rate, all at once.
-
-    Replica r has the same weights and sees the same sequences in every arm and at every rate.
-
-    Parameters
-    ----------
-    length : int
-        T.
-    forget_bias : sequence of A floats
-    rates : sequence of K floats
-        Learning rates, increasing.
-    budgets : sequence of B ints
-        Numbers of updates after which to measure, increasing.
-    rng : numpy.random.Generator
-    width, batch, replicas : int
-        Units, sequences in a batch, and R.
-    dtype : {"float64", "float32"}
-
-    Returns
-    -------
-    Sweep
-        Arms "bias 0", "bias 1", …; the value is the loss on fresh sequences.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as above.
-    """
-    arms = [f"bias {_checks.real(start, 'forget_bias'):g}" for start in forget_bias]
-    each = torch.tensor([_checks.real(rate, "rate", low=0.0) for rate in rates], dtype=torch.float64)
-    starts = [start for start in forget_bias for _ in rates]
-    net = LSTMs(2, width, 2, forget_bias=starts, rng=rng, replicas=replicas, dtype=dtype)
-    each = each.to(net.parameters[0]).repeat(len(arms))[:, None, None, None]
-    update = [OPTIMIZERS["adam"](each) for _ in net.parameters]
-    judged_on, seen = first_sign(length, JUDGED_ON, rng=rng, replicas=replicas), []
-    for count in range(budgets[-1] + 1):
-        if count in budgets:
-            with torch.no_grad():
-                seen.append(_loss(net, *judged_on)[0].double().numpy().reshape(len(arms), len(rates), replicas))
-        if count == budgets[-1]:
-            break
-        output, gradient = _loss(net, *first_sign(length, batch, rng=rng, replicas=replicas))[1:]
-        for step, part, slope in zip(
-            update, net.parameters, torch.autograd.grad(output, net.parameters, gradient), strict=True
-        ):
-            step(part.data, slope)
-    values = {arm: np.nan_to_num(np.stack(seen)[:, at], nan=np.inf, posinf=np.inf) for at, arm in enumerate(arms)}
-    gone = {arm: np.isinf(found).any(0) for arm, found in values.items()}
-    return Sweep(np.array(rates), tuple(arms), tuple(budgets), values, gone)
-
-
-def _loss(net: LSTMs, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss, the outputs, and the loss's gradient with respect to these."""
-    output = net(x)
-    loss, gradient = cross_entropy(output.detach(), y.expand(len(output), -1, -1))
-    return loss, output, gradient

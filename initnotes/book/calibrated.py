@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .. import _checks
+from .rectified import next_cosine
 
 __all__ = ["unseen_growth", "unseen_squares"]
 
@@ -71,5 +72,5 @@ def unseen_growth(batch: int) -> float:
 def _of_batch(batch: int) -> tuple[float, float]:
     """Return κ, and what a unit's pre-activations are divided by squared."""
     c = -1 / (batch - 1)
-    kappa = (math.sqrt(1 - c * c) + c * (math.pi - math.acos(c))) / (2 * math.pi)
+    kappa = float(next_cosine(c)) / 2
     return kappa, (1 - 1 / batch) * (0.5 - kappa) * (batch - 3) / (batch - 1)

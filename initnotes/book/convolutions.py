@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .. import _checks, schemes
+from .rectified import next_cosine
 
 __all__ = ["decoder_losses", "pair_kappas", "phase_share", "singular_values", "stage_factors"]
 
@@ -69,8 +70,8 @@ def pair_kappas(image: Any, depth: int) -> np.ndarray:
 
     References
     ----------
-    Cho & Saul, "Kernel methods for deep learning", NeurIPS 2009: both kernels of ReLU. κ is that of
-    ``theory.sharing_kurtosis``.
+    Cho & Saul, "Kernel methods for deep learning", NeurIPS 2009: both kernels of ReLU. κ is what
+    ``theory.sharing_kurtosis`` expands for any activation.
 
     Examples
     --------
@@ -89,8 +90,7 @@ def pair_kappas(image: Any, depth: int) -> np.ndarray:
         angle, sine = np.arccos(c), np.sqrt(1 - c**2)
         kappa = 2 / np.pi * (3 * sine * c + (np.pi - angle) * (1 + 2 * c**2)) - 1
         found.append((products * kappa).sum() / products.sum())
-        kernel = (sine + (np.pi - angle) * c) / (2 * np.pi)  # E relu relu for unit variances
-        pairs = (kernel * np.sqrt(products)).reshape((side,) * 4)
+        pairs = (next_cosine(c) / 2 * np.sqrt(products)).reshape((side,) * 4)  # ½: E relu² for a unit variance
     return np.array(found)
 
 

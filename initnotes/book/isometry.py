@@ -119,6 +119,7 @@ def classifier(
     sigma_b: float = 0.0,
     ends: Initializer = lecun_normal,
     key: int | list[int] = 0,
+    dtype: Any = "float64",
 ) -> Ensemble:
     """Return networks from 64 pixels to 10 classes whose square matrices are of a scheme and whose ends are of another.
 
@@ -139,6 +140,8 @@ def classifier(
         Of the first and the last matrix.
     key : int or list of int
         Seed of the draws.
+    dtype : {"float64", "float32"}
+        What the networks compute with; their draws are float64, rounded.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def classifier(
     depth = _checks.integer(depth, "depth", low=3)
     widths = (64, *[width] * (depth - 1), 10)
     of_ends, of_hidden = (np.random.default_rng(seed) for seed in np.random.SeedSequence(key).spawn(2))
-    net = Ensemble(widths, activation, hidden, rng=of_hidden, replicas=replicas, sigma_b=sigma_b)
+    net = Ensemble(widths, activation, hidden, rng=of_hidden, replicas=replicas, sigma_b=sigma_b, dtype=dtype)
     for layer in (0, -1):
         drawn = ends.sample(net.shapes[layer], of_ends, replicas=replicas)
         net.weights[layer].copy_(torch.from_numpy(drawn))

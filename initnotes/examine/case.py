@@ -84,7 +84,7 @@ class Case:
         Parameters that the first steps of gradient descent move, as `second_step.moves` has them, weights whose units
         have equal gradients then, and parameters that the loss does not depend on; empty where nobody had to ask.
     unheard : frozenset of str
-        Those without a gradient that can be exchanged and leave the loss as it is, as `second_step.unheard` has them.
+        Those without a gradient of which the loss takes nothing now, as `second_step.unheard` has them.
     steps_known : bool
         Whether these could be told; otherwise zeros are not judged.
     stream, stream_gradients : tuple of float

@@ -227,7 +227,7 @@ def _no_gradient(case: Case) -> Iterator[Finding]:
         said = "attention has one place here, so its queries and keys have no gradient; pass inputs with more places"
         yield _of("not examined", alone, "info", said, "")
     if aside:
-        said = "the loss takes nothing of these layers on this batch: with other weights it is the same"
+        said = "the loss takes nothing of these layers as they are on this batch, and none of them is stuck"
         yield _of("not examined", aside, "info", said, "")
     if never:
         yield _of("no gradient", never, "error", "the gradient of the weights is exactly 0, and stays so")

@@ -85,27 +85,37 @@ def moves(
 
 
 def unheard(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> frozenset[str]:
-    """Return the names of these parameters if the value is the same, to the bit, with others in their place.
+    """Return the names of these parameters of which the loss takes nothing now, though none of them is stuck.
 
-    A layer may have no gradient because the loss takes none of its outputs on this batch, as of a detector's scale on
-    which nothing lies. A rounding behind it has no slope either, but other weights change the loss.
+    With others in their place, all of them or each alone, the value is the same to the bit, or they have a gradient. So
+    it is with a detector's scale on which nothing lies, or that its loss leaves out as it is. A rounding behind a layer
+    has no slope with other weights either, and yet they change the loss.
 
     Parameters
     ----------
     named : mapping of str to Tensor
-        They are put back.
+        They have no gradient. They are put back.
     value : callable
         Runs the model, with the same random numbers each time.
     """
-    kept = {name: own.detach().clone() for name, own in named.items()}
     before = value().detach()
+    if _is_deaf(named, value, before):
+        return frozenset(named)
+    return frozenset(name for name, own in named.items() if _is_deaf({name: own}, value, before))
+
+
+def _is_deaf(named: Mapping[str, Tensor], value: Callable[[], Tensor], before: Tensor) -> bool:
+    kept = {name: own.detach().clone() for name, own in named.items()}
     try:
         # a sign or a factor alone can cancel
         _put({name: -1.5 * own.flatten().flip(0).view_as(own) for name, own in kept.items()}, named)
-        same = torch.equal(before, value().detach())
+        after = value()
+        if torch.equal(before, after.detach()):
+            return True
+        found = _gradients(named, lambda: after, None)
+        return found.keys() == named.keys() and all(moments.norm(own) != 0 for own in found.values())
     finally:
         _put(kept, named)
-    return frozenset(named) if same else frozenset()
 
 
 def _put(values: Mapping[str, Tensor], named: Mapping[str, Tensor]) -> None:

@@ -136,8 +136,8 @@ TOOL: tuple[Mutant, ...] = (
     Mutant(_EXAMINE, "SATURATED_ERROR", "0.99", "tests/test_thresholds.py::test_saturated_units"),
     Mutant(
         _EXAMINE,
-        "same = torch.equal(before, value().detach())",
-        "same = True",
+        "if torch.equal(before, after.detach()):",
+        "if True:",
         "tests/test_audit_zeros.py::test_a_step_without_a_slope_is_an_error_though_the_loss_depends_on_what_is_before",
     ),
     Mutant(
