@@ -5,9 +5,10 @@ What lives here changes nothing of the network; theory comes from ``theory``, an
 One pass (``examiner``) runs a model, whose parts ``walk`` names, under ``hooks``, to which ``anatomy`` says what a
 module is, puts it back (``untouched``), and reads autograd's graph (``graph``, ``nodes``). What passes is summed in
 ``moments``. There are two views of it: arrays (``statistics.Probe``), and facts for each layer (``statistics.Record``,
-in a ``Case``), which are judged in ``findings`` and ``drifts`` by ``limits``; ``second_step`` tells which zeros move.
-What is found is mended in ``fixes``, tried in ``trials`` and told in ``report``, in words of ``chapters``. To all of
-them the book's ``ensembles`` are modules.
+in a ``Case``), which are judged in ``findings`` and ``drifts`` by ``limits``; ``second_step`` tells which zeros move
+and ``appended`` which rows are new. What is found is mended in ``fixes``, tried in ``trials`` and told in ``report``,
+in words of ``chapters``. To all of them the book's ``ensembles`` are modules; a plain one is measured without hooks, in
+``plain``.
 """
 
 from .drifts import slope
