@@ -197,3 +197,10 @@ def test_dropout_does_not_make_a_loss_depend_on_what_it_does_not_take() -> None:
         drop=nn.Dropout(0.2),
     )
     assert audit(aside, x(), loss=cross_entropy).healthy
+
+
+def test_of_zeros_it_is_not_said_that_the_loss_takes_nothing() -> None:
+    torch.manual_seed(1)
+    zero, other = nn.Parameter(torch.zeros(4, 4)), nn.Parameter(torch.randn(4, 4))
+    found = second_step.unheard({"zero": zero, "other": other}, lambda: (torch.ones(4) @ zero).sum() + 0 * other.sum())
+    assert found == {"other"}

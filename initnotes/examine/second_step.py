@@ -94,10 +94,11 @@ def unheard(named: Mapping[str, Tensor], value: Callable[[], Tensor]) -> frozens
     Parameters
     ----------
     named : mapping of str to Tensor
-        They have no gradient. They are put back.
+        They have no gradient, and are put back. Of zeros nothing is said: the others that take their place are zeros.
     value : callable
         Runs the model, with the same random numbers each time.
     """
+    named = {name: own for name, own in named.items() if moments.norm(own) != 0}
     before = value().detach()
     if _is_deaf(named, value, before):
         return frozenset(named)
